@@ -1,0 +1,70 @@
+package wallet
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Batch is one transaction of the ledger: everything in it becomes durable
+// together or not at all.
+type Batch struct {
+	// Fence moves the partition's offset; nil for the direct way, which has no
+	// place in the journal.
+	Fence *Fence
+	// Creates are wallets to insert with a zero state. A wallet that exists is a conflict.
+	Creates []Creation
+	// Changes are the wallets that move, sorted by id, each conditional on its version.
+	Changes []Change
+	// Operations are inserted. An id that is already there is a conflict. Those
+	// whose Origin is Direct are noted as not yet in the journal.
+	Operations []Operation
+	// Lists are changes of requeued lists; they only travel with a Fence.
+	Lists []ListChange
+}
+
+// Fence is the condition that makes a batch safe whoever runs it: the partition's
+// offset moves From → To only if it still is From.
+type Fence struct {
+	Topic     uuid.UUID
+	Partition int32
+	From, To  int64
+}
+
+// Creation is a wallet to insert.
+type Creation struct {
+	ID uuid.UUID
+	At time.Time
+}
+
+// Change moves a wallet from the version it was computed from to its new state.
+type Change struct {
+	ID           uuid.UUID
+	FromSequence int64
+	State
+	At time.Time
+}
+
+// List is the head of a wallet's requeued list: what was set aside, waiting for a
+// copy of its first operation to come by in the journal.
+type List struct {
+	WalletID  uuid.UUID
+	Length    int       // entries waiting
+	Attempt   int       // of the last copy that met it; 0 before the first
+	NotBefore time.Time // when the next copy is due
+	LastError string
+}
+
+// Entry is one operation in a requeued list.
+type Entry struct {
+	Position int64 // order within the list; given by the ledger
+	Kind     Kind
+	Operation
+}
+
+// ListChange is what a batch does to one wallet's requeued list.
+type ListChange struct {
+	List           // the head after the change; Length 0 removes the list
+	Taken  []int64 // positions to remove: they are applied, or were already in the ledger
+	Append []Entry // joins the list's end, in order; Position is not yet set
+}

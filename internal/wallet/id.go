@@ -1,0 +1,58 @@
+package wallet
+
+import (
+	"errors"
+
+	"github.com/google/uuid"
+)
+
+// createNamespace separates wallet ids derived from keys from all other UUIDv5 names.
+var createNamespace = uuid.MustParse("8a6e2f5c-4b6d-5f0e-9d39-6f1f0c3b7a11")
+
+// MaxKeyBytes bounds an idempotency key.
+const MaxKeyBytes = 255
+
+// ErrKey is the fault of an idempotency key that is empty, too long or not visible ASCII.
+var ErrKey = errors.New("must be 1 to 255 visible ASCII characters")
+
+// CheckKey reports whether key may be an idempotency key: 1–255 visible ASCII characters.
+func CheckKey(key string) error {
+	if len(key) < 1 || len(key) > MaxKeyBytes {
+		return ErrKey
+	}
+	for _, c := range []byte(key) {
+		if c < 0x21 || c > 0x7e {
+			return ErrKey
+		}
+	}
+	return nil
+}
+
+// OperationID returns the id of the operation that a request asks for: the
+// UUIDv5 (RFC 9562 §5.5) of wallet and key, the same for ever, or without a key
+// a new UUIDv7.
+func OperationID(walletID uuid.UUID, key string) uuid.UUID {
+	if key == "" {
+		return uuid.Must(uuid.NewV7())
+	}
+	return uuid.NewSHA1(walletID, []byte(key))
+}
+
+// NewID returns the id of a wallet to be created: the UUIDv5 of the key, the same
+// for ever, or without a key a new UUIDv7.
+func NewID(key string) uuid.UUID {
+	if key == "" {
+		return uuid.Must(uuid.NewV7())
+	}
+	return uuid.NewSHA1(createNamespace, []byte(key))
+}
+
+// ParseID reads a UUID in its canonical form: 36 characters, lower or upper case
+// hexadecimal, not nil.
+func ParseID(s string) (uuid.UUID, bool) {
+	if len(s) != 36 {
+		return uuid.Nil, false
+	}
+	id, err := uuid.Parse(s)
+	return id, err == nil && id != uuid.Nil
+}
