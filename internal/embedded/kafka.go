@@ -1,0 +1,163 @@
+package embedded
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// defaultHeapMiB suffices for tests; a broker that is to be measured wants 1024.
+const defaultHeapMiB = 512
+
+// KafkaConfig says how a Kafka broker is started; only Dir is required.
+type KafkaConfig struct {
+	Dir             string            // keeps data, configuration, log and lock of this broker
+	Cache           string            // keeps the jars; "" is DefaultCache
+	Port            int               // 0 takes a free one
+	HeapMiB         int               // of the Java machine; 0 is 512
+	ExtraProperties map[string]string // of server.properties, over ours
+	Log             *slog.Logger      // nil discards
+	Progress        io.Writer         // told what takes long; nil for silence
+}
+
+// Kafka is a running Apache Kafka broker, its own controller: a Java child process that listens on loopback only. Every
+// record is flushed to disk, nothing expires, and no topic is made by itself.
+type Kafka struct {
+	server
+	config     KafkaConfig
+	jars       string
+	controller int // port
+}
+
+// StartKafka starts a Kafka broker on the data in config.Dir and returns when it serves requests. The jars are fetched when
+// the cache has none; Java and Maven are installed when this process is root on a Debian system, else their absence is
+// ErrMissing with the names of the packages. Other errors wrap ErrFetch, ErrPortInUse, ErrDirInUse or ErrNoSpace where that
+// is the reason. The caller stops the broker.
+func StartKafka(ctx context.Context, config KafkaConfig) (*Kafka, error) {
+	if config.HeapMiB == 0 {
+		config.HeapMiB = defaultHeapMiB
+	}
+	k := &Kafka{config: config}
+	if err := k.init("Kafka", config.Dir, config.Log); err != nil {
+		return nil, err
+	}
+	k.launch = k.launchOnPorts
+	if err := k.open(ctx, k.prepare); err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
+// Brokers is the address to connect to, as clients take it; it stays the same over restarts.
+func (k *Kafka) Brokers() []string { return []string{address(k.config.Port)} }
+
+func (k *Kafka) prepare(ctx context.Context) (err error) {
+	k.jars, err = kafkaJars(ctx, k.config)
+	return err
+}
+
+// launchOnPorts starts the broker on its two ports, which it takes at its first start and keeps.
+func (k *Kafka) launchOnPorts(ctx context.Context) (*child, error) {
+	if k.controller != 0 {
+		return k.launchBroker(ctx)
+	}
+	fixed := k.config.Port
+	if fixed != 0 {
+		if err := checkPort(k.name, fixed); err != nil {
+			return nil, err
+		}
+	}
+	return onFreePorts(2, func(ports []int) (*child, error) {
+		k.controller = ports[0]
+		if fixed == 0 {
+			k.config.Port = ports[1]
+		}
+		return k.launchBroker(ctx)
+	})
+}
+
+func (k *Kafka) launchBroker(ctx context.Context) (*child, error) {
+	if err := os.WriteFile(k.propertiesFile(), k.properties(), 0o644); err != nil {
+		return nil, err
+	}
+	if err := k.format(ctx); err != nil {
+		return nil, err
+	}
+	child, err := startChild(k.command("kafka.Kafka", k.propertiesFile()))
+	if err != nil {
+		return nil, err
+	}
+	return child, child.await(ctx, func() bool {
+		return strings.Contains(child.output(maxLogBytes), "Kafka Server started") && answers(k.config.Port)
+	})
+}
+
+// answers reports whether something accepts connections on the port.
+func answers(port int) bool {
+	conn, err := net.Dial("tcp", address(port))
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
+}
+
+// command runs a class of the broker's jars. The heap is small and the compiler a quick one: a broker for tests lives for
+// seconds and is to leave the processors to what it is tested with.
+func (k *Kafka) command(class string, args ...string) command {
+	java := []string{
+		fmt.Sprintf("-Xmx%dm", k.config.HeapMiB), "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
+		"-cp", filepath.Join(k.jars, "*"), class,
+	}
+	return command{
+		name:    k.name,
+		path:    "java",
+		args:    append(java, args...),
+		dir:     k.dir,
+		env:     []string{"LC_ALL=C", "PATH=" + os.Getenv("PATH"), "JAVA_HOME=" + os.Getenv("JAVA_HOME")},
+		logPath: filepath.Join(k.dir, "kafka.log"),
+		stop:    syscall.SIGTERM,
+		orphan:  syscall.SIGKILL, // what it acknowledged is on disk, so it need not be asked
+	}
+}
+
+func (k *Kafka) propertiesFile() string { return filepath.Join(k.dir, "server.properties") }
+func (k *Kafka) dataDir() string        { return filepath.Join(k.dir, "data") }
+
+// properties is the content of server.properties.
+func (k *Kafka) properties() []byte {
+	properties := map[string]string{
+		"process.roles":                                    "broker,controller",
+		"node.id":                                          "1",
+		"controller.quorum.voters":                         "1@" + address(k.controller),
+		"controller.listener.names":                        "CONTROLLER",
+		"listeners":                                        "PLAINTEXT://" + address(k.config.Port) + ",CONTROLLER://" + address(k.controller),
+		"advertised.listeners":                             "PLAINTEXT://" + address(k.config.Port),
+		"log.dirs":                                         k.dataDir(),
+		"auto.create.topics.enable":                        "false",
+		"log.flush.interval.messages":                      "1",
+		"log.retention.ms":                                 "-1",
+		"offsets.topic.replication.factor":                 "1",
+		"offsets.topic.num.partitions":                     "4",
+		"group.initial.rebalance.delay.ms":                 "0",
+		"num.network.threads":                              "2",
+		"num.io.threads":                                   "4",
+		"transaction.state.log.min.isr":                    "1",
+		"share.coordinator.state.topic.min.isr":            "1",
+		"share.coordinator.state.topic.replication.factor": "1",
+		"transaction.state.log.replication.factor":         "1",
+	}
+	maps.Copy(properties, k.config.ExtraProperties)
+	var text strings.Builder
+	for _, name := range sortedKeys(properties) {
+		fmt.Fprintf(&text, "%s=%s\n", name, properties[name])
+	}
+	return []byte(text.String())
+}

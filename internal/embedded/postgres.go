@@ -1,0 +1,185 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+const (
+	postgresMajor    = "17"
+	postgresUser     = "walletd" // a superuser, and the name of the database
+	postgresSettings = "listen_addresses=" + loopback + ",unix_socket_directories="
+)
+
+// PostgresConfig says how a PostgreSQL server is started; only Dir is required.
+type PostgresConfig struct {
+	Dir        string            // keeps data, log and lock of this server
+	Cache      string            // keeps the programs; "" is DefaultCache
+	Repository string            // base URL of a Maven repository to fetch the programs from; "" is the public one
+	Port       int               // 0 takes a free one
+	Settings   map[string]string // server settings, over postgresql.conf; fsync and synchronous_commit are on by default
+	Log        *slog.Logger      // nil discards
+	Progress   io.Writer         // told what takes long; nil for silence
+}
+
+// Postgres is a running PostgreSQL 17 server: a child process that listens on loopback only.
+type Postgres struct {
+	server
+	config   PostgresConfig
+	binaries string
+	run      identity
+	password string
+}
+
+// StartPostgres starts a PostgreSQL server on the data in config.Dir, made first when there is none, and returns when it
+// accepts connections. The programs are fetched when the cache has none. Run by root, the server runs as nobody.
+//
+// What a crash left is put right: a server that still runs on these data is stopped, a half-made data directory of ours is
+// made again. Errors say what to do and wrap ErrFetch, ErrPortInUse, ErrDirInUse, ErrOtherVersion, ErrHalfWritten, ErrNoSpace
+// or ErrPermission where that is the reason. The caller stops the server.
+func StartPostgres(ctx context.Context, config PostgresConfig) (*Postgres, error) {
+	p := &Postgres{config: config}
+	if err := p.init("PostgreSQL", config.Dir, config.Log); err != nil {
+		return nil, err
+	}
+	p.launch = p.launchOnPort
+	if err := p.open(ctx, p.prepare); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// prepare readies everything that a start needs: the programs, the user, the data.
+func (p *Postgres) prepare(ctx context.Context) (err error) {
+	if p.run, err = unprivileged(p.dataDir()); err != nil {
+		return err
+	}
+	if p.run, err = p.run.reaching(p.dataDir()); err != nil {
+		return err
+	}
+	if p.binaries, err = postgresBinaries(ctx, p.config, p.run); err != nil {
+		return err
+	}
+	if err := p.prepareData(ctx); err != nil {
+		return err
+	}
+	password, err := os.ReadFile(p.passwordFile())
+	p.password = string(password)
+	return err
+}
+
+func (p *Postgres) binary(name string) string { return filepath.Join(p.binaries, "bin", name) }
+func (p *Postgres) dataDir() string           { return filepath.Join(p.dir, "data") }
+
+// DSN is the connection URL of the database walletd, as its superuser of the same name.
+func (p *Postgres) DSN() string { return p.DSNFor(postgresUser) }
+
+// DSNFor is the connection URL of another database of this server.
+func (p *Postgres) DSNFor(database string) string {
+	dsn := url.URL{
+		Scheme:   "postgres",
+		User:     url.UserPassword(postgresUser, p.password),
+		Host:     address(p.Port()),
+		Path:     "/" + database,
+		RawQuery: "sslmode=disable",
+	}
+	return dsn.String()
+}
+
+// Port is where the server listens; it stays the same over restarts.
+func (p *Postgres) Port() int { return p.config.Port }
+
+// launchOnPort starts the server on its port. Without one it takes a free port, and another if that one is snatched away.
+func (p *Postgres) launchOnPort(ctx context.Context) (*child, error) {
+	if p.config.Port != 0 {
+		if err := checkPort(p.name, p.config.Port); err != nil {
+			return nil, err
+		}
+		return p.launchPostmaster(ctx, p.config.Port)
+	}
+	return onFreePorts(1, func(ports []int) (*child, error) {
+		child, err := p.launchPostmaster(ctx, ports[0])
+		if err == nil {
+			p.config.Port = ports[0]
+		}
+		return child, err
+	})
+}
+
+// onFreePorts calls start with n free ports, again when one of them was taken by another program meanwhile.
+func onFreePorts(n int, start func(ports []int) (*child, error)) (*child, error) {
+	for attempt := 1; ; attempt++ {
+		ports, err := freePorts(n)
+		if err != nil {
+			return nil, err
+		}
+		child, err := start(ports)
+		if !errors.Is(err, ErrPortInUse) || attempt == portAttempts {
+			return child, err
+		}
+	}
+}
+
+func (p *Postgres) launchPostmaster(ctx context.Context, port int) (*child, error) {
+	if err := p.clearRemains(ctx); err != nil {
+		return nil, err
+	}
+	child, err := startChild(p.command("postgres", p.arguments(port)...))
+	if err != nil {
+		return nil, err
+	}
+	return child, child.await(ctx, func() bool { return p.ready(child.pid()) })
+}
+
+// command runs one of the server's programs on the data directory with an environment of its own: variables such as PGDATA
+// or a foreign locale do not reach it.
+func (p *Postgres) command(program string, args ...string) command {
+	return command{
+		name:    p.name,
+		path:    p.binary(program),
+		args:    args,
+		dir:     p.dir,
+		env:     []string{"LC_ALL=C", "TZ=UTC", "PATH=/usr/bin:/bin"},
+		run:     p.run,
+		logPath: filepath.Join(p.dir, "postgres.log"),
+		stop:    syscall.SIGINT,  // fast shutdown: open transactions are rolled back
+		orphan:  syscall.SIGQUIT, // immediate shutdown: the postmaster takes its children along
+	}
+}
+
+func (p *Postgres) arguments(port int) []string {
+	args := []string{"-D", p.dataDir(), "-c", "port=" + strconv.Itoa(port)}
+	for setting := range strings.SplitSeq(postgresSettings, ",") {
+		args = append(args, "-c", setting)
+	}
+	for name, value := range p.config.Settings {
+		args = append(args, "-c", name+"="+value)
+	}
+	return args
+}
+
+// ready reports whether the postmaster says so in its pid file, as pg_ctl reads it: line 1 is its pid, line 8 its status.
+func (p *Postgres) ready(pid int) bool {
+	lines := readLines(filepath.Join(p.dataDir(), "postmaster.pid"))
+	return len(lines) >= 8 && lines[0] == strconv.Itoa(pid) && lines[7] == "ready"
+}
+
+func readLines(path string) []string {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil
+	}
+	lines := strings.Split(string(content), "\n")
+	for i := range lines {
+		lines[i] = strings.TrimSpace(lines[i])
+	}
+	return lines
+}

@@ -1,0 +1,93 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	embeddedpostgres "github.com/fergusstrange/embedded-postgres"
+)
+
+const (
+	postgresVersion = embeddedpostgres.V17
+	fetchTimeout    = 10 * time.Minute // for one download
+)
+
+// systemCache holds the programs that root's own cache would hide from the user they run as.
+const systemCache = "/var/cache/walletd"
+
+// postgresBinaries returns the directory with bin/postgres and bin/initdb, fetched when the cache does not have it. Root's
+// home is usually closed to others, and PostgreSQL's programs look for each other with access(2), which no capability helps:
+// they are kept in systemCache then.
+func postgresBinaries(ctx context.Context, config PostgresConfig, run identity) (string, error) {
+	cache, err := cacheDir(config.Cache)
+	if err != nil {
+		return "", err
+	}
+	name := "postgres-" + string(postgresVersion)
+	if run.foreign() && run.closedDir(filepath.Join(cache, name, "bin")) != "" {
+		cache = systemCache
+	}
+	return cached(ctx, cache, name, func(dir string) error {
+		end := begin(config.Progress, "fetching PostgreSQL "+postgresMajor+" (15 MB, once)")
+		defer end()
+		return fetchWithin(ctx, func() error { return fetchPostgres(dir, config.Repository) })
+	})
+}
+
+// fetchWithin runs a fetch that cannot be cancelled and gives up waiting for it when ctx is done or fetchTimeout has passed.
+// Given up, the fetch ends by itself later and finds its directory gone.
+func fetchWithin(ctx context.Context, fetch func() error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, fetchTimeout, fmt.Errorf("no answer within %s", fetchTimeout))
+	defer cancel()
+	result := make(chan error, 1)
+	go func() { result <- fetch() }()
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("%w: PostgreSQL %s: %w", ErrFetch, postgresMajor, context.Cause(ctx))
+	}
+}
+
+// fetchPostgres downloads the server with its checksum and unpacks it into dir.
+//
+// The library has no call that only fetches; its Start fetches, unpacks, and then empties the data directory. A data directory
+// whose name ends in "/." cannot be emptied (RemoveAll refuses such names before it touches anything), so Start always ends
+// there: nothing is started, and that very error is the sign of success.
+func fetchPostgres(dir, repository string) error {
+	config := embeddedpostgres.DefaultConfig().Version(postgresVersion).Port(0).Logger(io.Discard).
+		CachePath(filepath.Join(dir, "archive")).RuntimePath(filepath.Join(dir, "unpacked")).
+		DataPath(filepath.Join(dir, "none") + "/.")
+	if repository != "" {
+		config = config.BinaryRepositoryURL(repository)
+	}
+	err := embeddedpostgres.NewDatabase(config).Start()
+	if err == nil || !strings.HasPrefix(err.Error(), "unable to clean up data directory") {
+		return fetchError(err, dir)
+	}
+	return errors.Join(os.RemoveAll(filepath.Join(dir, "archive")), flatten(dir))
+}
+
+func fetchError(err error, dir string) error {
+	if full := explain(err, "", dir); errors.Is(full, ErrNoSpace) {
+		return full
+	}
+	return fmt.Errorf("%w: PostgreSQL %s is fetched once, at the first start: connect this machine to the Internet (a proxy is "+
+		"taken from HTTPS_PROXY) and start again: %w", ErrFetch, postgresMajor, err)
+}
+
+// flatten moves what was unpacked to the directory itself.
+func flatten(dir string) error {
+	unpacked := filepath.Join(dir, "unpacked")
+	entries, err := os.ReadDir(unpacked)
+	for _, entry := range entries {
+		err = errors.Join(err, os.Rename(filepath.Join(unpacked, entry.Name()), filepath.Join(dir, entry.Name())))
+	}
+	return errors.Join(err, os.Remove(unpacked))
+}
