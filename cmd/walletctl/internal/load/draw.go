@@ -1,0 +1,43 @@
+package load
+
+import (
+	"math/rand/v2"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// draft is a request to be sent.
+type draft struct {
+	target int32
+	kind   wallet.Type
+	amount wallet.Amount
+}
+
+// drawing makes the requests of a run, the same for the same seed. One goroutine uses it.
+type drawing struct {
+	random   *rand.Rand
+	wallets  int
+	share    float64
+	withdraw int64 // the largest amount withdrawn
+	next     int
+}
+
+// newDrawing draws withdrawals so large that they take on average what deposits
+// bring in: the balance keeps coming back to where a withdrawal is refused.
+func newDrawing(c Config, stream uint64) *drawing {
+	d := &drawing{random: rand.New(rand.NewPCG(c.Seed, stream)), wallets: c.Wallets, share: c.WithdrawShare}
+	d.withdraw = amountMax
+	if c.WithdrawShare > 0 {
+		d.withdraw = max(1, int64(amountMax*(1-c.WithdrawShare)/c.WithdrawShare))
+	}
+	return d
+}
+
+func (d *drawing) draw() draft {
+	f := draft{target: int32(d.next % d.wallets), kind: wallet.Deposit, amount: wallet.Amount(1 + d.random.Int64N(amountMax))}
+	d.next++
+	if d.random.Float64() < d.share {
+		f.kind, f.amount = wallet.Withdraw, wallet.Amount(1+d.random.Int64N(d.withdraw))
+	}
+	return f
+}

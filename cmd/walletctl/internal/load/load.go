@@ -1,0 +1,57 @@
+// Package load puts load on wallets of a running walletd and then proves, from
+// the wallets' whole histories, that what each request was told is what happened.
+package load
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Bounds. A request costs about 150 bytes of memory until the end: its record, and
+// the index by operation id while its wallet's history is read.
+const (
+	MaxRequests   = 2_000_000 // of one run: 300 MB
+	receiptsMax   = 1000      // answers of 202 whose Location is followed
+	faultsMax     = 20        // shown of each kind; all are counted
+	codesMax      = 32        // different answers told apart
+	amountMax     = 1000      // minor units, of a deposit
+	drainPollMin  = 20 * time.Millisecond
+	drainPollMax  = time.Second
+	latencyMax    = 5 * time.Minute // longer ones are shown as this
+	latencyDigits = 3
+)
+
+// Config says what load, and for how long.
+type Config struct {
+	URL           string
+	Rate          float64       // requests a second, open loop; 0: closed loop
+	Connections   int           // of the closed loop, one request at a time each
+	Duration      time.Duration // of the sending
+	Wallets       int           // new ones; the requests go round them
+	WithdrawShare float64       // 0 … 1
+	Prefer        string        // the header of every request; empty: none
+	Keys          bool          // send an Idempotency-Key with every request
+	MaxInFlight   int           // of the open loop: what is due beyond it is not sent, and counted
+	Timeout       time.Duration // of a request
+	Drain         time.Duration // how long accepted operations may take to get their outcome after the sending
+	Seed          uint64        // of types and amounts
+}
+
+// Planned returns how many requests a run sends, or 0 if only its end tells.
+func (c Config) Planned() int64 {
+	if c.Rate == 0 {
+		return 0
+	}
+	return int64(c.Rate * c.Duration.Seconds())
+}
+
+// target is one wallet under load.
+type target struct {
+	id     uuid.UUID
+	prefix []byte // of every request's body, up to the type
+}
+
+func newTarget(id uuid.UUID) target {
+	return target{id: id, prefix: []byte(`{"walletId":"` + id.String() + `","operationType":"`)}
+}

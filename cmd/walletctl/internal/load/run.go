@@ -1,0 +1,114 @@
+package load
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/walletd/walletd/cmd/walletctl/internal/api"
+)
+
+// Run is one load with its verification.
+type Run struct {
+	config  Config
+	api     *api.Client
+	targets []target
+	sender  *sender
+	tally   *tally
+	slots   *bounded
+	start   time.Time
+	drafted atomic.Int64
+	settled atomic.Int64
+}
+
+// New prepares a run. The client is for wallets and histories, not for the load.
+func New(client *api.Client, c Config) *Run {
+	connections := c.Connections
+	if c.Rate > 0 {
+		connections = c.MaxInFlight
+	}
+	return &Run{config: c, api: client, sender: newSender(c, connections),
+		tally: newTally(), slots: newBounded(connections)}
+}
+
+// Settled returns how many requests got an answer, or never will. It may be
+// called while Load runs.
+func (r *Run) Settled() int64 { return r.settled.Load() + r.slots.refused.Load() }
+
+// Create makes the wallets of the run.
+func (r *Run) Create(ctx context.Context) error {
+	for i := range r.config.Wallets {
+		answer, err := r.api.Create(ctx, "")
+		if err != nil {
+			return fmt.Errorf("wallet %d of %d: %w", i+1, r.config.Wallets, err)
+		}
+		r.targets = append(r.targets, newTarget(answer.Value.WalletID))
+	}
+	return nil
+}
+
+// Load sends the requests and returns when each got its answer or its timeout.
+// When ctx ends nothing more is sent.
+func (r *Run) Load(ctx context.Context) *Report {
+	defer r.sender.transport.CloseIdleConnections()
+	r.start = time.Now()
+	if r.config.Rate > 0 {
+		r.open(ctx)
+	} else {
+		r.closed(ctx)
+	}
+	r.tally.answers.NotSent = r.slots.refused.Load()
+	took := time.Since(r.start)
+	report := &Report{Answers: r.tally.answers, LatencyMs: r.tally.percentiles(),
+		AcceptedPerSecond: perSecond(r.tally.accepted(), took), SendingSeconds: took.Seconds(),
+		Bounded: r.drafted.Load() > MaxRequests, Interrupted: ctx.Err() != nil}
+	for _, t := range r.targets {
+		report.Wallets = append(report.Wallets, t.id.String())
+	}
+	return report
+}
+
+func (r *Run) open(ctx context.Context) {
+	draws := newDrawing(r.config, 0)
+	openLoop(ctx, r.config.Rate, min(r.config.Planned(), MaxRequests), func(due time.Time) {
+		draft := draws.draw()
+		r.slots.start(func() { r.request(draft, due) })
+	})
+	r.slots.running.Wait()
+}
+
+func (r *Run) closed(ctx context.Context) {
+	draws := make([]*drawing, r.config.Connections)
+	for c := range draws {
+		draws[c] = newDrawing(r.config, uint64(c))
+		draws[c].next = c // so that few connections reach every wallet
+	}
+	closedLoop(ctx, r.config.Connections, r.config.Duration, func(c int) bool {
+		if r.drafted.Add(1) > MaxRequests {
+			return false
+		}
+		r.request(draws[c].draw(), time.Now())
+		return true
+	})
+}
+
+func (r *Run) request(d draft, due time.Time) {
+	sent := time.Now()
+	reply := r.sender.send(r.targets[d.target], d)
+	answered := time.Now()
+	reply.record.sent, reply.record.answered = sent.Sub(r.start), answered.Sub(r.start)
+	r.tally.add(reply, answered.Sub(due))
+	r.settled.Add(1)
+}
+
+// Verify waits until what was accepted has its outcome, reads every wallet's
+// history and completes the report. Nothing ends it early but its own bounds.
+func (r *Run) Verify(ctx context.Context, report *Report) {
+	start := time.Now()
+	v := &verifier{api: r.api, tally: r.tally, faults: newFaults(), deadline: start.Add(r.config.Drain)}
+	v.verify(ctx, r.targets)
+	report.DrainSeconds = time.Since(start).Seconds()
+	report.AppliedPerSecond = perSecond(v.history.Operations, v.history.Newest.Sub(v.history.Oldest))
+	report.Verification = Verification{History: v.history, Followed: v.followed, Faults: v.faults}
+}
