@@ -1342,8 +1342,14 @@ type SubmitOperationResponse429Headers struct {
 	RetryAfter *int
 }
 
+// SubmitOperationResponse500Headers the declared response headers of an HTTP 500 response for SubmitOperation
+type SubmitOperationResponse500Headers struct {
+	Location *string
+}
+
 // SubmitOperationResponse503Headers the declared response headers of an HTTP 503 response for SubmitOperation
 type SubmitOperationResponse503Headers struct {
+	Location   *string
 	RetryAfter *int
 }
 
@@ -1382,6 +1388,8 @@ type SubmitOperationResponse struct {
 	Headers422 *SubmitOperationResponse422Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *SubmitOperationResponse429Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *SubmitOperationResponse500Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *SubmitOperationResponse503Headers
 }
@@ -1489,8 +1497,14 @@ type CreateWalletResponse429Headers struct {
 	RetryAfter *int
 }
 
+// CreateWalletResponse500Headers the declared response headers of an HTTP 500 response for CreateWallet
+type CreateWalletResponse500Headers struct {
+	Location *string
+}
+
 // CreateWalletResponse503Headers the declared response headers of an HTTP 503 response for CreateWallet
 type CreateWalletResponse503Headers struct {
+	Location   *string
 	RetryAfter *int
 }
 
@@ -1519,6 +1533,8 @@ type CreateWalletResponse struct {
 	Headers400 *CreateWalletResponse400Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *CreateWalletResponse429Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *CreateWalletResponse500Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *CreateWalletResponse503Headers
 }
@@ -1609,8 +1625,14 @@ type GetWalletResponse409Headers struct {
 	RetryAfter *int
 }
 
+// GetWalletResponse500Headers the declared response headers of an HTTP 500 response for GetWallet
+type GetWalletResponse500Headers struct {
+	Location *string
+}
+
 // GetWalletResponse503Headers the declared response headers of an HTTP 503 response for GetWallet
 type GetWalletResponse503Headers struct {
+	Location   *string
 	RetryAfter *int
 }
 
@@ -1637,6 +1659,8 @@ type GetWalletResponse struct {
 	Headers400 *GetWalletResponse400Headers
 	// Headers409 the parsed response headers for an HTTP 409 response
 	Headers409 *GetWalletResponse409Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *GetWalletResponse500Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *GetWalletResponse503Headers
 }
@@ -1710,8 +1734,14 @@ type ListOperationsResponse400Headers struct {
 	Deprecation *string
 }
 
+// ListOperationsResponse500Headers the declared response headers of an HTTP 500 response for ListOperations
+type ListOperationsResponse500Headers struct {
+	Location *string
+}
+
 // ListOperationsResponse503Headers the declared response headers of an HTTP 503 response for ListOperations
 type ListOperationsResponse503Headers struct {
+	Location   *string
 	RetryAfter *int
 }
 
@@ -1732,6 +1762,8 @@ type ListOperationsResponse struct {
 	Headers200 *ListOperationsResponse200Headers
 	// Headers400 the parsed response headers for an HTTP 400 response
 	Headers400 *ListOperationsResponse400Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *ListOperationsResponse500Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *ListOperationsResponse503Headers
 }
@@ -1800,8 +1832,14 @@ type GetOperationResponse400Headers struct {
 	Deprecation *string
 }
 
+// GetOperationResponse500Headers the declared response headers of an HTTP 500 response for GetOperation
+type GetOperationResponse500Headers struct {
+	Location *string
+}
+
 // GetOperationResponse503Headers the declared response headers of an HTTP 503 response for GetOperation
 type GetOperationResponse503Headers struct {
+	Location   *string
 	RetryAfter *int
 }
 
@@ -1822,6 +1860,8 @@ type GetOperationResponse struct {
 	Headers200 *GetOperationResponse200Headers
 	// Headers400 the parsed response headers for an HTTP 400 response
 	Headers400 *GetOperationResponse400Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *GetOperationResponse500Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *GetOperationResponse503Headers
 }
@@ -2338,8 +2378,25 @@ func ParseSubmitOperationResponse(rsp *http.Response) (*SubmitOperationResponse,
 			headers.RetryAfter = &value
 		}
 		response.Headers429 = &headers
+	case rsp.StatusCode == 500:
+		var headers SubmitOperationResponse500Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers500 = &headers
 	case rsp.StatusCode == 503:
 		var headers SubmitOperationResponse503Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
@@ -2487,8 +2544,25 @@ func ParseCreateWalletResponse(rsp *http.Response) (*CreateWalletResponse, error
 			headers.RetryAfter = &value
 		}
 		response.Headers429 = &headers
+	case rsp.StatusCode == 500:
+		var headers CreateWalletResponse500Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers500 = &headers
 	case rsp.StatusCode == 503:
 		var headers CreateWalletResponse503Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
@@ -2618,8 +2692,25 @@ func ParseGetWalletResponse(rsp *http.Response) (*GetWalletResponse, error) {
 			headers.RetryAfter = &value
 		}
 		response.Headers409 = &headers
+	case rsp.StatusCode == 500:
+		var headers GetWalletResponse500Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers500 = &headers
 	case rsp.StatusCode == 503:
 		var headers GetWalletResponse503Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
@@ -2705,8 +2796,25 @@ func ParseListOperationsResponse(rsp *http.Response) (*ListOperationsResponse, e
 			headers.Deprecation = &value
 		}
 		response.Headers400 = &headers
+	case rsp.StatusCode == 500:
+		var headers ListOperationsResponse500Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers500 = &headers
 	case rsp.StatusCode == 503:
 		var headers ListOperationsResponse503Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
@@ -2792,8 +2900,25 @@ func ParseGetOperationResponse(rsp *http.Response) (*GetOperationResponse, error
 			headers.Deprecation = &value
 		}
 		response.Headers400 = &headers
+	case rsp.StatusCode == 500:
+		var headers GetOperationResponse500Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers500 = &headers
 	case rsp.StatusCode == 503:
 		var headers GetOperationResponse503Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {

@@ -1,0 +1,51 @@
+package httpapi
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+const walletsPath = "/api/v1/wallets/"
+
+// maxLocationBytes is room for the longest Location: two ids and a receipt.
+const maxLocationBytes = 160
+
+func walletLocation(id uuid.UUID) string {
+	return string(appendID(append(make([]byte, 0, maxLocationBytes), walletsPath...), id))
+}
+
+// operationLocation is the path of op, with its receipt if it has one: with that,
+// any replica finds the operation before the ledger has it.
+func operationLocation(op *wallet.Operation) string {
+	b := appendID(append(make([]byte, 0, maxLocationBytes), walletsPath...), op.WalletID)
+	b = appendID(append(b, "/operations/"...), op.ID)
+	if op.Receipt.Known() {
+		b = strconv.AppendInt(append(b, "?journal="...), int64(op.Receipt.Partition), 10)
+		b = strconv.AppendInt(append(b, '-'), op.Receipt.Offset, 10)
+	}
+	return string(b)
+}
+
+// parseReceipt reads <partition>-<offset>.
+func parseReceipt(s string) (wallet.Receipt, bool) {
+	partition, offset, found := strings.Cut(s, "-")
+	p, okP := parseDigits(partition, 31)
+	o, okO := parseDigits(offset, 63)
+	if !found || !okP || !okO {
+		return wallet.NoReceipt, false
+	}
+	return wallet.Receipt{Partition: int32(p), Offset: o}, true
+}
+
+// parseDigits reads a number of plain digits, without sign, that fits in bits.
+func parseDigits(s string, bits int) (int64, bool) {
+	if s == "" || s[0] < '0' || s[0] > '9' {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(s, 10, bits)
+	return int64(n), err == nil //nolint:gosec // at most 63 bits
+}

@@ -1,0 +1,116 @@
+package httpapi
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/walletd/walletd/internal/httpapi/api"
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// Bounds of a list.
+const (
+	defaultLimit = 50
+	maxLimit     = 1000
+)
+
+// ListOperations reads a part of a wallet's operations.
+func (s *server) ListOperations(w http.ResponseWriter, r *http.Request, _ api.WalletID, _ api.ListOperationsParams) {
+	q := parseQuery(r, "limit", "cursor", "status", "operationType", "from", "to")
+	id, selected := q.pathID("walletId"), q.selection()
+	if err := q.err(); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	page, err := s.History.Operations(r.Context(), id, selected)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	w.Header()["Cache-Control"] = revalidate
+	writeJSON(w, http.StatusOK, jsonType, func(b []byte) []byte { return appendList(b, &page) })
+}
+
+// GetOperation reads one operation.
+func (s *server) GetOperation(w http.ResponseWriter, r *http.Request, _ api.WalletID, _ api.ID, _ api.GetOperationParams) {
+	q := parseQuery(r, "journal")
+	walletID, id, receipt := q.pathID("walletId"), q.pathID("operationId"), q.receipt()
+	if err := q.err(); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	op, err := s.History.Operation(r.Context(), walletID, id, receipt)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	w.Header()["Cache-Control"] = revalidate
+	writeJSON(w, http.StatusOK, jsonType, func(b []byte) []byte { return appendOperation(b, &op) })
+}
+
+// selection reads the parameters of a list.
+func (q *query) selection() wallet.Query {
+	sel := wallet.Query{
+		Limit:  q.limit(),
+		Status: q.status(),
+		Type:   q.operationType(),
+		From:   q.moment("from"),
+		To:     q.moment("to"),
+		Before: q.cursor(),
+	}
+	if !sel.From.IsZero() && !sel.To.IsZero() && !sel.From.Before(sel.To) {
+		q.add("to", "must be later than from")
+	}
+	return sel
+}
+
+func (q *query) limit() int {
+	text, given := q.value("limit")
+	if !given {
+		return defaultLimit
+	}
+	n, ok := parseDigits(text, 31)
+	if !ok || n < 1 || n > maxLimit {
+		q.add("limit", "must be an integer from 1 to "+strconv.Itoa(maxLimit))
+	}
+	return int(n)
+}
+
+func (q *query) status() *wallet.Status {
+	text, given := q.value("status")
+	if !given {
+		return nil
+	}
+	status, ok := wallet.ParseStatus(text)
+	if !ok {
+		q.add("status", "must be PENDING, APPLIED or FAILED")
+	}
+	return &status
+}
+
+func (q *query) operationType() wallet.Type {
+	text, given := q.value("operationType")
+	kind, ok := wallet.ParseType(text)
+	if given && !ok {
+		q.add("operationType", "must be DEPOSIT or WITHDRAW")
+	}
+	return kind
+}
+
+func (q *query) cursor() wallet.Cursor {
+	text, given := q.value("cursor")
+	c, ok := parseCursor(text)
+	if given && !ok {
+		q.add("cursor", "must be the nextCursor of a list")
+	}
+	return c
+}
+
+func (q *query) receipt() wallet.Receipt {
+	text, given := q.value("journal")
+	receipt, ok := parseReceipt(text)
+	if given && !ok {
+		q.add("journal", "must be <partition>-<offset>")
+	}
+	return receipt
+}

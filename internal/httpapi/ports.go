@@ -1,0 +1,43 @@
+package httpapi
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// Intake accepts writes. Its errors are *wallet.Error; of any other error the
+// client learns only that the outcome is unknown.
+type Intake interface {
+	// Create makes the wallet that key names, or a new one if key is empty.
+	Create(ctx context.Context, key string) (wallet.Created, error)
+	// Submit accepts op, of which ID, WalletID, Type and Amount are set, and waits
+	// at most wait for its outcome.
+	Submit(ctx context.Context, op wallet.Operation, wait time.Duration) (wallet.Outcome, error)
+}
+
+// Balances reads wallets.
+type Balances interface {
+	// Wallet returns the wallet; with fresh it is read from the ledger. A wallet
+	// that has not reached minSequence is CodeNotYetVisible.
+	Wallet(ctx context.Context, id uuid.UUID, fresh bool, minSequence int64) (wallet.Wallet, error)
+}
+
+// History reads operations.
+type History interface {
+	// Operations returns the part of the wallet's list that q selects.
+	Operations(ctx context.Context, walletID uuid.UUID, q wallet.Query) (wallet.Page, error)
+	// Operation returns one operation; r is its receipt, or NoReceipt.
+	Operation(ctx context.Context, walletID, id uuid.UUID, r wallet.Receipt) (wallet.Operation, error)
+}
+
+// Health tells how the components are.
+type Health interface {
+	// Components returns the state of each component.
+	Components(ctx context.Context) []wallet.Component
+	// Ready reports whether writes can be accepted.
+	Ready() bool
+}

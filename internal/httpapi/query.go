@@ -1,0 +1,92 @@
+package httpapi
+
+import (
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// query reads the parameters of a request and collects their faults.
+type query struct {
+	request *http.Request
+	values  url.Values
+	faults  []wallet.FieldError
+}
+
+// parseQuery reads the query, which may have the known parameters, each once.
+func parseQuery(r *http.Request, known ...string) *query {
+	q := &query{request: r}
+	if r.URL.RawQuery == "" {
+		return q
+	}
+	var err error
+	if q.values, err = url.ParseQuery(r.URL.RawQuery); err != nil {
+		q.add("query", "is malformed")
+	}
+	for _, name := range slices.Sorted(maps.Keys(q.values)) {
+		switch {
+		case len(q.faults) >= maxFaults:
+			return q
+		case !slices.Contains(known, name):
+			q.add(shorten(name), "is unknown")
+		case len(q.values[name]) > 1:
+			q.add(name, "must be given once")
+		}
+	}
+	return q
+}
+
+func (q *query) add(field, detail string) {
+	q.faults = append(q.faults, wallet.FieldError{Field: field, Detail: detail})
+}
+
+// err returns the error of all faults, nil if there are none.
+func (q *query) err() error {
+	if len(q.faults) == 0 {
+		return nil
+	}
+	return invalid(q.faults)
+}
+
+// value returns a parameter; given is false if it is absent, or given twice,
+// which is a fault already.
+func (q *query) value(name string) (value string, given bool) {
+	if v := q.values[name]; len(v) == 1 {
+		return v[0], true
+	}
+	return "", false
+}
+
+// sequence reads a number from 0.
+func (q *query) sequence(name string) int64 {
+	text, given := q.value(name)
+	n, ok := parseDigits(text, 63)
+	if given && !ok {
+		q.add(name, "must be an integer from 0 to 9223372036854775807")
+	}
+	return n
+}
+
+// moment reads an RFC 3339 time.
+func (q *query) moment(name string) time.Time {
+	var t time.Time
+	if text, given := q.value(name); given && t.UnmarshalText([]byte(text)) != nil {
+		q.add(name, "must be an RFC 3339 time; a + is written %2B")
+	}
+	return t
+}
+
+// pathID reads an id from the path.
+func (q *query) pathID(name string) uuid.UUID {
+	id, ok := wallet.ParseID(q.request.PathValue(name))
+	if !ok {
+		q.add(name, idRule)
+	}
+	return id
+}
