@@ -80,3 +80,12 @@ var (
 	// ErrTopicChanged: the ledger follows another journal topic than the one at hand.
 	ErrTopicChanged = errors.New("journal topic is not the one the ledger follows")
 )
+
+// The ways a journal can fail to keep a record.
+var (
+	// ErrNotJournaled: nothing of the record was handed to the producer.
+	ErrNotJournaled = errors.New("not journaled")
+	// ErrUnacknowledged: the record was handed over and not acknowledged in time;
+	// it may be in the journal, or get there minutes later.
+	ErrUnacknowledged = errors.New("not acknowledged by the journal")
+)

@@ -7,6 +7,7 @@ type Kind uint8
 
 // The kinds of journal records.
 const (
+	KindPoison     Kind = 0 // bytes that do not decode; never written, only read
 	KindOperations Kind = 1 // operations of one wallet, to be applied in order
 	KindCreate     Kind = 2 // a wallet to be created; its one operation carries only AcceptedAt
 	KindBackfill   Kind = 3 // operations that the direct way applied, with their outcomes
@@ -23,4 +24,18 @@ type Record struct {
 	// Replica accepted the record and may have a request waiting for its outcome.
 	Replica uuid.UUID
 	Receipt Receipt
+	Poison  *Poison // of KindPoison only
+}
+
+// Poison is a record that does not decode, as it was found.
+type Poison struct {
+	Key, Value []byte
+	Headers    []Header
+	Err        error // why it does not decode
+}
+
+// Header is a header of a journal record.
+type Header struct {
+	Key   string
+	Value []byte
 }

@@ -1,0 +1,227 @@
+// Package applier carries the journal to the ledger. Each partition that this
+// replica owns has one worker; a worker takes what has arrived, decides it in
+// order against its lanes, and commits it as one batch. While the journal cannot
+// be written, the direct way applies operations through the same lanes.
+//
+// Owning a partition is an optimisation. What makes an operation happen exactly
+// once, in order, is in the batch itself: the conditional offset, the conditional
+// versions and the operations' keys.
+package applier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// Ledger is what applying needs of the ledger. Its errors wrap the domain's.
+type Ledger interface {
+	Partition(ctx context.Context, topic uuid.UUID, partition int32) (wallet.Progress, error)
+	Read(ctx context.Context, q wallet.SnapshotQuery) (wallet.Snapshot, error)
+	Commit(ctx context.Context, b *wallet.Batch) error
+	Locked(ctx context.Context, ids []uuid.UUID) ([]uuid.UUID, error)
+	Due(ctx context.Context, partition int32, at time.Time, limit int) ([]wallet.Due, error)
+	Unjournaled(ctx context.Context, limit int) ([]wallet.Operation, error)
+	Journaled(ctx context.Context, walletID uuid.UUID, ids []uuid.UUID) error
+}
+
+// Journal is what applying writes to the journal, and how it slows its reading.
+type Journal interface {
+	// Append writes a record and returns its place once it is acknowledged.
+	Append(ctx context.Context, rec wallet.Record) (wallet.Receipt, error)
+	// DeadLetter keeps a record that does not decode; nil once it is acknowledged.
+	DeadLetter(ctx context.Context, rec wallet.Record) error
+	// PartitionOf returns the partition of a wallet's records.
+	PartitionOf(walletID uuid.UUID) int32
+	// Resume goes on fetching a partition for which Fetched has returned false.
+	Resume(partition int32)
+}
+
+// Announcer tells others what was committed. It is called in commit order for
+// each partition, never concurrently for one.
+type Announcer interface {
+	Announce(ctx context.Context, c wallet.Committed)
+}
+
+// Config is what an Applier is made of.
+type Config struct {
+	Ledger   Ledger
+	Journal  Journal
+	Announce Announcer
+	Limits   Limits
+	Log      *slog.Logger
+	Metrics  *Metrics
+	Now      func() time.Time
+}
+
+// Applier owns the lanes and the workers. Safe for concurrent use.
+type Applier struct {
+	Config
+	lanes   *lanes
+	settled watermarks
+
+	mu      sync.Mutex
+	workers map[int32]*worker
+	stopped map[int32]error
+	closed  bool
+
+	direct sync.WaitGroup // the direct way's goroutines, one for each wallet in use
+}
+
+// New returns an Applier that owns no partition yet. Close ends it.
+func New(cfg Config) *Applier {
+	return &Applier{
+		Config: cfg, lanes: newLanes(cfg.Limits.Lanes),
+		workers: map[int32]*worker{}, stopped: map[int32]error{},
+	}
+}
+
+// Assigned makes this replica the owner of a partition and returns the offset to
+// read it from, the ledger's. It waits until the ledger answers or ctx ends. Any
+// other refusal stops the partition: it is an error to be shown to an operator,
+// and nothing of the partition may be fetched.
+func (a *Applier) Assigned(ctx context.Context, topic uuid.UUID, partition int32) (int64, error) {
+	a.Revoked(partition)
+	progress, err := a.progress(ctx, topic, partition)
+	if err != nil {
+		if ctx.Err() == nil {
+			a.Stop(partition, err)
+		}
+		return 0, err
+	}
+	w := newWorker(a, topic, partition, progress)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return 0, errors.New("the applier is closed")
+	}
+	delete(a.stopped, partition)
+	a.Metrics.stopped(partition, false)
+	a.workers[partition] = w
+	w.start()
+	return progress.Next, nil
+}
+
+// progress reads a partition's offset and lists, as often as it takes.
+func (a *Applier) progress(ctx context.Context, topic uuid.UUID, partition int32) (wallet.Progress, error) {
+	for pause := newPause(a.Limits); ; {
+		p, err := a.Ledger.Partition(ctx, topic, partition)
+		if err == nil || errors.Is(err, wallet.ErrTopicChanged) {
+			return p, err
+		}
+		a.Log.Warn("the ledger does not tell a partition's offset", "partition", partition, "error", err)
+		if err := pause.wait(ctx); err != nil {
+			return p, err
+		}
+	}
+}
+
+// Revoked ends the ownership of a partition: the running batch is finished, what
+// was taken and not begun is dropped, the lanes forget their balances.
+func (a *Applier) Revoked(partition int32) {
+	a.mu.Lock()
+	w := a.workers[partition]
+	delete(a.workers, partition)
+	a.mu.Unlock()
+	if w == nil {
+		return
+	}
+	w.stop()
+	a.lanes.forget(func(id uuid.UUID) bool { return a.Journal.PartitionOf(id) == partition })
+}
+
+// Stop records that a partition cannot be applied until an operator acts.
+func (a *Applier) Stop(partition int32, err error) {
+	a.mu.Lock()
+	a.stopped[partition] = err
+	a.mu.Unlock()
+	a.Metrics.stopped(partition, true)
+	a.Log.Error("partition stopped: its records are kept and not applied until an operator decides", "partition", partition, "error", err)
+}
+
+// Halt gives a partition up and records why it cannot be applied until an
+// operator acts.
+func (a *Applier) Halt(partition int32, err error) {
+	a.Revoked(partition)
+	a.Stop(partition, err)
+}
+
+// Fetched delivers records that the journal's reader fetched, in offset order
+// and without omission. false asks to fetch no more until Resume.
+func (a *Applier) Fetched(partition int32, records []wallet.Record) bool {
+	w := a.worker(partition)
+	return w == nil || w.door.fetched(records)
+}
+
+// Acknowledged delivers a record of this replica's own that the broker has
+// acknowledged. If the replica owns the partition, it is applied without waiting
+// for the fetch. The record's operations stay with the lane until their outcome
+// is known, for the direct way must not pass them.
+func (a *Applier) Acknowledged(rec wallet.Record) {
+	if rec.Kind == wallet.KindBackfill {
+		return
+	}
+	if rec.Attempt == 0 {
+		a.lanes.keep(rec, a.Limits.UnsettledPerWallet)
+	}
+	if w := a.worker(rec.Receipt.Partition); w != nil {
+		w.door.acknowledged(rec)
+	}
+}
+
+// Owns reports whether this replica has a partition's worker.
+func (a *Applier) Owns(partition int32) bool { return a.worker(partition) != nil }
+
+// Offsets returns the offset that each owned partition has reached in the ledger.
+func (a *Applier) Offsets() map[int32]int64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	offsets := make(map[int32]int64, len(a.workers))
+	for p, w := range a.workers {
+		offsets[p] = w.next.Load()
+	}
+	return offsets
+}
+
+// Stopped describes the partitions that wait for an operator; nil if there are none.
+func (a *Applier) Stopped() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var all []error
+	for p, err := range a.stopped {
+		all = append(all, fmt.Errorf("partition %d stopped: %w", p, err))
+	}
+	return errors.Join(all...)
+}
+
+// Close gives up all partitions, finishing their running batches, and waits for
+// the direct way to become idle.
+func (a *Applier) Close() {
+	a.mu.Lock()
+	a.closed = true
+	owned := make([]int32, 0, len(a.workers))
+	for p := range a.workers {
+		owned = append(owned, p)
+	}
+	a.mu.Unlock()
+	for _, p := range owned {
+		a.Revoked(p)
+	}
+	a.direct.Wait()
+}
+
+func (a *Applier) worker(partition int32) *worker {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.workers[partition]
+}
+
+// now is the time that rows carry: PostgreSQL keeps microseconds.
+func (a *Applier) now() time.Time { return a.Now().UTC().Truncate(time.Microsecond) }

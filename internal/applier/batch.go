@@ -1,0 +1,190 @@
+package applier
+
+import (
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// batch is one transaction in the making: the outcomes of its records, computed
+// in order from the accounts' states. Nothing in it is true before the commit.
+type batch struct {
+	wallet.Batch
+	fence   *wallet.Fence
+	at      time.Time
+	origin  wallet.Origin
+	limits  Limits
+	lanes   map[uuid.UUID]*lane       // locked by whoever makes the batch
+	lists   map[uuid.UUID]wallet.List // of the partition; nil for the direct way
+	aside   map[uuid.UUID]string
+	results []wallet.Result
+
+	accounts map[uuid.UUID]*account
+}
+
+func newBatch(at time.Time, lanes map[uuid.UUID]*lane, origin wallet.Origin, limits Limits) *batch {
+	return &batch{at: at, lanes: lanes, origin: origin, limits: limits, accounts: make(map[uuid.UUID]*account, len(lanes))}
+}
+
+// account is a wallet within one batch.
+type account struct {
+	id      uuid.UUID
+	lane    *lane
+	exists  bool
+	created bool                           // by this batch
+	from    wallet.State                   // what the ledger has
+	now     wallet.State                   // after the records so far
+	decided map[uuid.UUID]wallet.Operation // ids the ledger has, and those of this batch
+	list    *listing                       // nil: nothing requeued
+}
+
+func (b *batch) account(id uuid.UUID) *account {
+	a, ok := b.accounts[id]
+	if !ok {
+		ln := b.lanes[id]
+		a = &account{id: id, lane: ln, exists: ln.cached, from: ln.state, now: ln.state, decided: map[uuid.UUID]wallet.Operation{}}
+		if head, ok := b.lists[id]; ok {
+			a.list = &listing{head: head}
+		}
+		b.accounts[id] = a
+	}
+	return a
+}
+
+// query says what has to be read before the records can be computed.
+func (b *batch) query(records []wallet.Record, ids, versions bool) wallet.SnapshotQuery {
+	q := wallet.SnapshotQuery{EntriesPerList: b.limits.ListPerCopy}
+	seen := make(map[uuid.UUID]bool, len(b.lanes))
+	for i := range records {
+		r := &records[i]
+		if r.Kind == wallet.KindPoison || r.Kind == wallet.KindBackfill {
+			continue
+		}
+		a := b.account(r.WalletID)
+		applies := a.list != nil && r.Attempt > a.list.head.Attempt && b.aside[a.id] == ""
+		if applies && !slices.Contains(q.Lists, a.id) {
+			q.Lists = append(q.Lists, a.id)
+		}
+		if !seen[a.id] && (versions || applies || !a.lane.cached) {
+			seen[a.id] = true
+			q.Wallets = append(q.Wallets, a.id)
+		}
+		if ids && r.Kind == wallet.KindOperations {
+			for _, op := range r.Operations {
+				q.Operations = append(q.Operations, op.Key())
+			}
+		}
+	}
+	return q
+}
+
+// learn takes in what was read and returns the wallets whose version was not what
+// their lane had.
+func (b *batch) learn(q wallet.SnapshotQuery, s wallet.Snapshot) (moved []uuid.UUID) {
+	for _, id := range q.Wallets {
+		a, ln := b.account(id), b.lanes[id]
+		state, ok := s.Wallets[id]
+		if ln.cached && state.Sequence != ln.state.Sequence {
+			moved = append(moved, id)
+		}
+		// That a wallet does not exist is not remembered: the next batch asks again.
+		ln.state, ln.cached = state, ok
+		a.exists, a.from, a.now = ok, state, state
+	}
+	for k, op := range s.Operations {
+		b.account(k.WalletID).decided[k.ID] = op
+	}
+	for _, id := range q.Lists {
+		b.account(id).list.waiting = s.Entries[id]
+	}
+	return moved
+}
+
+// add computes a record. One operation's refusal is its own outcome and changes
+// nothing for its neighbours.
+func (b *batch) add(r *wallet.Record) {
+	if r.Kind == wallet.KindPoison || r.Kind == wallet.KindBackfill {
+		return
+	}
+	a := b.account(r.WalletID)
+	switch why, aside := b.aside[a.id]; {
+	case aside:
+		b.setAside(a, r, why)
+	case a.list != nil && r.Attempt > 0:
+		if r.Attempt > a.list.head.Attempt {
+			b.applyList(a, r)
+		}
+	case a.list != nil:
+		a.list.join(r)
+	default:
+		for i := range r.Operations {
+			op := r.Operations[i]
+			op.Receipt = r.Receipt
+			b.decide(a, r.Kind, op, r.Replica)
+		}
+	}
+}
+
+// decide computes one operation, or the creation of the wallet.
+func (b *batch) decide(a *account, kind wallet.Kind, op wallet.Operation, replica uuid.UUID) {
+	if kind == wallet.KindCreate {
+		if !a.exists {
+			a.exists, a.created = true, true
+			b.Creates = append(b.Creates, wallet.Creation{ID: a.id, At: op.AcceptedAt})
+		}
+		return
+	}
+	done, ok := a.decided[op.ID]
+	if !ok {
+		op.Origin = b.origin
+		if a.exists {
+			a.now, done = wallet.Apply(a.now, op, b.at)
+		} else {
+			done = wallet.Refuse(op, b.at)
+		}
+		a.decided[op.ID] = done
+		b.Operations = append(b.Operations, done)
+	}
+	b.results = append(b.results, wallet.Result{Operation: done, Replica: replica})
+}
+
+// finish completes the transaction: the wallets that moved, sorted by id, and the
+// lists that changed.
+func (b *batch) finish() *wallet.Batch {
+	b.Fence = b.fence
+	for _, a := range b.accounts {
+		if a.now != a.from {
+			b.Changes = append(b.Changes, wallet.Change{ID: a.id, FromSequence: a.from.Sequence, State: a.now, At: b.at})
+		}
+		if a.list != nil && a.list.changed {
+			b.Lists = append(b.Lists, a.list.change())
+		}
+	}
+	slices.SortFunc(b.Changes, func(x, y wallet.Change) int { return compareIDs(x.ID, y.ID) })
+	slices.SortFunc(b.Lists, func(x, y wallet.ListChange) int { return compareIDs(x.WalletID, y.WalletID) })
+	return &b.Batch
+}
+
+// advance moves the lanes to what is now known to be committed.
+func (b *batch) advance() {
+	for _, a := range b.accounts {
+		if a.exists {
+			a.lane.state, a.lane.cached = a.now, true
+			a.lane.exists.Store(true)
+		}
+	}
+}
+
+// announcement is what others are to be told of the committed batch.
+func (b *batch) announcement(partition int32, next int64) wallet.Committed {
+	c := wallet.Committed{Partition: partition, Next: next, Results: b.results}
+	for _, a := range b.accounts {
+		if a.created || a.now != a.from {
+			c.Wallets = append(c.Wallets, wallet.Wallet{ID: a.id, State: a.now, UpdatedAt: b.at})
+		}
+	}
+	return c
+}

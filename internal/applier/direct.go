@@ -1,0 +1,167 @@
+package applier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// call is one operation that waits for the direct way.
+type call struct {
+	op   wallet.Operation
+	done chan struct{}
+	out  wallet.Operation
+	err  error
+}
+
+// Direct applies an operation straight to the ledger, without the journal. It
+// returns the operation as the ledger has it: its outcome, or that of an earlier
+// request with the same id. Operations of one wallet that wait together share a
+// commit. What this replica had acknowledged of the wallet before, and whose
+// outcome is not known, is applied first, in order.
+//
+// ErrUnavailable means that the outcome is unknown if ctx ended or a commit was
+// cut off; a *wallet.Error with NotApplied that nothing was tried.
+func (a *Applier) Direct(ctx context.Context, op wallet.Operation) (wallet.Operation, error) {
+	c := &call{op: op, done: make(chan struct{})}
+	if err := a.enqueue(c); err != nil {
+		return op, err
+	}
+	select {
+	case <-c.done:
+		return c.out, c.err
+	case <-ctx.Done():
+		return op, fmt.Errorf("%w: %w", wallet.ErrUnavailable, ctx.Err())
+	}
+}
+
+// enqueue hands the call to its lane's goroutine, starting it if none runs.
+func (a *Applier) enqueue(c *call) error {
+	ln := a.lanes.accept(c.op.WalletID)
+	defer ln.acceptMu.Unlock()
+	if ln.overflow >= 0 {
+		if !a.settled.passed(wallet.Receipt{Partition: a.Journal.PartitionOf(c.op.WalletID), Offset: ln.overflow}) {
+			return &wallet.Error{Code: wallet.CodeUnavailable, Fate: wallet.NotApplied,
+				Detail: "too many operations of this wallet wait in the journal, which cannot be read now"}
+		}
+		ln.overflow = -1
+	}
+	ln.queue = append(ln.queue, c)
+	if !ln.draining {
+		ln.draining = true
+		a.direct.Go(func() { a.drain(c.op.WalletID, ln) })
+	}
+	return nil
+}
+
+// drain serves a lane's queue until it is empty. What arrives while a commit is
+// under way forms the next batch.
+func (a *Applier) drain(id uuid.UUID, ln *lane) {
+	for {
+		ln.mu.Lock()
+		ln.acceptMu.Lock()
+		calls := ln.queue[:min(len(ln.queue), a.Limits.BatchOperations)]
+		ln.queue = ln.queue[len(calls):]
+		earlier := append([]unsettled(nil), ln.unsettled...)
+		if len(calls) == 0 {
+			ln.queue, ln.draining = nil, false
+			ln.acceptMu.Unlock()
+			ln.mu.Unlock()
+			return
+		}
+		ln.acceptMu.Unlock()
+		c := a.applyCalls(id, ln, earlier, calls)
+		ln.mu.Unlock()
+		a.answer(c, calls)
+	}
+}
+
+// answer announces the commit, if there was one, and then lets the callers go.
+func (a *Applier) answer(c wallet.Committed, calls []*call) {
+	if len(c.Results) > 0 {
+		a.Settle(c.Results)
+		a.Announce.Announce(context.Background(), c)
+	}
+	for _, call := range calls {
+		close(call.done)
+	}
+}
+
+// applyCalls commits earlier operations and calls as one batch; if SQL refuses
+// that, one call after the other, so that only the offender fails.
+func (a *Applier) applyCalls(id uuid.UUID, ln *lane, earlier []unsettled, calls []*call) wallet.Committed {
+	b, err := a.commitDirect(id, ln, earlier, calls)
+	if err == nil {
+		b.advance()
+		for _, c := range calls {
+			c.out = b.accounts[id].decided[c.op.ID]
+		}
+		return b.announcement(-1, 0)
+	}
+	ln.cached = false
+	if errors.Is(err, wallet.ErrRefused) && len(calls) > 1 {
+		all := wallet.Committed{Partition: -1}
+		for i := range calls {
+			one := a.applyCalls(id, ln, earlier, calls[i:i+1])
+			all.Results, all.Wallets = append(all.Results, one.Results...), one.Wallets
+		}
+		return all
+	}
+	for _, c := range calls {
+		c.err = err
+	}
+	return wallet.Committed{}
+}
+
+// commitDirect tries until the ledger has decided. Conflicts are expected: other
+// replicas apply directly too. The tries are bounded.
+func (a *Applier) commitDirect(id uuid.UUID, ln *lane, earlier []unsettled, calls []*call) (*batch, error) {
+	ctx := context.Background()
+	records := directRecords(id, earlier, calls)
+	reread := false
+	for try := 1; ; try++ {
+		b := newBatch(a.now(), map[uuid.UUID]*lane{id: ln}, wallet.Direct, a.Limits)
+		err := a.computeDirect(ctx, b, records, reread)
+		if err == nil {
+			err = a.Ledger.Commit(ctx, b.finish())
+		}
+		if err == nil || unavailable(err) || errors.Is(err, wallet.ErrRefused) || try == a.Limits.DirectTries {
+			a.Metrics.direct(len(calls), err)
+			return b, err
+		}
+		reread = true
+	}
+}
+
+func (a *Applier) computeDirect(ctx context.Context, b *batch, records []wallet.Record, reread bool) error {
+	q := b.query(records, reread, reread)
+	if len(q.Wallets)+len(q.Operations) > 0 {
+		s, err := a.Ledger.Read(ctx, q)
+		if err != nil {
+			return err
+		}
+		b.learn(q, s)
+	}
+	for i := range records {
+		b.add(&records[i])
+	}
+	return nil
+}
+
+// directRecords puts the earlier operations and the calls into the form in which
+// a batch takes them.
+func directRecords(id uuid.UUID, earlier []unsettled, calls []*call) []wallet.Record {
+	records := make([]wallet.Record, 0, len(earlier)+1)
+	for _, u := range earlier {
+		records = append(records, wallet.Record{Kind: u.kind, WalletID: id, Operations: []wallet.Operation{u.Operation}, Receipt: u.Receipt})
+	}
+	last := wallet.Record{Kind: wallet.KindOperations, WalletID: id, Receipt: wallet.NoReceipt}
+	for _, c := range calls {
+		last.Operations = append(last.Operations, c.op)
+	}
+	return append(records, last)
+}

@@ -1,0 +1,97 @@
+package applier
+
+import (
+	"context"
+	"sync"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// door is the one way by which records reach a worker, whether they were fetched
+// or are the replica's own and were just acknowledged: the next offset is taken, a
+// lower one was taken before and is dropped, a gap waits for the fetch.
+type door struct {
+	mu    sync.Mutex
+	next  int64
+	queue []wallet.Record
+	held  int // operations in queue
+	most  int
+	shut  bool          // the fetch was told to pause
+	ready chan struct{} // holds one token while queue is not empty
+}
+
+func newDoor(next int64, most int) *door {
+	return &door{next: next, most: most, ready: make(chan struct{}, 1)}
+}
+
+// fetched takes what the reader brings. The reader begins at or before next and
+// omits nothing, so an offset beyond next means that no record has the offsets
+// between (a transaction marker of a foreign producer has one). It reports
+// whether the reader may go on.
+func (d *door) fetched(records []wallet.Record) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, r := range records {
+		if r.Receipt.Offset >= d.next {
+			d.push(r)
+		}
+	}
+	d.shut = d.held >= d.most
+	return !d.shut
+}
+
+// acknowledged takes the replica's own record if it is the next one and there is
+// room; otherwise the fetch will bring it.
+func (d *door) acknowledged(r wallet.Record) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if r.Receipt.Offset == d.next && d.held < d.most {
+		d.push(r)
+	}
+}
+
+func (d *door) push(r wallet.Record) {
+	d.queue = append(d.queue, r)
+	d.held += weight(r)
+	d.next = r.Receipt.Offset + 1
+	d.signal()
+}
+
+func (d *door) signal() {
+	select {
+	case d.ready <- struct{}{}:
+	default:
+	}
+}
+
+// take waits for records and returns what has arrived, up to the given number of
+// operations but at least one record. resume says that the fetch was paused and
+// may go on. ok is false when ctx has ended.
+func (d *door) take(ctx context.Context, operations int) (records []wallet.Record, resume, ok bool) {
+	select {
+	case <-d.ready:
+	case <-ctx.Done():
+		return nil, false, false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n, weighed := 0, 0
+	for n < len(d.queue) && (n == 0 || weighed+weight(d.queue[n]) <= operations) {
+		weighed += weight(d.queue[n])
+		n++
+	}
+	records = d.queue[:n:n]
+	d.held -= weighed
+	if d.queue = d.queue[n:]; len(d.queue) == 0 {
+		d.queue = nil
+	} else {
+		d.signal()
+	}
+	if d.shut && d.held < d.most/2 {
+		d.shut, resume = false, true
+	}
+	return records, resume, true
+}
+
+// weight is what a record counts towards bounds.
+func weight(r wallet.Record) int { return max(1, len(r.Operations)) }

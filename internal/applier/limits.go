@@ -1,0 +1,69 @@
+package applier
+
+import (
+	"context"
+	"time"
+)
+
+// Limits are the bounds of applying. Each says what happens when it is reached.
+type Limits struct {
+	BatchOperations    int // of one batch; what is beyond waits for the next
+	QueueOperations    int // taken and waiting, for each partition; beyond it fetching pauses
+	Lanes              int // in memory; beyond it idle lanes are retired
+	UnsettledPerWallet int // own acknowledged operations of unknown outcome; beyond it the direct way answers 503
+
+	Conflicts      int // of one wallet in one batch; then the wallet is set aside
+	Retries        int // of one batch for serialization failures; then it waits like for an absent ledger
+	DirectTries    int // of one direct batch, for conflicts and locks; then its callers get 503
+	ListLength     int // entries of one requeued list; at it new requests of the wallet get 429
+	ListPerCopy    int // entries that one copy applies; the rest is due at once
+	Attempts       int // copies of one list; from here on it alarms
+	CopiesPerRound int // lists that get a copy in one round
+	Backfills      int // direct operations that get their backfill record in one round
+
+	KeeperInterval time.Duration // between looks for due lists and missing backfills
+	RequeueFirst   time.Duration // before a list's first copy
+	RequeueMost    time.Duration // between copies at most
+	PauseFirst     time.Duration // between tries while the ledger is away
+	PauseMost      time.Duration
+}
+
+// DefaultLimits returns the bounds that walletd runs with.
+func DefaultLimits() Limits {
+	return Limits{
+		BatchOperations: 2_000, QueueOperations: 20_000, Lanes: 200_000, UnsettledPerWallet: 10_000,
+		Conflicts: 5, Retries: 10, DirectTries: 50, ListLength: 10_000, ListPerCopy: 1_000, Attempts: 10,
+		CopiesPerRound: 100, Backfills: 500,
+		KeeperInterval: 250 * time.Millisecond, RequeueFirst: 500 * time.Millisecond, RequeueMost: 30 * time.Second,
+		PauseFirst: 50 * time.Millisecond, PauseMost: 2 * time.Second,
+	}
+}
+
+// backoff is how long a list waits before its next copy.
+func (l Limits) backoff(attempt int) time.Duration {
+	d := l.RequeueFirst
+	for range attempt {
+		if d *= 2; d >= l.RequeueMost {
+			return l.RequeueMost
+		}
+	}
+	return d
+}
+
+// pause is a growing wait between tries.
+type pause struct{ next, most time.Duration }
+
+func newPause(l Limits) *pause { return &pause{next: l.PauseFirst, most: l.PauseMost} }
+
+// wait waits; it returns early, with the context's error, when ctx ends.
+func (p *pause) wait(ctx context.Context) error {
+	t := time.NewTimer(p.next)
+	defer t.Stop()
+	p.next = min(2*p.next, p.most)
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,135 @@
+package applier
+
+import (
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// Metrics counts what applying does. A nil *Metrics counts nothing.
+type Metrics struct {
+	batches, conflicts, asides, copies, alarms, dead prometheus.Counter
+	operations                                       *prometheus.CounterVec
+	drops                                            *prometheus.CounterVec
+	directs                                          *prometheus.CounterVec
+	size, seconds, age                               prometheus.Histogram
+	requeuedLists, stoppedPartitions                 *prometheus.GaugeVec
+}
+
+// NewMetrics registers the applier's metrics.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	counter := func(name, help string) prometheus.Counter {
+		c := prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+		r.MustRegister(c)
+		return c
+	}
+	vec := func(name, help, label string) *prometheus.CounterVec {
+		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{label})
+		r.MustRegister(c)
+		return c
+	}
+	histogram := func(name, help string, buckets []float64) prometheus.Histogram {
+		h := prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets})
+		r.MustRegister(h)
+		return h
+	}
+	gauge := func(name, help string) *prometheus.GaugeVec {
+		g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{"partition"})
+		r.MustRegister(g)
+		return g
+	}
+	return &Metrics{
+		batches:    counter("walletd_batches_total", "Batches committed."),
+		conflicts:  counter("walletd_batch_conflicts_total", "Batches refused because a version or key was not as computed."),
+		asides:     counter("walletd_set_aside_total", "Times that a wallet was set aside."),
+		copies:     counter("walletd_requeue_copies_total", "Copies of requeued operations put back into the journal."),
+		alarms:     counter("walletd_requeue_alarms_total", "Refusals of a requeued list beyond the attempts that are normal."),
+		dead:       counter("walletd_dead_letters_total", "Records that did not decode and were put into the dead-letter topic."),
+		operations: vec("walletd_operations_total", "Operations decided, by outcome.", "outcome"),
+		drops:      vec("walletd_batches_dropped_total", "Batches dropped because they were fenced or of unknown outcome.", "reason"),
+		directs:    vec("walletd_direct_batches_total", "Batches of the direct way, by result.", "result"),
+		size:       histogram("walletd_batch_operations", "Operations in a batch.", prometheus.ExponentialBuckets(1, 2, 12)),
+		seconds:    histogram("walletd_batch_seconds", "Time from computing a batch to its known commit.", prometheus.ExponentialBuckets(0.0005, 2, 14)),
+		age:        histogram("walletd_apply_age_seconds", "Age of a batch's oldest operation when it is committed.", prometheus.ExponentialBuckets(0.001, 2.5, 16)),
+
+		requeuedLists:     gauge("walletd_requeued_lists", "Wallets that are set aside."),
+		stoppedPartitions: gauge("walletd_partition_stopped", "1 while a partition waits for an operator's decision."),
+	}
+}
+
+func (m *Metrics) committed(b *batch, took time.Duration) {
+	if m == nil {
+		return
+	}
+	m.batches.Inc()
+	m.seconds.Observe(took.Seconds())
+	m.size.Observe(float64(len(b.Operations)))
+	if len(b.Operations) > 0 {
+		m.age.Observe(b.at.Sub(b.Operations[0].AcceptedAt).Seconds())
+	}
+	var applied, failed float64
+	for i := range b.Operations {
+		if b.Operations[i].Status == wallet.Applied {
+			applied++
+		} else {
+			failed++
+		}
+	}
+	m.operations.WithLabelValues("applied").Add(applied)
+	m.operations.WithLabelValues("failed").Add(failed)
+}
+
+func (m *Metrics) direct(n int, err error) {
+	if m == nil {
+		return
+	}
+	result := "committed"
+	if err != nil {
+		result = "failed"
+	}
+	m.directs.WithLabelValues(result).Inc()
+}
+
+func (m *Metrics) dropped(err error) {
+	if m == nil {
+		return
+	}
+	reason := "unavailable"
+	if errors.Is(err, wallet.ErrFenced) {
+		reason = "fenced"
+	}
+	m.drops.WithLabelValues(reason).Inc()
+}
+
+func (m *Metrics) stopped(partition int32, is bool) {
+	if m == nil {
+		return
+	}
+	v := 0.0
+	if is {
+		v = 1
+	}
+	m.stoppedPartitions.WithLabelValues(strconv.Itoa(int(partition))).Set(v)
+}
+
+func (m *Metrics) lists(partition int32, n int) {
+	if m != nil {
+		m.requeuedLists.WithLabelValues(strconv.Itoa(int(partition))).Set(float64(n))
+	}
+}
+
+func (m *Metrics) conflicted()   { m.inc(func(m *Metrics) prometheus.Counter { return m.conflicts }) }
+func (m *Metrics) setAside()     { m.inc(func(m *Metrics) prometheus.Counter { return m.asides }) }
+func (m *Metrics) requeued()     { m.inc(func(m *Metrics) prometheus.Counter { return m.copies }) }
+func (m *Metrics) alarm()        { m.inc(func(m *Metrics) prometheus.Counter { return m.alarms }) }
+func (m *Metrics) deadLettered() { m.inc(func(m *Metrics) prometheus.Counter { return m.dead }) }
+
+func (m *Metrics) inc(c func(*Metrics) prometheus.Counter) {
+	if m != nil {
+		c(m).Inc()
+	}
+}

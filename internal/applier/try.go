@@ -1,0 +1,147 @@
+package applier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// try is the attempt to commit a batch: what was learnt from its refusals so far.
+type try struct {
+	*worker
+	records []wallet.Record // the prefix that is being tried
+	lanes   map[uuid.UUID]*lane
+
+	aside     map[uuid.UUID]string // wallets whose records go to their list, and why
+	conflicts map[uuid.UUID]int    // how often a wallet's version had moved
+	ids       bool                 // read which ids the ledger has: an insert met a key
+	versions  bool                 // read all versions again
+	known     int                  // how many of the batch's ids the ledger had
+	blind     int                  // refusals that no reading explained
+	retries   int
+}
+
+func (t *try) unlock() {
+	for _, ln := range t.lanes {
+		ln.mu.Unlock()
+	}
+}
+
+// commit computes the batch from what the lanes know, reading what they lack, and
+// commits it.
+func (t *try) commit(ctx context.Context) (*batch, error) {
+	b := newBatch(t.now(), t.lanes, wallet.FromJournal, t.Limits)
+	b.fence = &wallet.Fence{Topic: t.topic, Partition: t.partition, From: t.next.Load(), To: t.records[len(t.records)-1].Receipt.Offset + 1}
+	b.lists, b.aside = t.lists, t.aside
+	if err := t.load(ctx, b); err != nil {
+		return nil, err
+	}
+	for i := range t.records {
+		b.add(&t.records[i])
+	}
+	return b, t.Ledger.Commit(ctx, b.finish())
+}
+
+// load reads what computing needs and the lanes do not have, in one statement:
+// balances and versions; after a conflict also which of the batch's ids the ledger
+// has; and the lists that a copy in this batch will apply, with their ids.
+func (t *try) load(ctx context.Context, b *batch) error {
+	q := b.query(t.records, t.ids, t.versions)
+	if len(q.Wallets)+len(q.Operations)+len(q.Lists) == 0 {
+		return nil
+	}
+	s, err := t.Ledger.Read(ctx, q)
+	if err != nil {
+		return err
+	}
+	moved := b.learn(q, s)
+	if t.versions {
+		t.explain(moved, len(s.Operations))
+	}
+	return nil
+}
+
+// explain counts what a reading after a conflict has shown.
+func (t *try) explain(moved []uuid.UUID, known int) {
+	for _, id := range moved {
+		if t.conflicts[id]++; t.conflicts[id] > t.Limits.Conflicts {
+			t.setAside(id, "its version kept moving")
+		}
+	}
+	if len(moved) == 0 && known <= t.known {
+		t.blind++
+	}
+	t.known, t.versions = known, false
+}
+
+// adapt decides how to go on after a refusal. It returns an error if the batch
+// has to be dropped.
+func (t *try) adapt(err error) error {
+	switch {
+	case unavailable(err):
+		return err
+	case errors.Is(err, wallet.ErrSerialization):
+		if t.retries++; t.retries > t.Limits.Retries {
+			return err
+		}
+		return nil
+	case errors.Is(err, wallet.ErrConflict):
+		t.Metrics.conflicted()
+		t.ids, t.versions = true, true
+		if t.blind <= 1 {
+			return nil
+		}
+	case errors.Is(err, wallet.ErrLocked):
+		if found, lerr := t.findLocked(); lerr != nil || found {
+			return lerr
+		}
+	}
+	return t.bisect(err)
+}
+
+// findLocked sets aside the wallets that somebody holds locked.
+func (t *try) findLocked() (bool, error) {
+	held, err := t.Ledger.Locked(context.Background(), walletsOf(t.records))
+	if err != nil {
+		return false, err
+	}
+	found := false
+	for _, id := range held {
+		if _, ok := t.aside[id]; !ok {
+			t.setAside(id, "its row is held locked")
+			found = true
+		}
+	}
+	if t.blind++; !found && t.blind <= 2 {
+		return true, nil // released meanwhile: try again
+	}
+	return found, nil
+}
+
+// bisect pins a refusal that nothing explains on one record, by trying ever
+// shorter prefixes, and sets that record's wallet aside. The shorter prefix is a
+// batch of its own: what is before the offender is applied.
+func (t *try) bisect(err error) error {
+	t.blind = 0
+	if n := len(t.records); n > 1 {
+		t.records = t.records[:n/2]
+		return nil
+	}
+	r := t.records[0]
+	if _, ok := t.aside[r.WalletID]; ok || r.Kind == wallet.KindPoison || r.Kind == wallet.KindBackfill {
+		// Not this wallet's fault: even passing its record is refused.
+		return fmt.Errorf("%w: offset %d cannot be passed: %w", wallet.ErrUnavailable, r.Receipt.Offset, err)
+	}
+	t.setAside(r.WalletID, err.Error())
+	return nil
+}
+
+func (t *try) setAside(id uuid.UUID, why string) {
+	t.aside[id] = why
+	t.Metrics.setAside()
+	t.log.Error("wallet set aside: its operations are requeued, the others go on", "wallet", id, "reason", why)
+}

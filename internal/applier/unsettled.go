@@ -1,0 +1,132 @@
+package applier
+
+import (
+	"context"
+	"sync"
+
+	"github.com/google/uuid"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// unsettled is an own acknowledged operation (or creation) whose outcome this
+// replica does not know yet. The direct way applies it before anything newer.
+type unsettled struct {
+	kind wallet.Kind
+	wallet.Operation
+}
+
+// keep remembers an acknowledged record's operations at their wallet.
+func (l *lanes) keep(rec wallet.Record, most int) {
+	ln := l.accept(rec.WalletID)
+	defer ln.acceptMu.Unlock()
+	if rec.Kind == wallet.KindCreate {
+		ln.exists.Store(true)
+	}
+	if len(ln.unsettled)+len(rec.Operations) > most {
+		ln.overflow = rec.Receipt.Offset
+		return
+	}
+	for _, op := range rec.Operations {
+		op.WalletID, op.Receipt = rec.WalletID, rec.Receipt
+		ln.unsettled = append(ln.unsettled, unsettled{rec.Kind, op})
+	}
+	l.kept.Add(int64(len(rec.Operations)))
+}
+
+// Settle forgets operations whose outcome is known: from this replica's own
+// commit, from the owner's message, or from the ledger.
+func (a *Applier) Settle(results []wallet.Result) {
+	for i := range results {
+		a.lanes.settle(results[i].WalletID, results[i].ID)
+	}
+}
+
+func (l *lanes) settle(walletID, id uuid.UUID) {
+	v, ok := l.m.Load(walletID)
+	if !ok {
+		return
+	}
+	ln := v.(*lane)
+	ln.acceptMu.Lock()
+	defer ln.acceptMu.Unlock()
+	for i := range ln.unsettled {
+		if ln.unsettled[i].ID != id {
+			continue
+		}
+		if ln.unsettled = append(ln.unsettled[:i:i], ln.unsettled[i+1:]...); i == 0 && len(ln.unsettled) == 0 {
+			ln.unsettled = nil
+		}
+		l.kept.Add(-1)
+		return
+	}
+}
+
+// watermarks are the offsets that the ledger is known to have passed, by partition.
+type watermarks struct {
+	mu   sync.RWMutex
+	next map[int32]int64
+}
+
+func (w *watermarks) advance(partition int32, next int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.next == nil {
+		w.next = map[int32]int64{}
+	}
+	w.next[partition] = max(w.next[partition], next)
+}
+
+func (w *watermarks) passed(r wallet.Receipt) bool {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	return r.Offset < w.next[r.Partition]
+}
+
+// settleAtMost bounds the operations whose outcome one look at the ledger asks for.
+const settleAtMost = 5_000
+
+// Reconcile notes how far the ledger is and settles what it has: for records that
+// another replica applied while no message about it could reach this one. It costs
+// nothing while every own operation is settled.
+func (a *Applier) Reconcile(ctx context.Context, offsets map[int32]int64) error {
+	for p, next := range offsets {
+		a.settled.advance(p, next)
+	}
+	if a.lanes.kept.Load() == 0 {
+		return nil
+	}
+	keys, creates := a.passed()
+	for _, k := range creates {
+		a.lanes.settle(k.WalletID, k.ID)
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	s, err := a.Ledger.Read(ctx, wallet.SnapshotQuery{Operations: keys})
+	for k := range s.Operations {
+		a.lanes.settle(k.WalletID, k.ID)
+	}
+	return err
+}
+
+// passed returns unsettled operations whose record the ledger has passed. Those
+// that it does not have are requeued and stay unsettled; creations are settled.
+func (a *Applier) passed() (keys, creates []wallet.Key) {
+	a.lanes.m.Range(func(_, v any) bool {
+		ln := v.(*lane)
+		ln.acceptMu.Lock()
+		defer ln.acceptMu.Unlock()
+		for _, u := range ln.unsettled {
+			switch {
+			case !a.settled.passed(u.Receipt):
+			case u.kind == wallet.KindCreate:
+				creates = append(creates, u.Key())
+			default:
+				keys = append(keys, u.Key())
+			}
+		}
+		return len(keys) < settleAtMost
+	})
+	return keys, creates
+}

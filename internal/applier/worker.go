@@ -1,0 +1,245 @@
+package applier
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/google/uuid"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// worker applies one partition: one batch at a time, in offset order.
+type worker struct {
+	*Applier
+	topic     uuid.UUID
+	partition int32
+	log       *slog.Logger
+
+	door  *door
+	next  atomic.Int64 // the ledger's offset as far as this worker knows
+	lists map[uuid.UUID]wallet.List
+	count atomic.Int64 // of lists, for the keeper
+
+	committed chan wallet.Committed // to the announcer, in commit order
+	cancel    context.CancelFunc
+	running   sync.WaitGroup
+}
+
+// announcedBehind bounds the commits whose announcement is still to be made; a
+// worker that is further ahead waits.
+const announcedBehind = 8
+
+func newWorker(a *Applier, topic uuid.UUID, partition int32, p wallet.Progress) *worker {
+	w := &worker{
+		Applier: a, topic: topic, partition: partition, log: a.Log.With("partition", partition),
+		door:      newDoor(p.Next, a.Limits.QueueOperations),
+		committed: make(chan wallet.Committed, announcedBehind),
+	}
+	w.follow(p)
+	return w
+}
+
+// start runs the worker with its announcer and its keeper until stop.
+func (w *worker) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	w.cancel = cancel
+	w.running.Go(func() { w.announce() })
+	w.running.Go(func() { defer close(w.committed); w.run(ctx) })
+	w.running.Go(func() { newKeeper(w).run(ctx) })
+	w.log.Info("applying", "offset", w.next.Load(), "lists", len(w.lists))
+}
+
+// stop ends the worker after its running commit and waits for it.
+func (w *worker) stop() {
+	w.cancel()
+	w.running.Wait()
+}
+
+// follow adopts what the ledger says of the partition.
+func (w *worker) follow(p wallet.Progress) {
+	w.next.Store(p.Next)
+	w.settled.advance(w.partition, p.Next)
+	w.lists = make(map[uuid.UUID]wallet.List, len(p.Lists))
+	for _, l := range p.Lists {
+		w.lists[l.WalletID] = l
+	}
+	w.counted()
+}
+
+func (w *worker) counted() {
+	w.count.Store(int64(len(w.lists)))
+	w.Metrics.lists(w.partition, len(w.lists))
+}
+
+func (w *worker) run(ctx context.Context) {
+	for {
+		records, resume, ok := w.door.take(ctx, w.Limits.BatchOperations)
+		if !ok {
+			return
+		}
+		if resume {
+			w.Journal.Resume(w.partition)
+		}
+		if w.bury(ctx, records) != nil || !w.apply(ctx, records) {
+			return
+		}
+	}
+}
+
+// bury puts the records that do not decode into the dead-letter topic. Their
+// offsets pass only after that is acknowledged.
+func (w *worker) bury(ctx context.Context, records []wallet.Record) error {
+	for _, r := range records {
+		if r.Kind != wallet.KindPoison {
+			continue
+		}
+		w.log.Error("record does not decode: dead-lettered", "offset", r.Receipt.Offset, "error", r.Poison.Err)
+		for pause := newPause(w.Limits); ; {
+			err := w.Journal.DeadLetter(ctx, r)
+			if err == nil {
+				break
+			}
+			w.log.Warn("dead letter not acknowledged", "offset", r.Receipt.Offset, "error", err)
+			if err := pause.wait(ctx); err != nil {
+				return err
+			}
+		}
+		w.Metrics.deadLettered()
+	}
+	return nil
+}
+
+// apply brings the records into the ledger. It returns false if the worker has to
+// end: it was stopped, or its partition was.
+func (w *worker) apply(ctx context.Context, records []wallet.Record) bool {
+	pause := newPause(w.Limits)
+	for {
+		if records = from(records, w.next.Load()); len(records) == 0 {
+			return ctx.Err() == nil
+		}
+		n, err := w.applySome(records)
+		if err == nil {
+			records, pause = records[n:], newPause(w.Limits)
+			continue
+		}
+		// Fenced, or of unknown outcome: nobody is told anything, and only the ledger
+		// knows where to go on.
+		w.Metrics.dropped(err)
+		w.log.Warn("batch dropped", "offset", w.next.Load(), "error", err)
+		if pause.wait(ctx) != nil {
+			return false
+		}
+		if w.reload(ctx) != nil {
+			return false
+		}
+	}
+}
+
+// reload reads the partition's offset and lists again. On an error the worker
+// has to end.
+func (w *worker) reload(ctx context.Context) error {
+	p, err := w.progress(ctx, w.topic, w.partition)
+	if err == nil && p.Next < w.next.Load() {
+		err = fmt.Errorf("the ledger's offset went back from %d to %d: was it restored under a running walletd? Restart walletd to read the journal again from there", w.next.Load(), p.Next)
+	}
+	if err != nil {
+		if ctx.Err() == nil {
+			w.Stop(w.partition, err)
+		}
+		return err
+	}
+	w.follow(p)
+	return nil
+}
+
+// from returns the records at next and after it: another owner, or a commit whose
+// outcome was unknown, has passed the others.
+func from(records []wallet.Record, next int64) []wallet.Record {
+	i, _ := slices.BinarySearchFunc(records, next, func(r wallet.Record, next int64) int {
+		return cmp.Compare(r.Receipt.Offset, next)
+	})
+	return records[i:]
+}
+
+// applySome commits a prefix of records, with their lanes locked from computing
+// until the outcome of the commit is known, and returns its length.
+func (w *worker) applySome(records []wallet.Record) (int, error) {
+	t := &try{worker: w, records: records, lanes: w.lanes.lockAll(walletsOf(records)), aside: map[uuid.UUID]string{}, conflicts: map[uuid.UUID]int{}}
+	defer t.unlock()
+	for {
+		began := w.Now()
+		b, err := t.commit(context.Background())
+		if err == nil {
+			w.advance(b)
+			w.Metrics.committed(b, w.Now().Sub(began))
+			return len(t.records), nil
+		}
+		if err := t.adapt(err); err != nil {
+			for _, ln := range t.lanes {
+				ln.cached = false
+			}
+			return 0, err
+		}
+	}
+}
+
+// advance makes the committed batch this replica's truth.
+func (w *worker) advance(b *batch) {
+	b.advance()
+	w.next.Store(b.fence.To)
+	w.settled.advance(w.partition, b.fence.To)
+	w.remember(b.Lists)
+	w.committed <- b.announcement(w.partition, b.fence.To)
+}
+
+// remember keeps the heads of the partition's lists as the commit left them.
+func (w *worker) remember(changes []wallet.ListChange) {
+	for _, c := range changes {
+		if c.Length == 0 {
+			delete(w.lists, c.WalletID)
+			continue
+		}
+		w.lists[c.WalletID] = c.List
+		if c.Attempt >= w.Limits.Attempts {
+			w.Metrics.alarm()
+			w.log.Error("requeued list is refused again and again", "wallet", c.WalletID, "attempt", c.Attempt, "length", c.Length, "reason", c.LastError)
+		}
+	}
+	if len(changes) > 0 {
+		w.counted()
+	}
+}
+
+// announce tells others what was committed, while the worker is at its next batch.
+func (w *worker) announce() {
+	for c := range w.committed {
+		w.Settle(c.Results)
+		w.Announce.Announce(context.Background(), c)
+	}
+}
+
+// walletsOf returns the wallets of the records, each once.
+func walletsOf(records []wallet.Record) []uuid.UUID {
+	seen := make(map[uuid.UUID]struct{}, 16)
+	ids := make([]uuid.UUID, 0, 16)
+	for _, r := range records {
+		if _, ok := seen[r.WalletID]; !ok && r.Kind != wallet.KindPoison && r.Kind != wallet.KindBackfill {
+			seen[r.WalletID] = struct{}{}
+			ids = append(ids, r.WalletID)
+		}
+	}
+	return ids
+}
+
+// unavailable reports whether err leaves nothing but to wait.
+func unavailable(err error) bool {
+	return !errors.Is(err, wallet.ErrConflict) && !errors.Is(err, wallet.ErrLocked) &&
+		!errors.Is(err, wallet.ErrRefused) && !errors.Is(err, wallet.ErrSerialization)
+}

@@ -1,0 +1,49 @@
+package balance
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// visibleSoon is how long a reader is told to wait for a sequence that is on its way.
+const visibleSoon = time.Second
+
+// Wallet returns a wallet that has at least minSequence: from Redis if that has
+// it, else from the ledger; with fresh always from the ledger. If the ledger has
+// less the error is CodeNotYetVisible, if it cannot be asked CodeUnavailable.
+func (c *Cache) Wallet(ctx context.Context, id uuid.UUID, fresh bool, minSequence int64) (wallet.Wallet, error) {
+	if !fresh && !c.dirty.has(id, c.Now()) {
+		if w, found, err := c.get(ctx, id); err == nil && found && w.Sequence >= minSequence {
+			return w, nil
+		}
+	}
+	w, err := c.fill(ctx, id)
+	if err == nil && w.Sequence < minSequence {
+		return w, &wallet.Error{Code: wallet.CodeNotYetVisible, RetryAfter: visibleSoon,
+			Detail: fmt.Sprintf("the wallet is at sequence %d, %d was asked for", w.Sequence, minSequence)}
+	}
+	return w, err
+}
+
+// fill reads the ledger and puts what it found. A dirty wallet is not put here:
+// its repair knows something at least as new.
+func (c *Cache) fill(ctx context.Context, id uuid.UUID) (wallet.Wallet, error) {
+	w, err := c.Ledger.Wallet(ctx, id)
+	if err != nil {
+		return w, err
+	}
+	_ = c.Put(ctx, w) // failed: the breaker has noted it, and the wallet is dirty
+	return w, nil
+}
+
+// Known reports whether Redis knows that the wallet exists. false means only that
+// Redis does not tell.
+func (c *Cache) Known(ctx context.Context, id uuid.UUID) bool {
+	_, found, err := c.get(ctx, id)
+	return err == nil && found
+}

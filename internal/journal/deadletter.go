@@ -1,0 +1,44 @@
+package journal
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// The headers that a dead letter has beside its own.
+const (
+	headerPartition = "walletd-partition"
+	headerOffset    = "walletd-offset"
+	headerError     = "walletd-error"
+)
+
+// deadLetters returns the name of the topic for records that do not decode.
+func deadLetters(topic string) string { return topic + ".dead-letters" }
+
+// DeadLetter writes a record that does not decode to the dead-letter topic: its
+// own key, value and headers, and where it was found. nil means acknowledged.
+func (j *Journal) DeadLetter(ctx context.Context, rec wallet.Record) error {
+	p := rec.Poison
+	r := &kgo.Record{Topic: deadLetters(j.Topic), Key: p.Key, Value: p.Value}
+	for _, h := range p.Headers {
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
+	}
+	r.Headers = append(r.Headers,
+		kgo.RecordHeader{Key: headerPartition, Value: strconv.AppendInt(nil, int64(rec.Receipt.Partition), 10)},
+		kgo.RecordHeader{Key: headerOffset, Value: strconv.AppendInt(nil, rec.Receipt.Offset, 10)},
+		kgo.RecordHeader{Key: headerError, Value: []byte(p.Err.Error())})
+	done := make(chan error, 1)
+	j.client.TryProduce(j.ctx, r, func(_ *kgo.Record, err error) { done <- err })
+	ctx, cancel := context.WithTimeout(ctx, j.RequestTimeout)
+	defer cancel()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return wallet.ErrUnacknowledged
+	}
+}

@@ -1,0 +1,183 @@
+// Package journal keeps the received operations in Kafka, keyed by wallet: it
+// writes records, acknowledged by all in-sync replicas, and reads the partitions
+// that this replica owns. All use of the Kafka client is here.
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/walletd/walletd/internal/breaker"
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// Config says where the journal is.
+type Config struct {
+	Brokers     []string
+	Topic       string
+	Group       string // consumer group that shares out the partitions
+	Partitions  int32  // of a topic to be created
+	Replication int16  // of a topic to be created
+
+	AckTimeout     time.Duration // after which an unacknowledged record is unknown
+	RequestTimeout time.Duration // of administrative requests
+	SessionTimeout time.Duration // after which the partitions of a dead replica move
+	Replica        uuid.UUID     // this replica, noted in its records
+
+	Log *slog.Logger
+}
+
+// Applier is whom the journal tells what it has.
+type Applier interface {
+	Assigned(ctx context.Context, topic uuid.UUID, partition int32) (int64, error)
+	Revoked(partition int32)
+	Halt(partition int32, err error)
+	Fetched(partition int32, records []wallet.Record) bool
+	Acknowledged(rec wallet.Record)
+	Offsets() map[int32]int64
+}
+
+// Journal is the Kafka journal. Safe for concurrent use.
+type Journal struct {
+	Config
+	applier Applier
+	client  *kgo.Client // writes and asks; the reader has its own
+	admin   *kadm.Client
+	ctx     context.Context // ends with Close
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+
+	brokers *breaker.Breaker        // do they answer, also when nobody writes
+	writing atomic.Pointer[writing] // nil until the topic was met
+	reader  atomic.Pointer[reader]  // nil until the ledger agreed on the topic
+}
+
+// writing is how to write a topic that was met.
+type writing struct {
+	topic wallet.Topic
+	pens  []*pen
+}
+
+// Open prepares a journal. It does not connect: Kafka may be absent.
+func Open(cfg Config) (*Journal, error) {
+	opts := append(clientOptions(cfg),
+		kgo.RequiredAcks(kgo.AllISRAcks()),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.ProducerLinger(0), // the pens batch
+		kgo.ProducerBatchCompression(kgo.NoCompression()),
+	)
+	client, err := kgo.NewClient(opts...)
+	if err != nil {
+		return nil, fmt.Errorf("prepare the journal: %w", err)
+	}
+	j := &Journal{Config: cfg, client: client, admin: kadm.NewClient(client)}
+	j.brokers = breaker.New(breaker.Config{Name: "Kafka", Probe: client.Ping, Interval: time.Second, Timeout: cfg.RequestTimeout, Log: cfg.Log})
+	j.ctx, j.cancel = context.WithCancel(context.Background())
+	return j, nil
+}
+
+func clientOptions(cfg Config) []kgo.Opt {
+	return []kgo.Opt{
+		kgo.SeedBrokers(cfg.Brokers...),
+		kgo.ClientID("walletd-" + cfg.Replica.String()),
+		kgo.DialTimeout(cfg.RequestTimeout),
+		kgo.RequestTimeoutOverhead(cfg.RequestTimeout),
+		kgo.MetadataMinAge(250 * time.Millisecond),
+		kgo.MetadataMaxAge(time.Minute),
+		kgo.RetryBackoffFn(func(int) time.Duration { return 250 * time.Millisecond }),
+		kgo.DisableClientMetrics(),
+		kgo.WithLogger(clientLog{cfg.Log}),
+	}
+}
+
+// Write journals one operation and returns its receipt once all in-sync replicas
+// have it. ErrNotJournaled: nothing was handed over. ErrUnacknowledged: unknown.
+func (j *Journal) Write(op wallet.Operation) (wallet.Receipt, error) {
+	return j.write(wallet.Record{Kind: wallet.KindOperations, WalletID: op.WalletID, Operations: []wallet.Operation{op}, Replica: j.Replica})
+}
+
+// WriteCreate journals the creation of a wallet; as Write.
+func (j *Journal) WriteCreate(id uuid.UUID, at time.Time) (wallet.Receipt, error) {
+	op := wallet.Operation{ID: id, WalletID: id, AcceptedAt: at}
+	return j.write(wallet.Record{Kind: wallet.KindCreate, WalletID: id, Operations: []wallet.Operation{op}, Replica: j.Replica})
+}
+
+// Append journals a record as it is: a copy or a backfill. As Write.
+func (j *Journal) Append(_ context.Context, rec wallet.Record) (wallet.Receipt, error) {
+	return j.write(rec)
+}
+
+// write waits no longer than AckTimeout for the flush before and its own.
+func (j *Journal) write(rec wallet.Record) (wallet.Receipt, error) {
+	w := j.writing.Load()
+	if w == nil {
+		return wallet.NoReceipt, wallet.ErrNotJournaled
+	}
+	e := &entry{rec: rec, done: make(chan ack, 1)}
+	if err := w.pens[partitionOf(rec.WalletID, w.topic.Partitions)].add(e); err != nil {
+		return wallet.NoReceipt, err
+	}
+	a := <-e.done
+	return a.receipt, a.err
+}
+
+// PartitionOf returns the partition of a wallet's records; 0 before the topic was met.
+func (j *Journal) PartitionOf(walletID uuid.UUID) int32 {
+	w := j.writing.Load()
+	if w == nil {
+		return 0
+	}
+	return partitionOf(walletID, w.topic.Partitions)
+}
+
+// Available reports whether records can be written now; if not, why.
+func (j *Journal) Available() error {
+	w := j.writing.Load()
+	switch {
+	case w == nil:
+		return errors.New("the topic was not met yet, or is not the one the ledger follows")
+	case j.brokers.Err() != nil:
+		return fmt.Errorf("the brokers do not answer: %w", j.brokers.Err())
+	}
+	for _, p := range w.pens {
+		if p.isStalled() {
+			return fmt.Errorf("partition %d does not acknowledge", p.partition)
+		}
+	}
+	return nil
+}
+
+// End returns the offset that the partition's next record will have.
+func (j *Journal) End(ctx context.Context, partition int32) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, j.RequestTimeout)
+	defer cancel()
+	ends, err := j.admin.ListEndOffsets(ctx, j.Topic)
+	if err != nil {
+		return 0, err
+	}
+	end, ok := ends.Lookup(j.Topic, partition)
+	if !ok {
+		return 0, nil
+	}
+	return end.Offset, end.Err
+}
+
+// Close leaves the group, lets go of whoever waits and closes the connections.
+// Records that are not acknowledged by then may or may not get into the journal.
+func (j *Journal) Close() {
+	if r := j.reader.Load(); r != nil {
+		r.close()
+	}
+	j.client.Close()
+	j.cancel()
+	j.running.Wait()
+}

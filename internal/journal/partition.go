@@ -1,0 +1,37 @@
+package journal
+
+import "github.com/google/uuid"
+
+// partitionOf is the partition that every Kafka client's default partitioner
+// chooses for a wallet's key: murmur2 of the canonical text, sign bit dropped,
+// modulo the number of partitions.
+func partitionOf(walletID uuid.UUID, partitions int32) int32 {
+	return int32(murmur2([]byte(walletID.String()))&0x7fffffff) % partitions
+}
+
+// murmur2 is Austin Appleby's 32-bit MurmurHash2 (public domain) with the seed
+// that Kafka uses.
+func murmur2(b []byte) uint32 {
+	const m, seed = 0x5bd1e995, 0x9747b28c
+	h := seed ^ uint32(len(b))
+	for ; len(b) >= 4; b = b[4:] {
+		k := uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24
+		k *= m
+		k ^= k >> 24
+		k *= m
+		h = h*m ^ k
+	}
+	switch len(b) {
+	case 3:
+		h ^= uint32(b[2]) << 16
+		fallthrough
+	case 2:
+		h ^= uint32(b[1]) << 8
+		fallthrough
+	case 1:
+		h = (h ^ uint32(b[0])) * m
+	}
+	h ^= h >> 13
+	h *= m
+	return h ^ h>>15
+}

@@ -1,0 +1,170 @@
+package journal
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// entry is a record, or a part of one, that waits to be written.
+type entry struct {
+	rec  wallet.Record
+	done chan ack // holds one
+}
+
+type ack struct {
+	receipt wallet.Receipt
+	err     error
+}
+
+func (e *entry) finish(r wallet.Receipt, err error) {
+	select {
+	case e.done <- ack{r, err}:
+	default: // given up before
+	}
+}
+
+// pen writes one partition: one flush at a time, what arrives meanwhile forms the
+// next. So a lone operation waits for nobody, and under load operations of one
+// wallet share a record and records share a request, without a linger to tune.
+//
+// A flush that is not acknowledged in time stalls the pen: whoever waits is let go
+// and new entries are refused at once, until the broker has answered after all.
+type pen struct {
+	partition  int32
+	topic      string
+	client     *kgo.Client
+	ackTimeout time.Duration
+	acked      func(wallet.Record) // called in offset order, before the writers are
+
+	mu      sync.Mutex
+	waiting []*entry
+	flying  []*entry
+	stalled bool
+	ready   chan struct{}
+}
+
+// add queues an entry for the next flush.
+func (p *pen) add(e *entry) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stalled {
+		return wallet.ErrNotJournaled
+	}
+	p.waiting = append(p.waiting, e)
+	select {
+	case p.ready <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// run flushes until ctx ends. The context also is the records': it lives as long
+// as the client, for a cancelled record could take acknowledged ones with it.
+func (p *pen) run(ctx context.Context) {
+	for {
+		select {
+		case <-p.ready:
+			p.flush(ctx)
+		case <-ctx.Done():
+			p.stall()
+			return
+		}
+	}
+}
+
+// flush writes everything that waits and returns when the broker has answered for
+// all of it.
+func (p *pen) flush(ctx context.Context) {
+	p.mu.Lock()
+	p.flying, p.waiting = p.waiting, nil
+	groups := group(p.flying)
+	p.mu.Unlock()
+
+	timer := time.AfterFunc(p.ackTimeout, p.stall)
+	var answered sync.WaitGroup
+	answered.Add(len(groups))
+	for _, g := range groups {
+		r := Encode(&g.rec)
+		r.Topic, r.Partition = p.topic, p.partition
+		p.client.TryProduce(ctx, r, func(r *kgo.Record, err error) {
+			p.answer(g, r, err)
+			answered.Done()
+		})
+	}
+	answered.Wait()
+	timer.Stop()
+
+	p.mu.Lock()
+	p.flying, p.stalled = nil, false
+	p.mu.Unlock()
+}
+
+func (p *pen) answer(g *shared, r *kgo.Record, err error) {
+	if err != nil {
+		for _, e := range g.entries {
+			e.finish(wallet.NoReceipt, wallet.ErrUnacknowledged)
+		}
+		return
+	}
+	g.rec.Receipt = wallet.Receipt{Partition: r.Partition, Offset: r.Offset}
+	p.acked(g.rec)
+	for _, e := range g.entries {
+		e.finish(g.rec.Receipt, nil)
+	}
+}
+
+// stall lets everybody go who waits.
+func (p *pen) stall() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stalled = true
+	for _, e := range p.flying {
+		e.finish(wallet.NoReceipt, wallet.ErrUnacknowledged)
+	}
+	for _, e := range p.waiting {
+		e.finish(wallet.NoReceipt, wallet.ErrNotJournaled)
+	}
+	p.waiting = nil
+}
+
+func (p *pen) isStalled() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stalled
+}
+
+// shared is a record with the entries that share it.
+type shared struct {
+	rec     wallet.Record
+	entries []*entry
+}
+
+// group puts operations of one wallet into one record, in order. Copies, creates
+// and backfills have a record of their own, behind which a new one begins.
+func group(entries []*entry) []*shared {
+	groups := make([]*shared, 0, len(entries))
+	open := make(map[uuid.UUID]*shared, len(entries))
+	for _, e := range entries {
+		g := open[e.rec.WalletID]
+		shares := e.rec.Kind == wallet.KindOperations && e.rec.Attempt == 0
+		if shares && g != nil && len(g.rec.Operations)+len(e.rec.Operations) <= MaxRecordOperations {
+			g.rec.Operations = append(g.rec.Operations, e.rec.Operations...)
+			g.entries = append(g.entries, e)
+			continue
+		}
+		g = &shared{rec: e.rec, entries: []*entry{e}}
+		groups = append(groups, g)
+		if shares {
+			open[e.rec.WalletID] = g
+		} else {
+			delete(open, e.rec.WalletID)
+		}
+	}
+	return groups
+}

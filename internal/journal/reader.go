@@ -1,0 +1,154 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+const (
+	pollRecords    = 5_000           // of one poll, over all partitions
+	followInterval = 5 * time.Second // between commits of the group's own offsets
+)
+
+// reader fetches the partitions that the group gives to this replica. Where to
+// begin is always the ledger's word; the group's committed offsets only follow it,
+// for tools that show the lag.
+type reader struct {
+	*Journal
+	topic  wallet.Topic
+	client *kgo.Client
+	ended  sync.WaitGroup
+}
+
+// read starts the reader.
+func (j *Journal) read(t wallet.Topic) error {
+	r := &reader{Journal: j, topic: t}
+	client, err := kgo.NewClient(append(clientOptions(j.Config),
+		kgo.ConsumeTopics(t.Name),
+		kgo.ConsumerGroup(j.Group),
+		kgo.Balancers(kgo.CooperativeStickyBalancer()),
+		kgo.SessionTimeout(j.SessionTimeout),
+		kgo.HeartbeatInterval(j.SessionTimeout/4),
+		kgo.RebalanceTimeout(10*time.Second),
+		kgo.FetchMaxWait(500*time.Millisecond),
+		// An offset that is not there is never reset: the partition stops.
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+		kgo.AdjustFetchOffsetsFn(r.begin),
+		kgo.OnPartitionsRevoked(r.revoked),
+		kgo.OnPartitionsLost(r.revoked),
+		// What was polled is delivered before its partition can be revoked.
+		kgo.BlockRebalanceOnPoll(),
+		kgo.DisableAutoCommit(),
+	)...)
+	if err != nil {
+		return fmt.Errorf("prepare reading the journal: %w", err)
+	}
+	r.client = client
+	r.ended.Go(r.poll)
+	r.ended.Go(r.follow)
+	j.reader.Store(r)
+	return nil
+}
+
+func (r *reader) close() {
+	r.client.CloseAllowingRebalance()
+	r.ended.Wait()
+}
+
+// begin replaces the offsets that the group has by the ledger's. A partition that
+// the applier does not take is left out, and so is never fetched.
+func (r *reader) begin(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+	begin := map[int32]kgo.Offset{}
+	for p := range offsets[r.topic.Name] {
+		next, err := r.applier.Assigned(ctx, r.topic.ID, p)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if err == nil {
+			begin[p] = kgo.NewOffset().At(next)
+		}
+	}
+	return map[string]map[int32]kgo.Offset{r.topic.Name: begin}, nil
+}
+
+func (r *reader) revoked(_ context.Context, _ *kgo.Client, lost map[string][]int32) {
+	for _, p := range lost[r.topic.Name] {
+		r.applier.Revoked(p)
+		r.client.ResumeFetchPartitions(map[string][]int32{r.topic.Name: {p}})
+	}
+}
+
+// poll delivers what is fetched until the client is closed.
+func (r *reader) poll() {
+	for {
+		fetches := r.client.PollRecords(r.ctx, pollRecords)
+		if fetches.IsClientClosed() || r.ctx.Err() != nil {
+			r.client.AllowRebalance()
+			return
+		}
+		fetches.EachError(r.failed)
+		fetches.EachPartition(r.deliver)
+		r.client.AllowRebalance()
+	}
+}
+
+func (r *reader) deliver(f kgo.FetchTopicPartition) {
+	if len(f.Records) == 0 {
+		return
+	}
+	records := make([]wallet.Record, len(f.Records))
+	for i, rec := range f.Records {
+		records[i] = Decode(rec)
+	}
+	if !r.applier.Fetched(f.Partition, records) {
+		r.client.PauseFetchPartitions(map[string][]int32{r.topic.Name: {f.Partition}})
+	}
+}
+
+// failed stops a partition whose records are not there any more, or whose topic
+// is another one. Everything else passes, and the client goes on trying.
+func (r *reader) failed(_ string, partition int32, err error) {
+	var lost *kgo.ErrDataLoss
+	gone := errors.Is(err, kerr.OffsetOutOfRange) || errors.Is(err, kerr.UnknownTopicID) || errors.As(err, &lost)
+	if gone && partition >= 0 {
+		r.applier.Halt(partition, fmt.Errorf("the journal does not have what the ledger's offset asks for: %w", err))
+		return
+	}
+	r.Log.Warn("fetch failed", "partition", partition, "error", err)
+}
+
+// Resume goes on fetching a partition.
+func (j *Journal) Resume(partition int32) {
+	if r := j.reader.Load(); r != nil {
+		r.client.ResumeFetchPartitions(map[string][]int32{r.topic.Name: {partition}})
+	}
+}
+
+// follow commits the ledger's offsets to the group.
+func (r *reader) follow() {
+	for sleep(r.ctx, followInterval) {
+		offsets := map[int32]kgo.EpochOffset{}
+		for p, next := range r.applier.Offsets() {
+			offsets[p] = kgo.EpochOffset{Epoch: -1, Offset: next}
+		}
+		if len(offsets) == 0 {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(r.ctx, r.RequestTimeout)
+		r.client.CommitOffsetsSync(ctx, map[string]map[int32]kgo.EpochOffset{r.topic.Name: offsets}, func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, _ *kmsg.OffsetCommitResponse, err error) {
+			if err != nil && r.ctx.Err() == nil {
+				r.Log.Debug("group offsets not committed", "error", err)
+			}
+		})
+		cancel()
+	}
+}

@@ -1,0 +1,162 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// Ledger remembers which topic it follows.
+type Ledger interface {
+	// Topic returns the topic that the ledger follows; a zero one if it follows none.
+	Topic(ctx context.Context) (wallet.Topic, error)
+	// Follow makes the ledger follow the topic if it follows none yet, and returns
+	// the one it follows.
+	Follow(ctx context.Context, t wallet.Topic) (wallet.Topic, error)
+}
+
+const (
+	meetEvery   = 500 * time.Millisecond // between tries to meet the topic
+	ledgerGrace = 5 * time.Second        // how long an unknown topic waits for the ledger's word
+)
+
+// Start meets the topic, as soon as Kafka answers, and from then on writes it;
+// and reads it from when the ledger agrees that it is the one. It tries for as
+// long as it takes, until Close. A topic is created only if the ledger follows
+// none, or has not answered for a while: its word is then heard later.
+func (j *Journal) Start(ledger Ledger, applier Applier) {
+	j.applier = applier
+	j.running.Go(func() { j.brokers.Run(j.ctx) })
+	j.running.Go(func() {
+		began, last := time.Now(), ""
+		for {
+			err := j.meet(ledger, time.Since(began) > ledgerGrace)
+			if err == nil {
+				return
+			}
+			if err.Error() != last && j.ctx.Err() == nil {
+				last = err.Error()
+				j.Log.Warn("journal not met yet", "error", err)
+			}
+			if !sleep(j.ctx, meetEvery) {
+				return
+			}
+		}
+	})
+}
+
+func (j *Journal) meet(ledger Ledger, impatient bool) error {
+	known, lerr := ledger.Topic(j.ctx)
+	t, err := j.find()
+	if errors.Is(err, kerr.UnknownTopicOrPartition) {
+		switch {
+		case lerr != nil && !impatient:
+			return fmt.Errorf("topic %s does not exist, and whether the ledger follows one is not known: %w", j.Topic, lerr)
+		case lerr == nil && known.ID != uuid.Nil:
+			return fmt.Errorf("%w: topic %s with id %s does not exist", wallet.ErrTopicChanged, j.Topic, known.ID)
+		}
+		t, err = j.create()
+	}
+	if err != nil {
+		return err
+	}
+	if lerr == nil && known.ID == uuid.Nil {
+		known, lerr = ledger.Follow(j.ctx, t)
+	}
+	if lerr != nil {
+		j.openPens(t)
+		return fmt.Errorf("the ledger has not agreed to topic %s: %w", j.Topic, lerr)
+	}
+	if known != t {
+		j.writing.Store(nil)
+		return fmt.Errorf("%w: it follows %s with id %s and %d partitions; Kafka has id %s with %d",
+			wallet.ErrTopicChanged, known.Name, known.ID, known.Partitions, t.ID, t.Partitions)
+	}
+	j.openPens(t)
+	if err := j.createOne(deadLetters(j.Topic), 1); err != nil {
+		return fmt.Errorf("create the dead-letter topic: %w", err)
+	}
+	return j.read(t)
+}
+
+// find asks Kafka for the topic.
+func (j *Journal) find() (wallet.Topic, error) {
+	ctx, cancel := context.WithTimeout(j.ctx, j.RequestTimeout)
+	defer cancel()
+	topics, err := j.admin.ListTopics(ctx, j.Topic)
+	if err != nil {
+		return wallet.Topic{}, fmt.Errorf("Kafka does not answer: %w", err)
+	}
+	d, ok := topics[j.Topic]
+	if !ok {
+		return wallet.Topic{}, kerr.UnknownTopicOrPartition
+	}
+	if d.Err != nil {
+		return wallet.Topic{}, d.Err
+	}
+	return wallet.Topic{Name: j.Topic, ID: uuid.UUID(d.ID), Partitions: int32(len(d.Partitions))}, nil
+}
+
+// create makes the topic: kept for ever, never compacted, no leader that lacks
+// acknowledged records.
+func (j *Journal) create() (wallet.Topic, error) {
+	if err := j.createOne(j.Topic, j.Partitions); err != nil {
+		return wallet.Topic{}, err
+	}
+	j.Log.Info("journal topic created", "topic", j.Topic, "partitions", j.Partitions, "replication", j.Replication)
+	return j.find()
+}
+
+func (j *Journal) createOne(name string, partitions int32) error {
+	ctx, cancel := context.WithTimeout(j.ctx, j.RequestTimeout)
+	defer cancel()
+	insync := "1"
+	if j.Replication >= 3 {
+		insync = "2"
+	}
+	_, err := j.admin.CreateTopic(ctx, partitions, j.Replication, map[string]*string{
+		"cleanup.policy":                 kadm.StringPtr("delete"),
+		"retention.ms":                   kadm.StringPtr("-1"),
+		"retention.bytes":                kadm.StringPtr("-1"),
+		"unclean.leader.election.enable": kadm.StringPtr("false"),
+		"min.insync.replicas":            kadm.StringPtr(insync),
+	}, name)
+	if errors.Is(err, kerr.TopicAlreadyExists) {
+		return nil
+	}
+	return err
+}
+
+// openPens starts writing the topic, once.
+func (j *Journal) openPens(t wallet.Topic) {
+	if w := j.writing.Load(); w != nil {
+		return
+	}
+	w := &writing{topic: t}
+	for p := range t.Partitions {
+		pen := &pen{partition: p, topic: t.Name, client: j.client, ackTimeout: j.AckTimeout, acked: j.applier.Acknowledged, ready: make(chan struct{}, 1)}
+		w.pens = append(w.pens, pen)
+		j.running.Go(func() { pen.run(j.ctx) })
+	}
+	j.writing.Store(w)
+	j.Log.Info("journal met", "topic", t.Name, "id", t.ID, "partitions", t.Partitions)
+}
+
+// sleep waits; false when ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

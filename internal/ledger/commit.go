@@ -1,0 +1,88 @@
+package ledger
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+const moveOffset = `
+WITH moved AS (
+	UPDATE journal_offsets SET next_offset = $4
+	WHERE topic_id = $1 AND partition = $2 AND next_offset = $3
+	RETURNING 1)
+SELECT expect((SELECT count(*) FROM moved), 1, '` + stateFenced + `')`
+
+const insertWallets = `
+INSERT INTO wallets (id, balance, version, created_at, updated_at)
+SELECT id, 0, 0, at, at FROM unnest($1::uuid[], $2::timestamptz[]) AS c (id, at)`
+
+const changeWallets = `
+WITH moved AS (
+	UPDATE wallets w SET balance = c.balance, version = c.version, updated_at = c.at
+	FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::timestamptz[])
+		AS c (id, from_version, balance, version, at)
+	WHERE w.id = c.id AND w.version = c.from_version
+	RETURNING 1)
+SELECT expect((SELECT count(*) FROM moved), $6, '` + stateConflict + `')`
+
+const insertOperations = `
+INSERT INTO operations (wallet_id, operation_id, sequence, type, amount, status, reason, origin,
+	balance_after, accepted_at, applied_at, partition, journal_offset)
+SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::smallint[], $5::bigint[], $6::smallint[],
+	$7::smallint[], $8::smallint[], $9::bigint[], $10::timestamptz[], $11::timestamptz[], $12::integer[], $13::bigint[])`
+
+const insertUnjournaled = `
+INSERT INTO unjournaled (wallet_id, operation_id)
+SELECT * FROM unnest($1::uuid[], $2::uuid[]) ON CONFLICT DO NOTHING`
+
+// Commit makes the batch durable, whole or not at all. It is one pipelined
+// implicit transaction, a single round trip: its statements run in order, the
+// first refusal undoes all of it, and no lock is ever held across a wait for this
+// process. nil means committed; ErrUnavailable means that the outcome is unknown;
+// any other error means that nothing happened.
+func (l *Ledger) Commit(ctx context.Context, b *wallet.Batch) error {
+	ctx, cancel := context.WithTimeout(ctx, l.commitTimeout)
+	defer cancel()
+	var p pgx.Batch
+	if f := b.Fence; f != nil {
+		p.Queue(moveOffset, f.Topic, f.Partition, f.From, f.To)
+	}
+	queueCreates(&p, b.Creates)
+	queueChanges(&p, b.Changes)
+	queueOperations(&p, b.Operations)
+	for i := range b.Lists {
+		queueList(&p, b.Fence, &b.Lists[i])
+	}
+	// Close reads to the end of the transaction: only its nil is a commit.
+	return l.done(l.commits.SendBatch(ctx, &p).Close())
+}
+
+func queueCreates(p *pgx.Batch, creates []wallet.Creation) {
+	if len(creates) == 0 {
+		return
+	}
+	ids, at := make([]uuid.UUID, len(creates)), make([]time.Time, len(creates))
+	for i, c := range creates {
+		ids[i], at[i] = c.ID, c.At
+	}
+	p.Queue(insertWallets, ids, at)
+}
+
+func queueChanges(p *pgx.Batch, changes []wallet.Change) {
+	n := len(changes)
+	if n == 0 {
+		return
+	}
+	ids, at := make([]uuid.UUID, n), make([]time.Time, n)
+	from, balance, version := make([]int64, n), make([]int64, n), make([]int64, n)
+	for i, c := range changes {
+		ids[i], at[i] = c.ID, c.At
+		from[i], balance[i], version[i] = c.FromSequence, int64(c.Balance), c.Sequence
+	}
+	p.Queue(changeWallets, ids, from, balance, version, at, n)
+}

@@ -1,0 +1,140 @@
+// Package ledger keeps wallets and operations in PostgreSQL. All SQL is here.
+//
+// Everything is READ COMMITTED. What a batch relies on is in its own conditions:
+// the partition's offset, each wallet's version, each operation's key.
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/walletd/walletd/internal/breaker"
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// Config says where the ledger is and how long it may take.
+type Config struct {
+	DSN string // a PostgreSQL connection string
+
+	CommitConnections int32         // connections for batches
+	ReadConnections   int32         // connections for reads, so that readers cannot starve batches
+	ConnectTimeout    time.Duration // of one connection attempt
+	CommitTimeout     time.Duration // of one batch; a commit that takes longer has an unknown outcome
+	ReadTimeout       time.Duration // of one read
+	Log               *slog.Logger
+	LockTimeout       time.Duration // how long a batch waits for a row that somebody holds
+}
+
+// Ledger is the PostgreSQL ledger. Safe for concurrent use. While the breaker is
+// open, reads fail at once; batches always try, for their makers have nothing else
+// to do.
+type Ledger struct {
+	*breaker.Breaker
+	commits       *pgxpool.Pool
+	reads         *pgxpool.Pool
+	probes        *pgxpool.Pool // one connection that no load can occupy
+	commitTimeout time.Duration
+	readTimeout   time.Duration
+}
+
+// The breaker's probes.
+const (
+	probeInterval = 500 * time.Millisecond
+	probeTimeout  = time.Second
+)
+
+// Open prepares a ledger. It does not connect: PostgreSQL may be absent, and
+// every call then fails with wallet.ErrUnavailable. Only a malformed DSN is an
+// error. The breaker's Run has to be running for the ledger to be read.
+func Open(cfg Config) (*Ledger, error) {
+	l := &Ledger{commitTimeout: cfg.CommitTimeout, readTimeout: cfg.ReadTimeout}
+	l.Breaker = breaker.New(breaker.Config{Name: "PostgreSQL", Probe: l.ping, Interval: probeInterval, Timeout: probeTimeout, Log: cfg.Log})
+	var err, rerr, perr error
+	l.commits, err = pool(cfg, cfg.CommitConnections, cfg.CommitTimeout, map[string]string{
+		"lock_timeout": milliseconds(cfg.LockTimeout),
+		// A batch names its rows by key. With these a generic plan is an index plan,
+		// whatever the statistics say of a table that was empty a minute ago.
+		"plan_cache_mode":  "force_generic_plan",
+		"enable_seqscan":   "off",
+		"enable_hashjoin":  "off",
+		"enable_mergejoin": "off",
+	})
+	l.reads, rerr = pool(cfg, cfg.ReadConnections, cfg.ReadTimeout, nil)
+	l.probes, perr = pool(cfg, 1, probeTimeout, nil)
+	if err := errors.Join(err, rerr, perr); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func pool(cfg Config, size int32, timeout time.Duration, params map[string]string) (*pgxpool.Pool, error) {
+	c, err := pgxpool.ParseConfig(cfg.DSN)
+	if err != nil {
+		// The parser's own error may quote the DSN; it is not passed on.
+		return nil, errors.New("the ledger's connection string is malformed")
+	}
+	c.MaxConns = size
+	c.ConnConfig.ConnectTimeout = cfg.ConnectTimeout
+	run := c.ConnConfig.RuntimeParams
+	run["application_name"] = "walletd"
+	run["timezone"] = "UTC"
+	// The server gives up before we do, so that nothing of ours runs on there.
+	run["statement_timeout"] = milliseconds(timeout * 9 / 10)
+	run["idle_in_transaction_session_timeout"] = milliseconds(timeout)
+	for k, v := range params {
+		run[k] = v
+	}
+	p, err := pgxpool.NewWithConfig(context.Background(), c)
+	if err != nil {
+		return nil, fmt.Errorf("prepare connections to the ledger: %w", err)
+	}
+	return p, nil
+}
+
+func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+
+// Close closes all connections, waiting for calls under way.
+func (l *Ledger) Close() {
+	for _, p := range []*pgxpool.Pool{l.commits, l.reads, l.probes} {
+		if p != nil {
+			p.Close()
+		}
+	}
+}
+
+// ping reports whether PostgreSQL answers, accepts writes and has our schema.
+func (l *Ledger) ping(ctx context.Context) error {
+	var readOnly bool
+	err := l.probes.QueryRow(ctx, `
+		SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::bool FROM (SELECT count(*) FROM journal) AS migrated`).Scan(&readOnly)
+	if err == nil && readOnly {
+		err = errors.New("the server is read-only")
+	}
+	return classify(err)
+}
+
+// reading begins a read: it fails at once while the breaker is open, and bounds
+// the read's time.
+func (l *Ledger) reading(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	if err := l.Err(); err != nil {
+		return ctx, nil, fmt.Errorf("%w: %w", wallet.ErrUnavailable, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.readTimeout)
+	return ctx, cancel, nil
+}
+
+// done passes a call's error on, classified; one that says that PostgreSQL is not
+// there has the breaker look at once.
+func (l *Ledger) done(err error) error {
+	if err = classify(err); errors.Is(err, wallet.ErrUnavailable) {
+		l.Suspect()
+	}
+	return err
+}

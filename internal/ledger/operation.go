@@ -1,0 +1,60 @@
+package ledger
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+const operationColumns = `o.wallet_id, o.operation_id, o.sequence, o.type, o.amount, o.status, o.reason, o.origin,
+	o.balance_after, o.accepted_at, o.applied_at, o.partition, o.journal_offset`
+
+// operationRow receives operationColumns; every column may be null, for unions
+// and outer joins.
+type operationRow struct {
+	walletID, id                 *uuid.UUID
+	sequence, balance, offset    *int64
+	amount                       *int64
+	kind, status, reason, origin *int16
+	accepted, applied            *time.Time
+	partition                    *int32
+}
+
+func (r *operationRow) targets() []any {
+	return []any{&r.walletID, &r.id, &r.sequence, &r.kind, &r.amount, &r.status, &r.reason, &r.origin,
+		&r.balance, &r.accepted, &r.applied, &r.partition, &r.offset}
+}
+
+func (r *operationRow) operation() wallet.Operation {
+	return wallet.Operation{
+		ID: value(r.id), WalletID: value(r.walletID),
+		Type: wallet.Type(value(r.kind)), Amount: wallet.Amount(value(r.amount)),
+		AcceptedAt: value(r.accepted).UTC(), AppliedAt: value(r.applied).UTC(),
+		Receipt: receipt(r.partition, r.offset),
+		Status:  wallet.Status(value(r.status)), Reason: wallet.Reason(value(r.reason)), Origin: wallet.Origin(value(r.origin)),
+		Sequence: value(r.sequence), BalanceAfter: wallet.Amount(value(r.balance)),
+	}
+}
+
+func receipt(partition *int32, offset *int64) wallet.Receipt {
+	if partition == nil || offset == nil {
+		return wallet.NoReceipt
+	}
+	return wallet.Receipt{Partition: *partition, Offset: *offset}
+}
+
+func value[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
+}
+
+func scanOperation(row pgx.CollectableRow) (wallet.Operation, error) {
+	var r operationRow
+	err := row.Scan(r.targets()...)
+	return r.operation(), err
+}

@@ -1,0 +1,105 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// Topic returns the topic that the ledger follows; a zero one if it follows none yet.
+func (l *Ledger) Topic(ctx context.Context) (wallet.Topic, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.readTimeout)
+	defer cancel()
+	var t wallet.Topic
+	err := l.reads.QueryRow(ctx, `SELECT topic, topic_id, partitions FROM journal`).Scan(&t.Name, &t.ID, &t.Partitions)
+	if noRows(err) {
+		return t, nil
+	}
+	return t, l.done(err)
+}
+
+// Follow makes the ledger follow a topic if it follows none yet, and returns the
+// one that it follows.
+func (l *Ledger) Follow(ctx context.Context, t wallet.Topic) (wallet.Topic, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.readTimeout)
+	defer cancel()
+	_, err := l.reads.Exec(ctx, `INSERT INTO journal (topic, topic_id, partitions) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
+		t.Name, t.ID, t.Partitions)
+	if err != nil {
+		return t, l.done(err)
+	}
+	return l.Topic(ctx)
+}
+
+const selectPartition = `
+SELECT j.next_offset, l.wallet_id, l.length, l.attempt, l.not_before, l.last_error
+FROM journal_offsets j LEFT JOIN requeued_lists l ON l.partition = j.partition
+WHERE j.topic_id = $1 AND j.partition = $2`
+
+// Partition returns, as of one moment, where a partition is to be read from and
+// the heads of its requeued lists. A partition met for the first time begins at 0.
+// ErrTopicChanged: the ledger follows another topic.
+func (l *Ledger) Partition(ctx context.Context, topic uuid.UUID, partition int32) (wallet.Progress, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.readTimeout)
+	defer cancel()
+	_, err := l.reads.Exec(ctx, `
+		INSERT INTO journal_offsets (topic_id, partition, next_offset)
+		SELECT $1, $2, 0 FROM journal WHERE topic_id = $1 ON CONFLICT DO NOTHING`, topic, partition)
+	if err != nil {
+		return wallet.Progress{}, l.done(err)
+	}
+	rows, err := l.reads.Query(ctx, selectPartition, topic, partition)
+	if err != nil {
+		return wallet.Progress{}, l.done(err)
+	}
+	p := wallet.Progress{Next: -1}
+	var id *uuid.UUID
+	var length, attempt *int
+	var notBefore *time.Time
+	var lastError *string
+	_, err = pgx.ForEachRow(rows, []any{&p.Next, &id, &length, &attempt, &notBefore, &lastError}, func() error {
+		if id != nil {
+			p.Lists = append(p.Lists, wallet.List{WalletID: *id, Length: *length, Attempt: *attempt, NotBefore: *notBefore, LastError: *lastError})
+		}
+		return nil
+	})
+	if err == nil && p.Next < 0 {
+		return p, fmt.Errorf("%w: it has no offset for partition %d of topic %s", wallet.ErrTopicChanged, partition, topic)
+	}
+	return p, l.done(err)
+}
+
+// Offsets returns the next offset of each partition of the journal that the
+// ledger follows, and the wallets whose requeued list has reached bound.
+func (l *Ledger) Offsets(ctx context.Context, bound int) (map[int32]int64, []uuid.UUID, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.readTimeout)
+	defer cancel()
+	rows, err := l.reads.Query(ctx, `
+		SELECT partition, next_offset, NULL::uuid FROM journal_offsets JOIN journal USING (topic_id)
+		UNION ALL SELECT 0, 0, wallet_id FROM requeued_lists WHERE length >= $1`, bound)
+	if err != nil {
+		return nil, nil, l.done(err)
+	}
+	offsets, full := map[int32]int64{}, []uuid.UUID(nil)
+	var partition int32
+	var next int64
+	var id *uuid.UUID
+	_, err = pgx.ForEachRow(rows, []any{&partition, &next, &id}, func() error {
+		if id != nil {
+			full = append(full, *id)
+		} else {
+			offsets[partition] = next
+		}
+		return nil
+	})
+	return offsets, full, l.done(err)
+}
+
+// noRows reports whether err says that a row is not there.
+func noRows(err error) bool { return errors.Is(err, pgx.ErrNoRows) }

@@ -1,0 +1,113 @@
+package ledger
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+const takeRequeued = `DELETE FROM requeued WHERE wallet_id = $1 AND position = ANY($2)`
+
+const appendRequeued = `
+INSERT INTO requeued (wallet_id, kind, operation_id, type, amount, accepted_at, partition, journal_offset)
+SELECT $1, e.* FROM unnest($2::smallint[], $3::uuid[], $4::smallint[], $5::bigint[], $6::timestamptz[], $7::integer[], $8::bigint[])
+	AS e (kind, operation_id, type, amount, accepted_at, partition, journal_offset)`
+
+const putList = `
+INSERT INTO requeued_lists (wallet_id, partition, length, attempt, not_before, last_error)
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (wallet_id) DO UPDATE SET length = excluded.length, attempt = excluded.attempt,
+	not_before = excluded.not_before, last_error = excluded.last_error`
+
+const dropList = `DELETE FROM requeued_lists WHERE wallet_id = $1`
+
+// queueList writes one list's change. Only the owner of the partition, whose
+// fence precedes it in the transaction, ever changes a list: the head it knows is
+// the head in the table.
+func queueList(p *pgx.Batch, f *wallet.Fence, c *wallet.ListChange) {
+	if len(c.Taken) > 0 {
+		p.Queue(takeRequeued, c.WalletID, c.Taken)
+	}
+	if len(c.Append) > 0 {
+		queueEntries(p, c)
+	}
+	if c.Length == 0 {
+		p.Queue(dropList, c.WalletID)
+		return
+	}
+	p.Queue(putList, c.WalletID, f.Partition, c.Length, c.Attempt, c.NotBefore, c.LastError)
+}
+
+func queueEntries(p *pgx.Batch, c *wallet.ListChange) {
+	cols := newColumns(len(c.Append))
+	kinds, partitions, offsets := make([]int16, len(c.Append)), make([]int32, len(c.Append)), make([]int64, len(c.Append))
+	for i := range c.Append {
+		e := &c.Append[i]
+		cols.add(&e.Operation)
+		kinds[i], partitions[i], offsets[i] = int16(e.Kind), e.Receipt.Partition, e.Receipt.Offset
+	}
+	p.Queue(appendRequeued, c.WalletID, kinds, cols.ids, cols.types, cols.amounts, cols.accepted, partitions, offsets)
+}
+
+const selectDue = `
+SELECT l.wallet_id, l.length, l.attempt, l.not_before, l.last_error,
+	r.position, r.kind, r.operation_id, r.type, r.amount, r.accepted_at, r.partition, r.journal_offset
+FROM requeued_lists l
+CROSS JOIN LATERAL (SELECT * FROM requeued r WHERE r.wallet_id = l.wallet_id ORDER BY position LIMIT 1) r
+WHERE l.partition = $1 AND l.not_before <= $2
+ORDER BY l.not_before LIMIT $3`
+
+// Due returns up to limit of the partition's lists that are due at the given
+// time, longest due first.
+func (l *Ledger) Due(ctx context.Context, partition int32, at time.Time, limit int) ([]wallet.Due, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.readTimeout)
+	defer cancel()
+	rows, err := l.reads.Query(ctx, selectDue, partition, at, limit)
+	if err != nil {
+		return nil, l.done(err)
+	}
+	due, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (wallet.Due, error) {
+		var d wallet.Due
+		h, e := &d.List, &d.First
+		err := row.Scan(&h.WalletID, &h.Length, &h.Attempt, &h.NotBefore, &h.LastError,
+			&e.Position, &e.Kind, &e.ID, &e.Type, &e.Amount, &e.AcceptedAt, &e.Receipt.Partition, &e.Receipt.Offset)
+		e.WalletID = h.WalletID
+		return d, err
+	})
+	return due, l.done(err)
+}
+
+const selectUnjournaled = `
+SELECT ` + operationColumns + ` FROM unjournaled u
+JOIN operations o ON (o.wallet_id, o.operation_id) = (u.wallet_id, u.operation_id)
+ORDER BY o.wallet_id, o.sequence LIMIT $1`
+
+// Unjournaled returns up to limit direct operations whose backfill record the
+// journal has not acknowledged yet, by wallet and sequence.
+func (l *Ledger) Unjournaled(ctx context.Context, limit int) ([]wallet.Operation, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.readTimeout)
+	defer cancel()
+	rows, err := l.reads.Query(ctx, selectUnjournaled, limit)
+	if err != nil {
+		return nil, l.done(err)
+	}
+	ops, err := pgx.CollectRows(rows, scanOperation)
+	return ops, l.done(err)
+}
+
+const deleteUnjournaled = `
+DELETE FROM unjournaled USING unnest($1::uuid[]) AS done (operation_id)
+WHERE wallet_id = $2 AND unjournaled.operation_id = done.operation_id`
+
+// Journaled notes that the journal has acknowledged backfill records of a
+// wallet's operations.
+func (l *Ledger) Journaled(ctx context.Context, walletID uuid.UUID, ids []uuid.UUID) error {
+	ctx, cancel := context.WithTimeout(ctx, l.readTimeout)
+	defer cancel()
+	_, err := l.reads.Exec(ctx, deleteUnjournaled, ids, walletID)
+	return l.done(err)
+}

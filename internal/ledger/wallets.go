@@ -1,0 +1,49 @@
+package ledger
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// Create inserts a wallet with a zero state, or returns the one that is already
+// there under this id. created says which.
+func (l *Ledger) Create(ctx context.Context, id uuid.UUID, at time.Time) (w wallet.Wallet, created bool, err error) {
+	ctx, cancel, err := l.reading(ctx)
+	if err != nil {
+		return w, false, err
+	}
+	defer cancel()
+	tag, err := l.reads.Exec(ctx, `
+		INSERT INTO wallets (id, balance, version, created_at, updated_at) VALUES ($1, 0, 0, $2, $2)
+		ON CONFLICT DO NOTHING`, id, at)
+	if err != nil {
+		return w, false, l.done(err)
+	}
+	if tag.RowsAffected() == 1 {
+		return wallet.Wallet{ID: id, UpdatedAt: at}, true, nil
+	}
+	w, err = l.Wallet(ctx, id)
+	return w, false, err
+}
+
+// Wallet returns a wallet as the ledger has it; a *wallet.Error with
+// CodeWalletNotFound if there is none.
+func (l *Ledger) Wallet(ctx context.Context, id uuid.UUID) (wallet.Wallet, error) {
+	w := wallet.Wallet{ID: id}
+	ctx, cancel, err := l.reading(ctx)
+	if err != nil {
+		return w, err
+	}
+	defer cancel()
+	err = l.reads.QueryRow(ctx, `SELECT balance, version, updated_at FROM wallets WHERE id = $1`, id).
+		Scan(&w.Balance, &w.Sequence, &w.UpdatedAt)
+	w.UpdatedAt = w.UpdatedAt.UTC()
+	if noRows(err) {
+		return w, &wallet.Error{Code: wallet.CodeWalletNotFound, Detail: "there is no wallet " + id.String()}
+	}
+	return w, l.done(err)
+}

@@ -1,0 +1,18 @@
+package wallet
+
+import "github.com/google/uuid"
+
+// Committed is what became true with one commit of the ledger.
+type Committed struct {
+	Partition int32 // -1 for the direct way
+	Next      int64 // the partition's offset in the ledger
+	Wallets   []Wallet
+	Results   []Result
+}
+
+// Result is an operation's outcome and the replica that accepted the record it
+// was met in.
+type Result struct {
+	Operation
+	Replica uuid.UUID
+}

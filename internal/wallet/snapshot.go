@@ -1,0 +1,43 @@
+package wallet
+
+import "github.com/google/uuid"
+
+// Key names an operation: its id is unique within its wallet.
+type Key struct{ WalletID, ID uuid.UUID }
+
+// Key returns the operation's key.
+func (o Operation) Key() Key { return Key{o.WalletID, o.ID} }
+
+// SnapshotQuery says what to read of the ledger as of one moment.
+type SnapshotQuery struct {
+	Wallets        []uuid.UUID
+	Operations     []Key
+	Lists          []uuid.UUID // wallets whose requeued entries are to be read
+	EntriesPerList int
+}
+
+// Snapshot is what the ledger had at one moment. What is not in it does not exist.
+type Snapshot struct {
+	Wallets    map[uuid.UUID]State
+	Operations map[Key]Operation
+	Entries    map[uuid.UUID][]Entry // in order
+}
+
+// Progress is how far a partition of the journal has come in the ledger.
+type Progress struct {
+	Next  int64 // every record before it is applied, requeued or dead-lettered
+	Lists []List
+}
+
+// Topic is a journal: its name may be given to another topic, its id never is.
+type Topic struct {
+	Name       string
+	ID         uuid.UUID // Nil while the journal was never met
+	Partitions int32
+}
+
+// Due is a requeued list whose next copy is due, with its first entry.
+type Due struct {
+	List
+	First Entry
+}
