@@ -13,12 +13,8 @@ import (
 // readBody reads the whole body into b. A body that is too long is not read to
 // its end; net/http decides whether the connection can be kept.
 func (s *server) readBody(r *http.Request, b []byte) ([]byte, error) {
-	tooLarge := &wallet.Error{
-		Code:   codeBodyTooLarge,
-		Detail: fmt.Sprintf("the body must not be longer than %d bytes", s.MaxBodyBytes),
-	}
 	if r.ContentLength > int64(s.MaxBodyBytes) {
-		return b, tooLarge
+		return b, s.tooLarge()
 	}
 	for {
 		if len(b) == cap(b) {
@@ -28,12 +24,19 @@ func (s *server) readBody(r *http.Request, b []byte) ([]byte, error) {
 		b = b[:len(b)+n]
 		switch {
 		case len(b) > s.MaxBodyBytes:
-			return b, tooLarge
+			return b, s.tooLarge()
 		case err == io.EOF: //nolint:errorlint // a Reader returns io.EOF itself
 			return b, nil
 		case err != nil:
 			return b, invalid([]wallet.FieldError{{Field: "body", Detail: "could not be read to its end"}})
 		}
+	}
+}
+
+func (s *server) tooLarge() error {
+	return &wallet.Error{
+		Code:   codeBodyTooLarge,
+		Detail: fmt.Sprintf("the body must not be longer than %d bytes", s.MaxBodyBytes),
 	}
 }
 

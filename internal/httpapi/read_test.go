@@ -108,6 +108,19 @@ func TestListOperations(t *testing.T) {
 	}
 }
 
+func TestErrorsOfTheHistory(t *testing.T) {
+	r := newRig(t)
+	err := &wallet.Error{Code: wallet.CodeUnavailable, Fate: wallet.Unknown, RetryAfter: time.Millisecond}
+	r.page = func() (wallet.Page, error) { return wallet.Page{}, err }
+	r.operation = func() (wallet.Operation, error) { return wallet.Operation{}, err }
+	for _, path := range []string{"/operations", "/operations/" + opText} {
+		p := r.get(alicePath+path).header("Retry-After", "1").problem(503, "unavailable")
+		if *p.Outcome != api.NotApplied { // a read applies nothing
+			t.Errorf("%+v", p)
+		}
+	}
+}
+
 func TestListOperationsRefuses(t *testing.T) {
 	r := newRig(t)
 	for _, c := range []struct {

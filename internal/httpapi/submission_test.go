@@ -75,6 +75,7 @@ var refusedBodies = []struct {
 	{"{\"amount\":\xff}", []string{"body is not UTF-8 at byte 10"}},
 	{"{\"\x00\":1}", []string{"body is malformed JSON at byte 2: control character in a string"}},
 	{"\x00", []string{"body must be a JSON object"}},
+	{`{"a` + strings.Repeat("ä", 99) + `":1,"amount":1,"operationType":"DEPOSIT",` + aliceMember + `}`, []string{"a" + strings.Repeat("ä", 31) + "… is unknown"}},
 	{`{"` + strings.Repeat("ä", 99) + `":1,"amount":1,"operationType":"DEPOSIT",` + aliceMember + `}`, []string{strings.Repeat("ä", 32) + "… is unknown"}},
 }
 
