@@ -71,7 +71,9 @@ func (r *Run) Load(ctx context.Context) *Report {
 
 func (r *Run) open(ctx context.Context) {
 	draws := newDrawing(r.config, 0)
-	openLoop(ctx, r.config.Rate, min(r.config.Planned(), MaxRequests), func(due time.Time) {
+	sleep, stop := newSleep()
+	defer stop()
+	openLoop(ctx, sleep, r.config.Rate, min(r.config.Planned(), MaxRequests), func(due time.Time) {
 		draft := draws.draw()
 		r.slots.start(func() { r.request(draft, due) })
 	})

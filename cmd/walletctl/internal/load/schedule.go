@@ -11,11 +11,11 @@ import (
 // openLoop calls fire for each request at its time, whatever is unanswered. A
 // schedule that fell behind (the machine was busy) is caught up with at once, and
 // what that cost is in the latencies, which count from the scheduled time.
-func openLoop(ctx context.Context, rate float64, total int64, fire func(scheduled time.Time)) {
+func openLoop(ctx context.Context, sleep func(time.Duration), rate float64, total int64, fire func(scheduled time.Time)) {
 	start := time.Now()
 	for i := range total {
 		at := start.Add(time.Duration(math.Round(float64(i) / rate * float64(time.Second))))
-		if !sleepUntil(ctx, at) {
+		if !sleepUntil(ctx, sleep, at) {
 			return
 		}
 		fire(at)
@@ -24,13 +24,13 @@ func openLoop(ctx context.Context, rate float64, total int64, fire func(schedule
 
 // sleepUntil reports whether the time was reached before ctx ended. It sleeps in
 // short pieces: a timer and a select for each request would cost more.
-func sleepUntil(ctx context.Context, at time.Time) bool {
+func sleepUntil(ctx context.Context, sleep func(time.Duration), at time.Time) bool {
 	for ctx.Err() == nil {
 		wait := time.Until(at)
 		if wait <= 0 {
 			return true
 		}
-		time.Sleep(min(wait, time.Second))
+		sleep(min(wait, time.Second))
 	}
 	return false
 }

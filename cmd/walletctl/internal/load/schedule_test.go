@@ -13,7 +13,7 @@ func TestOpenLoopSendsOnScheduleWhateverIsUnanswered(t *testing.T) {
 		slots := newBounded(1000)
 		var late time.Duration
 		sent := 0
-		openLoop(t.Context(), 100, 300, func(due time.Time) {
+		openLoop(t.Context(), time.Sleep, 100, 300, func(due time.Time) {
 			late = max(late, time.Since(due))
 			if want := start.Add(time.Duration(sent) * 10 * time.Millisecond); !due.Equal(want) {
 				t.Errorf("request %d due at %v, want %v", sent, due, want)
@@ -31,7 +31,7 @@ func TestOpenLoopSendsOnScheduleWhateverIsUnanswered(t *testing.T) {
 func TestWhatIsDueBeyondTheBoundIsCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slots := newBounded(10)
-		openLoop(t.Context(), 100, 25, func(time.Time) {
+		openLoop(t.Context(), time.Sleep, 100, 25, func(time.Time) {
 			slots.start(func() { time.Sleep(time.Minute) })
 		})
 		if got := slots.refused.Load(); got != 15 {
@@ -44,7 +44,7 @@ func TestWhatIsDueBeyondTheBoundIsCounted(t *testing.T) {
 func TestOpenLoopCatchesUpAndCountsFromTheSchedule(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var latest []time.Duration
-		openLoop(t.Context(), 100, 10, func(due time.Time) {
+		openLoop(t.Context(), time.Sleep, 100, 10, func(due time.Time) {
 			if len(latest) == 0 {
 				time.Sleep(50 * time.Millisecond) // the sender itself is held up
 			}
@@ -63,7 +63,7 @@ func TestLoopsEndWithTheirContext(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		sent := 0
-		openLoop(ctx, 10, 1e6, func(time.Time) { sent++ })
+		openLoop(ctx, time.Sleep, 10, 1e6, func(time.Time) { sent++ })
 		if sent < 10 || sent > 11 {
 			t.Errorf("%d sent in a second at 10/s", sent)
 		}
@@ -77,4 +77,15 @@ func TestLoopsEndWithTheirContext(t *testing.T) {
 			t.Errorf("%d answered, want 10", answered)
 		}
 	})
+}
+
+func TestSleepIsNotShorterThanAsked(t *testing.T) {
+	sleep, stop := newSleep()
+	defer stop()
+	for _, d := range []time.Duration{0, time.Microsecond, 3 * time.Millisecond, 700 * time.Microsecond} {
+		start := time.Now()
+		if sleep(d); time.Since(start) < d {
+			t.Errorf("%v instead of %v", time.Since(start), d)
+		}
+	}
 }

@@ -15,6 +15,9 @@ import (
 // maxBodyBytes bounds an answer to a write.
 const maxBodyBytes = 64 << 10
 
+// idleTimeout bounds how long a connection is kept unused.
+const idleTimeout = 10 * time.Second
+
 // sender writes requests with as little work as net/http allows: on a machine
 // shared with the service, what the client spends the service lacks.
 type sender struct {
@@ -34,6 +37,7 @@ func newSender(c Config, connections int) *sender {
 	s.transport = &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: c.Timeout}).DialContext,
 		MaxIdleConnsPerHost: connections,
+		IdleConnTimeout:     idleTimeout, // before the service's, which would cost a request its answer
 		DisableCompression:  true,
 	}
 	return s
@@ -53,6 +57,7 @@ func (s *sender) send(t target, d draft) reply {
 	if s.keys {
 		request.Header = s.header.Clone()
 		request.Header.Set("Idempotency-Key", uuid.NewString())
+		request.GetBody = nil // else the transport sends it again by itself, uncounted
 	}
 	response, err := s.transport.RoundTrip(request)
 	if err != nil {

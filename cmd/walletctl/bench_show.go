@@ -1,0 +1,103 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/walletd/walletd/cmd/walletctl/internal/load"
+)
+
+// benchDocument is the report for programs.
+type benchDocument struct {
+	OK            bool    `json:"ok"`
+	Strict        bool    `json:"strict"`
+	URL           string  `json:"url"`
+	Rate          float64 `json:"rate,omitempty"`        // open loop
+	Connections   int     `json:"connections,omitempty"` // closed loop
+	Seconds       float64 `json:"seconds"`
+	Prefer        string  `json:"prefer,omitempty"`
+	Keys          bool    `json:"keys"`
+	WithdrawShare float64 `json:"withdrawShare"`
+	Seed          uint64  `json:"seed"`
+	*load.Report
+}
+
+// benched shows a run's report and returns the error that its exit code comes from.
+func (s *screen) benched(c load.Config, r *load.Report, strict bool) error {
+	var err error
+	if s.flags.JSON {
+		err = s.json(benchDocument{OK: r.OK(strict), Strict: strict, URL: c.URL, Rate: c.Rate,
+			Connections: c.Connections, Seconds: c.Duration.Seconds(), Prefer: c.Prefer, Keys: c.Keys,
+			WithdrawShare: c.WithdrawShare, Seed: c.Seed, Report: r})
+	} else {
+		err = s.benchTable(c, r)
+	}
+	switch {
+	case err != nil:
+		return err
+	case len(r.Verification.Faults.Counts) > 0:
+		return &failure{exitDiffers, fmt.Errorf("the service did not keep its promises: %s", kinds(r))}
+	case !r.OK(strict):
+		return &failure{exitDiffers, fmt.Errorf("%d requests were not processed", r.Answers.Unprocessed())}
+	case r.Interrupted:
+		return &failure{exitInterrupted, fmt.Errorf("interrupted; what was sent is verified")}
+	}
+	return nil
+}
+
+func kinds(r *load.Report) string {
+	var parts []string
+	for _, kind := range slices.Sorted(maps.Keys(r.Verification.Faults.Counts)) {
+		parts = append(parts, fmt.Sprintf("%s %d", kind, r.Verification.Faults.Counts[kind]))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (s *screen) benchTable(c load.Config, r *load.Report) error {
+	a, l, v := r.Answers, r.LatencyMs, r.Verification
+	values := []any{"load", loop(c), "wallets", c.Wallets, "seed", c.Seed, "sent", a.Sent,
+		"  200 applied", a.OK, "  202 accepted", a.Accepted, "  422 refused", a.Refused,
+		"  429", a.Overloaded, "  other 4xx", a.Other, "  5xx", a.Server, "  no answer", a.None, "not sent", a.NotSent}
+	for _, reason := range slices.Sorted(maps.Keys(a.Errors)) {
+		values = append(values, "  "+reason, a.Errors[reason])
+	}
+	values = append(values,
+		"accepted", fmt.Sprintf("%.1f/s in %.2f s", r.AcceptedPerSecond, r.SendingSeconds),
+		"applied", fmt.Sprintf("%.1f/s", r.AppliedPerSecond),
+		"latency", fmt.Sprintf("p50 %.2f  p90 %.2f  p99 %.2f  p99.9 %.2f  max %.2f ms, %s", l.P50, l.P90, l.P99, l.P999, l.Max, since(c)),
+		"history", fmt.Sprintf("%d operations, %d APPLIED, %d FAILED; %d answers of 202 followed", v.Operations, v.Applied, v.Failed, v.Followed),
+		"verification", verdict(r))
+	if err := pairs(s.out, values...); err != nil {
+		return err
+	}
+	for _, f := range v.Faults.First {
+		fmt.Fprintf(s.out, "%s: %s\n", f.Kind, f.Detail)
+	}
+	if r.Bounded {
+		fmt.Fprintf(s.out, "the load ended early, at the bound of %d requests\n", load.MaxRequests)
+	}
+	return nil
+}
+
+func loop(c load.Config) string {
+	if c.Rate > 0 {
+		return fmt.Sprintf("open loop, %g requests/s for %s", c.Rate, c.Duration)
+	}
+	return fmt.Sprintf("closed loop, %d connections for %s", c.Connections, c.Duration)
+}
+
+func since(c load.Config) string {
+	if c.Rate > 0 {
+		return "from the scheduled time"
+	}
+	return "from the sending; a closed loop hides queueing"
+}
+
+func verdict(r *load.Report) string {
+	if len(r.Verification.Faults.Counts) == 0 {
+		return fmt.Sprintf("passed in %.1f s: every accepted operation once, gapless, balances exact, answers true", r.DrainSeconds)
+	}
+	return "FAILED: " + kinds(r)
+}

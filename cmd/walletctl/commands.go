@@ -1,0 +1,45 @@
+package main
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/walletd/walletd/cmd/walletctl/internal/api"
+)
+
+// commands is the command line.
+type commands struct {
+	flags
+
+	Create     createCommand     `cmd:"" help:"Make a wallet."`
+	Deposit    depositCommand    `cmd:"" help:"Put money into a wallet."`
+	Withdraw   withdrawCommand   `cmd:"" help:"Take money out of a wallet."`
+	Balance    balanceCommand    `cmd:"" help:"Show a wallet."`
+	Operations operationsCommand `cmd:"" help:"Show a wallet's operations, newest first."`
+	Import     importCommand     `cmd:"" help:"Replay a bank statement (CSV): a wallet per account, an operation per row."`
+	Bench      benchCommand      `cmd:"" help:"Put load on new wallets and prove the outcome from their histories."`
+}
+
+// flags are those of every command.
+type flags struct {
+	URL     string        `name:"url" env:"WALLETCTL_URL" default:"http://127.0.0.1:8080" help:"Where walletd is."`
+	JSON    bool          `name:"json" help:"Print JSON for programs, with the member names of the API."`
+	Timeout time.Duration `default:"40s" help:"Of each request, its wait for an outcome included."`
+}
+
+// screen is what a command runs with.
+type screen struct {
+	ctx      context.Context // ends with ctrl-C
+	out, err io.Writer
+	terminal bool // err is one
+	flags    *flags
+}
+
+func (s *screen) client() (*api.Client, error) {
+	client, err := api.New(s.flags.URL, s.flags.Timeout)
+	if err != nil {
+		return nil, &failure{exitUsage, err}
+	}
+	return client, nil
+}

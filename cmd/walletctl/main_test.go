@@ -1,0 +1,184 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/walletd/walletd/client"
+	"github.com/walletd/walletd/cmd/walletctl/internal/api"
+	"github.com/walletd/walletd/cmd/walletctl/internal/fake"
+)
+
+// terminal is walletctl against a fake, as a person uses it.
+type terminal struct {
+	*testing.T
+	service *fake.Server
+}
+
+func start(t *testing.T) *terminal {
+	s := fake.New()
+	t.Cleanup(s.Close)
+	return &terminal{t, s}
+}
+
+// run runs a command that must end with the code, and returns what it printed.
+func (t *terminal) run(code int, args ...string) (stdout, stderr string) {
+	t.Helper()
+	var out, err bytes.Buffer
+	got := run(context.WithoutCancel(t.Context()), append([]string{"--url", t.service.URL}, args...), &out, &err, false)
+	if got != code {
+		t.Fatalf("%q: exit %d, want %d\n%s%s", args, got, code, &out, &err)
+	}
+	return out.String(), err.String()
+}
+
+func (t *terminal) has(text string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			t.Errorf("%q is not in\n%s", part, text)
+		}
+	}
+}
+
+// wallet makes one.
+func (t *terminal) wallet() string {
+	t.Helper()
+	out, _ := t.run(0, "create", "--json")
+	var w client.Wallet
+	if err := json.Unmarshal([]byte(out), &w); err != nil {
+		t.Fatal(err)
+	}
+	return w.WalletID.String()
+}
+
+func TestMoneyGoesInAndOut(t *testing.T) {
+	c := start(t)
+	w := c.wallet()
+	out, _ := c.run(0, "deposit", w, "1000")
+	c.has(out, "APPLIED", "balance after  1000")
+	out, _ = c.run(0, "withdraw", w, "250", "--wait", "3", "--json")
+	c.has(out, `"balance":750`, `"operationType":"WITHDRAW"`)
+	out, errors := c.run(exitRefused, "withdraw", w, "5000")
+	c.has(out, "FAILED", "insufficient_funds", "balance after  750")
+	c.has(errors, "422 insufficient_funds")
+	out, _ = c.run(exitRefused, "withdraw", w, "5000", "--json")
+	c.has(out, `"code":"insufficient_funds"`)
+	out, _ = c.run(0, "balance", w, "--min-sequence", "4", "--fresh")
+	c.has(out, "balance   750", "sequence  4")
+	_, errors = c.run(exitRefused, "balance", w, "--min-sequence", "5")
+	c.has(errors, "409 not_yet_visible")
+}
+
+func TestAKeyIsAppliedOnce(t *testing.T) {
+	c := start(t)
+	out, _ := c.run(0, "create", "--key", "mine", "--json")
+	again, _ := c.run(0, "create", "--key", "mine", "--json")
+	if out != again {
+		t.Errorf("%s and %s", out, again)
+	}
+	w := c.wallet()
+	c.run(0, "deposit", w, "10", "--key", "k")
+	_, errors := c.run(0, "deposit", w, "10", "--key", "k")
+	c.has(errors, "this key was used before")
+	if n := c.service.Applied(); n != 1 {
+		t.Errorf("%d applied", n)
+	}
+}
+
+func TestALostAnswerSaysHowToGoOn(t *testing.T) {
+	c := start(t)
+	w := c.wallet()
+	lost := true
+	c.service.Fault = func(int) fake.Fault {
+		if lost {
+			lost = false
+			return fake.DropAfter
+		}
+		return fake.DropBefore // also when the transport tries again by itself
+	}
+	_, errors := c.run(exitUnavailable, "deposit", w, "10")
+	_, key, ok := strings.Cut(errors, "run it again with --key ")
+	if !ok {
+		t.Fatalf("got %s", errors)
+	}
+	c.service.Recover()
+	key, _, _ = strings.Cut(key, ":")
+	c.run(0, "deposit", w, "10", "--key", key)
+	if n := c.service.Applied(); n != 1 {
+		t.Errorf("%d applied", n)
+	}
+}
+
+// fill makes so many deposits.
+func (t *terminal) fill(w string, deposits int) {
+	t.Helper()
+	walletd, err := api.New(t.service.URL, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer walletd.Close()
+	request := client.OperationRequest{WalletID: uuid.MustParse(w), OperationType: client.Deposit, Amount: 1}
+	for range deposits {
+		if _, err := walletd.Submit(t.Context(), request, "", ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestOperationsFollowCursors(t *testing.T) {
+	c := start(t)
+	w := c.wallet()
+	c.fill(w, 1005)
+	c.run(exitRefused, "withdraw", w, "5000")
+	out, _ := c.run(0, "operations", w, "--limit", "3")
+	c.has(out, "SEQUENCE", "1006", "insufficient_funds", "there are more: --all, or --cursor 3")
+	out, _ = c.run(0, "operations", w, "--all", "--status", "APPLIED", "--type", "DEPOSIT", "--json")
+	var list client.OperationList
+	if err := json.Unmarshal([]byte(out), &list); err != nil || len(list.Operations) != 1005 || list.NextCursor != "" {
+		t.Errorf("%v, %d operations, cursor %q", err, len(list.Operations), list.NextCursor)
+	}
+	out, _ = c.run(0, "operations", c.wallet(), "--json")
+	if err := json.Unmarshal([]byte(out), &list); err != nil {
+		t.Errorf("%s: %v", out, err)
+	}
+}
+
+func TestUsageIsToldBeforeAnythingIsSent(t *testing.T) {
+	c := start(t)
+	w := c.wallet()
+	sent := false
+	c.service.Fault = func(int) fake.Fault { sent = true; return fake.None }
+	for _, args := range [][]string{
+		{"deposit", w}, {"deposit", w, "12.50"}, {"deposit", w, "0"}, {"deposit", "x", "1"}, {"nonsense"},
+		{"deposit", w, "1", "--wait", "31"}, {"deposit", w, "1", "--wait", "1", "--async"},
+		{"deposit", w, "1", "--wait", "5", "--timeout", "5s"}, {"deposit", w, "1", "--key", "a b"},
+		{"operations", w, "--status", "GONE"}, {"operations", w, "--limit", "0"}, {"balance", w, "--url", "nowhere"},
+		{"bench", "--rate", "1", "--connections", "1"}, {"bench", "--rate", "100000", "--duration", "1h"},
+		{"bench", "--url", "http://192.0.2.1:8080"}, {"bench", "--url", "http://localhost.example.com"},
+		{"bench", "--wait", "99"},
+	} {
+		c.run(exitUsage, args...)
+	}
+	if sent {
+		t.Error("something was sent")
+	}
+	out, _ := c.run(0, "--help")
+	c.has(out, "Exit codes:", "5    a verification failed")
+}
+
+func TestUnreachable(t *testing.T) {
+	c := start(t)
+	w := c.wallet()
+	c.service.Fault = func(int) fake.Fault { return fake.Unavailable }
+	_, errors := c.run(exitUnavailable, "deposit", w, "1")
+	c.has(errors, "503 unavailable: said by the fake")
+	c.service.Close()
+	c.run(exitUnavailable, "balance", w)
+}

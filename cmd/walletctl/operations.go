@@ -1,0 +1,77 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/walletd/walletd/client"
+	"github.com/walletd/walletd/cmd/walletctl/internal/api"
+)
+
+// operationsCommand shows a wallet's operations.
+type operationsCommand struct {
+	Wallet walletID  `arg:"" help:"The wallet's id."`
+	Status string    `enum:",PENDING,APPLIED,FAILED" default:"" help:"Only PENDING, APPLIED or FAILED ones."`
+	Type   string    `enum:",DEPOSIT,WITHDRAW" default:"" help:"Only DEPOSITs or WITHDRAWs."`
+	From   time.Time `placeholder:"TIME" help:"Only those applied at this time or later, as 2026-05-04T10:00:00Z."`
+	To     time.Time `placeholder:"TIME" help:"Only those applied before this time."`
+	Limit  int       `default:"50" help:"How many at most."`
+	All    bool      `help:"All of them, whatever --limit says."`
+	Cursor string    `help:"Go on where an earlier list ended (nextCursor)."`
+}
+
+// Run is kong's. The list is shown part by part, so a long one takes no memory.
+func (c *operationsCommand) Run(s *screen) error {
+	if c.Limit < 1 {
+		return &failure{exitUsage, fmt.Errorf("--limit must be at least 1")}
+	}
+	walletd, err := s.client()
+	if err != nil {
+		return err
+	}
+	var list lister = &table{to: s.out}
+	if s.flags.JSON {
+		list = &document{to: s.out}
+	}
+	left, params := c.Limit, c.params()
+	for {
+		page := min(left, api.PageOperations)
+		if c.All {
+			page = api.PageOperations
+		}
+		params.Limit = &page
+		answer, err := walletd.Operations(s.ctx, c.Wallet.UUID, params)
+		if err != nil {
+			return s.refused(err)
+		}
+		if err := list.add(answer.Value.Operations); err != nil {
+			return err
+		}
+		left -= len(answer.Value.Operations)
+		next := answer.Value.NextCursor
+		if next == "" || (!c.All && left <= 0) {
+			return list.end(next)
+		}
+		params.Cursor = &next
+	}
+}
+
+func (c *operationsCommand) params() client.ListOperationsParams {
+	var p client.ListOperationsParams
+	if c.Status != "" {
+		p.Status = (*client.OperationStatus)(&c.Status)
+	}
+	if c.Type != "" {
+		p.OperationType = (*client.OperationType)(&c.Type)
+	}
+	if !c.From.IsZero() {
+		p.From = &c.From
+	}
+	if !c.To.IsZero() {
+		p.To = &c.To
+	}
+	if c.Cursor != "" {
+		p.Cursor = &c.Cursor
+	}
+	return p
+}

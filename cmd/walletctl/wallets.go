@@ -1,0 +1,50 @@
+package main
+
+import "fmt"
+
+// createCommand makes a wallet.
+type createCommand struct {
+	Key key `help:"Idempotency key: the same key gives the same wallet for ever."`
+}
+
+// Run is kong's.
+func (c *createCommand) Run(s *screen) error {
+	client, err := s.client()
+	if err != nil {
+		return err
+	}
+	answer, err := client.Create(s.ctx, string(c.Key))
+	if err != nil {
+		return s.refused(err)
+	}
+	if s.flags.JSON {
+		return s.raw(answer.Body)
+	}
+	if answer.Replayed {
+		fmt.Fprintln(s.err, "this key made the wallet before; this is the wallet as it was then")
+	}
+	return s.wallet(answer.Value)
+}
+
+// balanceCommand shows a wallet.
+type balanceCommand struct {
+	Wallet      walletID `arg:"" help:"The wallet's id."`
+	MinSequence int64    `help:"Refuse to show less than this operation (exit 3, not_yet_visible)."`
+	Fresh       bool     `help:"Read the ledger, not the cache."`
+}
+
+// Run is kong's.
+func (c *balanceCommand) Run(s *screen) error {
+	client, err := s.client()
+	if err != nil {
+		return err
+	}
+	answer, err := client.Wallet(s.ctx, c.Wallet.UUID, c.MinSequence, c.Fresh)
+	if err != nil {
+		return s.refused(err)
+	}
+	if s.flags.JSON {
+		return s.raw(answer.Body)
+	}
+	return s.wallet(answer.Value)
+}
