@@ -69,7 +69,7 @@ func TestLoopsEndWithTheirContext(t *testing.T) {
 		}
 		answered := 0
 		closedLoop(t.Context(), 1, time.Second, func(int) bool {
-			time.Sleep(100 * time.Millisecond)
+			time.Sleep(110 * time.Millisecond)
 			answered++
 			return true
 		})
