@@ -56,6 +56,7 @@ type Journal struct {
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 
+	finding chan struct{}           // a place for each look-up under way
 	brokers *breaker.Breaker        // do they answer, also when nobody writes
 	writing atomic.Pointer[writing] // nil until the topic was met
 	reader  atomic.Pointer[reader]  // nil until the ledger agreed on the topic
@@ -79,7 +80,7 @@ func Open(cfg Config) (*Journal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare the journal: %w", err)
 	}
-	j := &Journal{Config: cfg, client: client, admin: kadm.NewClient(client)}
+	j := &Journal{Config: cfg, client: client, admin: kadm.NewClient(client), finding: make(chan struct{}, findAtOnce)}
 	j.brokers = breaker.New(breaker.Config{Name: "Kafka", Probe: client.Ping, Interval: time.Second, Timeout: cfg.RequestTimeout, Log: cfg.Log})
 	j.ctx, j.cancel = context.WithCancel(context.Background())
 	return j, nil

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"context"
 	"time"
 
 	"github.com/google/uuid"
@@ -57,4 +58,24 @@ func scanOperation(row pgx.CollectableRow) (wallet.Operation, error) {
 	var r operationRow
 	err := row.Scan(r.targets()...)
 	return r.operation(), err
+}
+
+// Outcomes returns those of the given operations that the ledger has.
+func (l *Ledger) Outcomes(ctx context.Context, keys []wallet.Key) ([]wallet.Operation, error) {
+	ctx, cancel, err := l.reading(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	walletIDs, ids := make([]uuid.UUID, len(keys)), make([]uuid.UUID, len(keys))
+	for i, k := range keys {
+		walletIDs[i], ids[i] = k.WalletID, k.ID
+	}
+	rows, err := l.reads.Query(ctx, `SELECT `+operationColumns+` FROM unnest($1::uuid[], $2::uuid[]) AS k (wallet_id, operation_id)
+		JOIN operations o ON o.wallet_id = k.wallet_id AND o.operation_id = k.operation_id`, walletIDs, ids)
+	if err != nil {
+		return nil, l.done(err)
+	}
+	ops, err := pgx.CollectRows(rows, scanOperation)
+	return ops, l.done(err)
 }

@@ -1,0 +1,44 @@
+package accept
+
+import (
+	"context"
+	"errors"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// Create makes a wallet, or returns the one that an earlier request with the same
+// key has made. While the ledger does not answer the creation is journaled; the
+// wallet can be used at once.
+func (in *Intake) Create(ctx context.Context, key string) (wallet.Created, error) {
+	leave, err := in.gates.enterReplica()
+	if err != nil {
+		return wallet.Created{}, err
+	}
+	defer leave()
+	id, at := wallet.NewID(key), in.tick()
+	tried := in.Ledger.Err() == nil
+	w, created, err := in.Ledger.Create(ctx, id, at)
+	if err == nil {
+		in.known(ctx, w)
+		return wallet.Created{Wallet: w, Replayed: !created}, nil
+	}
+	_, jerr := in.Journal.WriteCreate(id, at)
+	if jerr != nil {
+		fate := wallet.Unknown
+		if !tried && errors.Is(jerr, wallet.ErrNotJournaled) {
+			fate = wallet.NotApplied
+		}
+		return wallet.Created{}, unavailable(fate, errors.Join(err, jerr))
+	}
+	w = wallet.Wallet{ID: id, UpdatedAt: at}
+	in.known(ctx, w)
+	return wallet.Created{Wallet: w, Pending: true}, nil
+}
+
+// known spreads that a wallet exists: without that, other replicas could not tell
+// while the ledger is away.
+func (in *Intake) known(ctx context.Context, w wallet.Wallet) {
+	in.Applier.Exists(w.ID)
+	_ = in.Balances.Put(context.WithoutCancel(ctx), w) // the cache remembers what it could not put
+}

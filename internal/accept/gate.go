@@ -1,0 +1,131 @@
+package accept
+
+import (
+	"fmt"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// gates bound the unanswered requests, of each wallet and of the replica, before
+// anything is journaled. A wallet has a gate only while it has unanswered requests.
+type gates struct {
+	limits Limits
+	now    func() time.Time
+	total  atomic.Int64
+	shards [64]gateShard
+}
+
+type gateShard struct {
+	mu    sync.Mutex
+	gates map[uuid.UUID]*gate
+	full  map[uuid.UUID]bool // wallets whose requeued list is at its bound
+}
+
+// gate is one wallet's requests, and how fast they are answered.
+type gate struct {
+	waiting  int
+	began    time.Time // of the window
+	answered int       // in the window
+	rate     float64   // answers per second, of the window before
+}
+
+// rateWindow is how long answers are counted for the drain rate.
+const rateWindow = time.Second
+
+func newGates(limits Limits, now func() time.Time) *gates {
+	g := &gates{limits: limits, now: now}
+	for i := range g.shards {
+		g.shards[i].gates = map[uuid.UUID]*gate{}
+	}
+	return g
+}
+
+func (g *gates) shard(id uuid.UUID) *gateShard { return &g.shards[id[15]%64] }
+
+// enter lets a wallet's request in; leave has to be called when it is answered.
+func (g *gates) enter(id uuid.UUID) (leave func(), err error) {
+	out, err := g.enterReplica()
+	if err != nil {
+		return nil, err
+	}
+	s := g.shard(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w := s.gates[id]
+	switch {
+	case w == nil:
+		w = &gate{began: g.now()}
+		s.gates[id] = w
+	case w.waiting >= g.limits.WalletRequests:
+		out()
+		return nil, overloaded(fmt.Sprintf("%d requests of this wallet wait for their answer", w.waiting), w.drained(g.now()))
+	}
+	if s.full[id] {
+		out()
+		return nil, overloaded("the wallet is set aside, and too many of its operations wait", retrySoon)
+	}
+	w.waiting++
+	return func() { g.leave(s, id, w); out() }, nil
+}
+
+// enterReplica lets a request in that belongs to no wallet yet.
+func (g *gates) enterReplica() (leave func(), err error) {
+	if n := g.total.Add(1); n > int64(g.limits.Requests) {
+		g.total.Add(-1)
+		return nil, overloaded("too many requests wait for their answer", time.Second)
+	}
+	return func() { g.total.Add(-1) }, nil
+}
+
+func (g *gates) leave(s *gateShard, id uuid.UUID, w *gate) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w.answered++
+	if d := g.now().Sub(w.began); d >= rateWindow {
+		w.rate = float64(w.answered) / d.Seconds()
+		w.began, w.answered = g.now(), 0
+	}
+	if w.waiting--; w.waiting == 0 {
+		delete(s.gates, id)
+	}
+}
+
+// drained is when those that wait will have been answered, at the rate of late.
+func (w *gate) drained(now time.Time) time.Duration {
+	rate := w.rate
+	if d := now.Sub(w.began).Seconds(); rate == 0 && d > 0 {
+		rate = float64(w.answered) / d
+	}
+	if rate == 0 {
+		return retrySoon
+	}
+	return time.Duration(math.Ceil(float64(w.waiting)/rate)) * time.Second
+}
+
+func overloaded(detail string, retry time.Duration) error {
+	return &wallet.Error{Code: wallet.CodeOverloaded, Fate: wallet.NotApplied, Detail: detail, RetryAfter: max(retry, time.Second)}
+}
+
+// setFull replaces the wallets whose requeued list is at its bound.
+func (g *gates) setFull(ids []uuid.UUID) {
+	for i := range g.shards {
+		s := &g.shards[i]
+		s.mu.Lock()
+		s.full = nil
+		for _, id := range ids {
+			if g.shard(id) == s {
+				if s.full == nil {
+					s.full = map[uuid.UUID]bool{}
+				}
+				s.full[id] = true
+			}
+		}
+		s.mu.Unlock()
+	}
+}

@@ -1,0 +1,76 @@
+package accept
+
+import (
+	"context"
+	"time"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+const (
+	pollEvery      = 50 * time.Millisecond  // the one ledger read that all waiters share
+	overdueAfter   = 500 * time.Millisecond // an announcement that has not come by then is lost
+	pollOperations = 2_000                  // of one read
+	progressEvery  = time.Second            // looks at the ledger's offsets
+)
+
+// Settle hands outcomes to the requests that wait for them.
+func (in *Intake) Settle(ops []wallet.Operation) {
+	for i := range ops {
+		in.waiters.settle(&ops[i])
+	}
+}
+
+// Run asks the ledger for outcomes that no announcement brings, and for its
+// progress, until ctx ends.
+func (in *Intake) Run(ctx context.Context) {
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	var last time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if in.Ledger.Err() != nil {
+			continue
+		}
+		in.poll(ctx)
+		if now := in.Now(); now.Sub(last) >= progressEvery {
+			last = now
+			in.progress(ctx)
+		}
+	}
+}
+
+// poll reads, once for all of them, the outcomes of waiters that cannot or did not
+// get an announcement: another replica owns their partition and Redis is down, or
+// they have waited for long.
+func (in *Intake) poll(ctx context.Context) {
+	now, deaf := in.Now(), in.Balances.Err() != nil
+	keys := in.waiters.overdue(now.Add(-pollEvery), pollOperations, func(w *waiter) bool {
+		r := w.place()
+		return r.Known() && (deaf && !in.Applier.Owns(r.Partition) || now.Sub(w.since) > overdueAfter)
+	})
+	if len(keys) == 0 {
+		return
+	}
+	ops, err := in.Ledger.Outcomes(ctx, keys)
+	if err != nil {
+		in.Log.Warn("the ledger does not tell outcomes", "waiting", len(keys), "error", err)
+		return
+	}
+	in.Settle(ops)
+}
+
+func (in *Intake) progress(ctx context.Context) {
+	offsets, full, err := in.Ledger.Offsets(ctx, in.Limits.ListLength)
+	if err == nil {
+		in.gates.setFull(full)
+		err = in.Applier.Reconcile(ctx, offsets)
+	}
+	if err != nil {
+		in.Log.Warn("the ledger does not tell its progress", "error", err)
+	}
+}

@@ -1,0 +1,118 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+)
+
+// parseFaults names the variable of each fault and never quotes its value.
+func parseFaults(err error) (faults []error) {
+	if err == nil {
+		return nil
+	}
+	names := variables(reflect.TypeFor[Config](), "")
+	var all env.AggregateError
+	if !errors.As(err, &all) {
+		return []error{err}
+	}
+	for _, e := range all.Errors {
+		var parse env.ParseError
+		var unset env.VarIsNotSetError
+		var empty env.EmptyVarError
+		switch {
+		case errors.As(e, &parse):
+			faults = append(faults, fmt.Errorf("%s: not a %s", names[parse.Name], parse.Type))
+		case errors.As(e, &unset):
+			faults = append(faults, fmt.Errorf("%s: is missing", unset.Key))
+		case errors.As(e, &empty):
+			faults = append(faults, fmt.Errorf("%s: is empty", empty.Key))
+		default:
+			faults = append(faults, e)
+		}
+	}
+	return faults
+}
+
+// variables maps the fields of a configuration struct to their variables.
+func variables(t reflect.Type, prefix string) map[string]string {
+	names := map[string]string{}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if p, ok := f.Tag.Lookup("envPrefix"); ok {
+			for k, v := range variables(f.Type, p) {
+				names[k] = v
+			}
+			continue
+		}
+		name, _, _ := strings.Cut(f.Tag.Get("env"), ",")
+		names[f.Name] = prefix + name
+	}
+	return names
+}
+
+func mentioned(faults []error, name string) bool {
+	for _, f := range faults {
+		if strings.HasPrefix(f.Error(), name+":") {
+			return true
+		}
+	}
+	return false
+}
+
+// check finds what parses and cannot be right.
+func (c *Config) check() (faults []error) {
+	fault := func(ok bool, variable, what string) {
+		if !ok {
+			faults = append(faults, fmt.Errorf("%s: %s", variable, what))
+		}
+	}
+	for name, address := range map[string]string{"WALLETD_HTTP_ADDRESS": c.HTTPAddress, "WALLETD_PPROF_ADDRESS": c.PprofAddress, "WALLETD_METRICS_ADDRESS": c.MetricsAddress, "WALLETD_REDIS_ADDRESS": c.Redis.Address} {
+		fault(hostPort(address), name, "must be host:port")
+	}
+	for _, b := range c.Kafka.Brokers {
+		fault(hostPort(b), "WALLETD_KAFKA_BROKERS", "must be host:port, separated by commas")
+	}
+	fault(c.Wait >= 0 && c.Wait <= 30*time.Second, "WALLETD_WAIT", "must be 0s to 30s")
+	fault(c.BodyBytes >= 1024, "WALLETD_BODY_BYTES", "must be at least 1024")
+	fault(c.WalletRequests >= 1, "WALLETD_WALLET_REQUESTS", "must be at least 1")
+	fault(c.Requests >= c.WalletRequests, "WALLETD_REQUESTS", "must be at least WALLETD_WALLET_REQUESTS")
+	fault(c.ShutdownDelay >= 0, "WALLETD_SHUTDOWN_DELAY", "must not be negative")
+	fault(c.ShutdownTimeout > 0, "WALLETD_SHUTDOWN_TIMEOUT", "must be positive")
+	fault(c.LogFormat == "text" || c.LogFormat == "json", "WALLETD_LOG_FORMAT", "must be text or json")
+	faults = append(faults, c.checkComponents()...)
+	return faults
+}
+
+func (c *Config) checkComponents() (faults []error) {
+	fault := func(ok bool, variable, what string) {
+		if !ok {
+			faults = append(faults, fmt.Errorf("WALLETD_%s: %s", variable, what))
+		}
+	}
+	p, k, r := c.Postgres, c.Kafka, c.Redis
+	fault(p.Port > 0 && p.Port < 65536, "POSTGRES_PORT", "must be 1 to 65535")
+	fault(strings.Contains(" disable allow prefer require verify-ca verify-full ", " "+p.SSLMode+" "), "POSTGRES_SSLMODE", "must be disable, allow, prefer, require, verify-ca or verify-full")
+	fault(p.CommitConnections >= 2, "POSTGRES_COMMIT_CONNECTIONS", "must be at least 2")
+	fault(p.ReadConnections >= 2, "POSTGRES_READ_CONNECTIONS", "must be at least 2")
+	fault(p.LockTimeout >= 10*time.Millisecond, "POSTGRES_LOCK_TIMEOUT", "must be at least 10ms")
+	fault(p.CommitTimeout >= 2*p.LockTimeout, "POSTGRES_COMMIT_TIMEOUT", "must be at least twice WALLETD_POSTGRES_LOCK_TIMEOUT")
+	fault(p.ReadTimeout >= 10*time.Millisecond, "POSTGRES_READ_TIMEOUT", "must be at least 10ms")
+	fault(k.Partitions >= 1 && k.Partitions <= 10_000, "KAFKA_PARTITIONS", "must be 1 to 10000")
+	fault(k.Replication >= 1, "KAFKA_REPLICATION", "must be at least 1")
+	fault(k.AckTimeout >= 10*time.Millisecond, "KAFKA_ACK_TIMEOUT", "must be at least 10ms")
+	fault(k.SessionTimeout >= time.Second, "KAFKA_SESSION_TIMEOUT", "must be at least 1s")
+	fault(r.Timeout >= time.Millisecond, "REDIS_TIMEOUT", "must be at least 1ms")
+	fault(r.TTL >= time.Second, "REDIS_TTL", "must be at least 1s")
+	return faults
+}
+
+func hostPort(s string) bool {
+	_, port, err := net.SplitHostPort(s)
+	return err == nil && port != ""
+}

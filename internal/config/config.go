@@ -1,0 +1,137 @@
+// Package config reads walletd's configuration: a file of variables, overridden
+// by the environment, checked as a whole before anything is started.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+	"github.com/joho/godotenv"
+)
+
+// Config is the whole configuration. config.env explains every variable.
+type Config struct {
+	HTTPAddress     string        `env:"WALLETD_HTTP_ADDRESS,required,notEmpty"`
+	PprofAddress    string        `env:"WALLETD_PPROF_ADDRESS,required,notEmpty"`
+	MetricsAddress  string        `env:"WALLETD_METRICS_ADDRESS,required,notEmpty"`
+	CORSOrigins     []string      `env:"WALLETD_CORS_ORIGINS" envDefault:"*"`
+	Wait            time.Duration `env:"WALLETD_WAIT" envDefault:"1s"`
+	BodyBytes       int64         `env:"WALLETD_BODY_BYTES" envDefault:"16384"`
+	WalletRequests  int           `env:"WALLETD_WALLET_REQUESTS" envDefault:"10000"`
+	Requests        int           `env:"WALLETD_REQUESTS" envDefault:"50000"`
+	ShutdownDelay   time.Duration `env:"WALLETD_SHUTDOWN_DELAY" envDefault:"0s"`
+	ShutdownTimeout time.Duration `env:"WALLETD_SHUTDOWN_TIMEOUT" envDefault:"20s"`
+	LogLevel        slog.Level    `env:"WALLETD_LOG_LEVEL" envDefault:"info"`
+	LogFormat       string        `env:"WALLETD_LOG_FORMAT" envDefault:"text"`
+
+	Postgres Postgres `envPrefix:"WALLETD_POSTGRES_"`
+	Kafka    Kafka    `envPrefix:"WALLETD_KAFKA_"`
+	Redis    Redis    `envPrefix:"WALLETD_REDIS_"`
+}
+
+// Postgres says where the ledger is.
+type Postgres struct {
+	Host     string `env:"HOST,required,notEmpty"`
+	Port     int    `env:"PORT" envDefault:"5432"`
+	User     string `env:"USER,required,notEmpty"`
+	Password Secret `env:"PASSWORD"`
+	Database string `env:"DATABASE,required,notEmpty"`
+	SSLMode  string `env:"SSLMODE" envDefault:"prefer"`
+
+	CommitConnections int32         `env:"COMMIT_CONNECTIONS" envDefault:"12"`
+	ReadConnections   int32         `env:"READ_CONNECTIONS" envDefault:"8"`
+	CommitTimeout     time.Duration `env:"COMMIT_TIMEOUT" envDefault:"5s"`
+	ReadTimeout       time.Duration `env:"READ_TIMEOUT" envDefault:"2s"`
+	LockTimeout       time.Duration `env:"LOCK_TIMEOUT" envDefault:"500ms"`
+}
+
+// DSN returns the connection string. It holds the password.
+func (p Postgres) DSN() string {
+	u := url.URL{
+		Scheme: "postgres", User: url.UserPassword(p.User, string(p.Password)),
+		Host: net.JoinHostPort(p.Host, strconv.Itoa(p.Port)), Path: "/" + p.Database,
+		RawQuery: url.Values{"sslmode": {p.SSLMode}}.Encode(),
+	}
+	return u.String()
+}
+
+// Kafka says where the journal is.
+type Kafka struct {
+	Brokers        []string      `env:"BROKERS,required,notEmpty"`
+	Topic          string        `env:"TOPIC,required,notEmpty"`
+	Group          string        `env:"GROUP,required,notEmpty"`
+	Partitions     int32         `env:"PARTITIONS" envDefault:"12"`
+	Replication    int16         `env:"REPLICATION" envDefault:"1"`
+	AckTimeout     time.Duration `env:"ACK_TIMEOUT" envDefault:"2s"`
+	SessionTimeout time.Duration `env:"SESSION_TIMEOUT" envDefault:"6s"`
+}
+
+// Redis says where the balance cache is.
+type Redis struct {
+	Address  string        `env:"ADDRESS,required,notEmpty"`
+	Username string        `env:"USERNAME"`
+	Password Secret        `env:"PASSWORD"`
+	Timeout  time.Duration `env:"TIMEOUT" envDefault:"100ms"`
+	TTL      time.Duration `env:"TTL" envDefault:"10m"`
+}
+
+// Secret is text that is never printed or logged.
+type Secret string
+
+// String hides the secret.
+func (Secret) String() string { return "[hidden]" }
+
+// GoString hides the secret.
+func (Secret) GoString() string { return "[hidden]" }
+
+// LogValue hides the secret.
+func (Secret) LogValue() slog.Value { return slog.StringValue("[hidden]") }
+
+const prefix = "WALLETD_"
+
+// Load reads the file, lets environ (as os.Environ gives it) override it, and
+// checks everything. All faults are reported together, each with its variable.
+func Load(file string, environ []string) (Config, error) {
+	vars, err := godotenv.Read(file)
+	if err != nil {
+		// The parser quotes lines, which may hold a password.
+		var path *os.PathError
+		if !errors.As(err, &path) {
+			err = errors.New("a line is not NAME=value")
+		}
+		return Config{}, fmt.Errorf("configuration file %s: %w", file, err)
+	}
+	maps.DeleteFunc(vars, func(k, _ string) bool { return !strings.HasPrefix(k, prefix) })
+	for _, kv := range environ {
+		if k, v, _ := strings.Cut(kv, "="); strings.HasPrefix(k, prefix) {
+			vars[k] = v
+		}
+	}
+	return parse(vars)
+}
+
+func parse(vars map[string]string) (Config, error) {
+	var c Config
+	known := map[string]bool{}
+	err := env.ParseWithOptions(&c, env.Options{Environment: vars, OnSet: func(name string, _ any, _ bool) { known[name] = true }})
+	faults := parseFaults(err)
+	for _, name := range slices.Sorted(maps.Keys(vars)) {
+		if !known[name] && !mentioned(faults, name) {
+			faults = append(faults, fmt.Errorf("%s: no such variable", name))
+		}
+	}
+	if err == nil {
+		faults = append(faults, c.check()...)
+	}
+	return c, errors.Join(faults...)
+}
