@@ -1,0 +1,114 @@
+//go:build !production
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/walletd/walletd/internal/config"
+	"github.com/walletd/walletd/internal/embedded"
+)
+
+type devCommand struct {
+	Dev devCmd `cmd:"" help:"Run the service with everything it needs, from one command: for trying it and for developing against it."`
+}
+
+type devCmd struct {
+	Dir string `help:"Where data are kept between runs." default:".walletd" type:"path"`
+}
+
+const devStopTimeout = 30 * time.Second
+
+// Run starts the components, the service, and ends both on a signal.
+func (d devCmd) Run(ctx context.Context, c *cli) error {
+	cfg, err := config.Load(c.Config, os.Environ())
+	if err != nil {
+		return usageError{err}
+	}
+	if err := checkPorts(cfg); err != nil {
+		return err
+	}
+	log := newLog(cfg, os.Stderr)
+	parts, err := embedded.StartDev(ctx, embedded.DevConfig{Dir: d.Dir, Log: log, Progress: os.Stderr})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		stop, cancel := context.WithTimeout(context.Background(), devStopTimeout)
+		defer cancel()
+		if err := parts.Stop(stop); err != nil {
+			log.Error("a component did not stop in order", "error", err)
+		}
+	}()
+	if cfg, err = useParts(cfg, parts); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-parts.Exited():
+			cancel(errors.New("PostgreSQL has ended by itself; its log is in " + d.Dir))
+		case <-ctx.Done():
+		}
+	}()
+	err = serve(ctx, cfg, log, func(s *System) { greet(s, d.Dir) })
+	if cause := context.Cause(ctx); err == nil && !errors.Is(cause, context.Canceled) {
+		err = cause
+	}
+	return err
+}
+
+// checkPorts finds a port in use before anything is fetched or started.
+func checkPorts(cfg config.Config) error {
+	sv := &servers{}
+	sv.add("WALLETD_HTTP_ADDRESS", cfg.HTTPAddress, nil)
+	sv.add("WALLETD_PPROF_ADDRESS", cfg.PprofAddress, nil)
+	sv.add("WALLETD_METRICS_ADDRESS", cfg.MetricsAddress, nil)
+	if err := sv.listen(); err != nil {
+		return err
+	}
+	for _, s := range sv.all {
+		s.listener.Close()
+	}
+	return nil
+}
+
+// useParts points the configuration at the embedded components.
+func useParts(cfg config.Config, parts *embedded.Dev) (config.Config, error) {
+	u, err := url.Parse(parts.DSN())
+	if err != nil {
+		return cfg, err
+	}
+	p := &cfg.Postgres
+	if p.Port, err = strconv.Atoi(u.Port()); err != nil {
+		return cfg, err
+	}
+	password, _ := u.User.Password()
+	p.Host, p.User, p.Password, p.Database, p.SSLMode = u.Hostname(), u.User.Username(), config.Secret(password), u.Path[1:], "disable"
+	cfg.Kafka.Brokers, cfg.Kafka.Replication = parts.Brokers(), 1
+	cfg.Redis.Address, cfg.Redis.Username, cfg.Redis.Password = parts.RedisAddr(), "", ""
+	return cfg, nil
+}
+
+func greet(s *System, dir string) {
+	a := s.Addresses
+	fmt.Printf(`
+walletd is running. Data are kept in %s; ctrl-C stops everything.
+
+  API and Swagger UI   http://%s/api/v1/swagger/index.html
+  pprof                http://%s/debug/pprof/
+  metrics              http://%s/metrics
+
+Try it:
+
+  curl -sX POST http://%s/api/v1/wallet/create
+
+`, dir, a.HTTP, a.Pprof, a.Metrics, a.HTTP)
+}

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/walletd/walletd/internal/httpapi"
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// Addresses are where a System listens.
+type Addresses struct{ HTTP, Pprof, Metrics string }
+
+// The bounds that slow or endless clients meet.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 10 * time.Second
+	writeTimeout      = 60 * time.Second // above the longest wait
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 16 << 10
+)
+
+// servers are the three listeners: the API, pprof and metrics.
+type servers struct {
+	all    []*server
+	failed chan error
+	served sync.WaitGroup
+}
+
+type server struct {
+	*http.Server
+	variable string
+	listener net.Listener
+}
+
+// history joins the two sides of an operation's story: the list is the ledger's,
+// one operation may still be on its way.
+type history struct{ *System }
+
+func (h history) Operations(ctx context.Context, walletID uuid.UUID, q wallet.Query) (wallet.Page, error) {
+	return h.ledger.Operations(ctx, walletID, q)
+}
+
+func (h history) Operation(ctx context.Context, walletID, id uuid.UUID, r wallet.Receipt) (wallet.Operation, error) {
+	return h.intake.Operation(ctx, walletID, id, r)
+}
+
+func (s *System) newServers() (*servers, error) {
+	api, err := httpapi.New(httpapi.Config{
+		Intake: s.intake, Balances: s.balances, History: history{s}, Health: s,
+		Log: s.log, Registerer: s.metrics, DefaultWait: s.cfg.Wait, MaxBodyBytes: int(s.cfg.BodyBytes),
+		AllowedOrigins: s.cfg.CORSOrigins, Version: buildVersion(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	debug := http.NewServeMux()
+	debug.HandleFunc("/debug/pprof/", pprof.Index)
+	debug.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	debug.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	debug.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	debug.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	metrics := http.NewServeMux()
+	metrics.Handle("/metrics", promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{}))
+	sv := &servers{failed: make(chan error, 3)}
+	sv.add("WALLETD_HTTP_ADDRESS", s.cfg.HTTPAddress, api)
+	sv.add("WALLETD_PPROF_ADDRESS", s.cfg.PprofAddress, debug)
+	sv.add("WALLETD_METRICS_ADDRESS", s.cfg.MetricsAddress, metrics)
+	return sv, nil
+}
+
+func (sv *servers) add(variable, address string, h http.Handler) {
+	sv.all = append(sv.all, &server{variable: variable, Server: &http.Server{
+		Addr: address, Handler: h, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
+		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+	}})
+}
+
+// listen opens all listeners or none; every fault is reported, with its variable.
+func (sv *servers) listen() error {
+	var faults []error
+	for _, s := range sv.all {
+		var err error
+		if s.listener, err = net.Listen("tcp", s.Addr); errors.Is(err, syscall.EADDRINUSE) {
+			err = fmt.Errorf("%s: %s is in use by another program: stop that, or set the variable to another address", s.variable, s.Addr)
+		} else if err != nil {
+			err = fmt.Errorf("%s: %w", s.variable, err)
+		}
+		faults = append(faults, err)
+	}
+	err := errors.Join(faults...)
+	if err != nil {
+		for _, s := range sv.all {
+			if s.listener != nil {
+				s.listener.Close()
+			}
+		}
+	}
+	return err
+}
+
+func (sv *servers) addresses() Addresses {
+	return Addresses{HTTP: sv.all[0].listener.Addr().String(), Pprof: sv.all[1].listener.Addr().String(), Metrics: sv.all[2].listener.Addr().String()}
+}
+
+func (sv *servers) serve() {
+	for _, s := range sv.all {
+		sv.served.Go(func() {
+			if err := s.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+				sv.failed <- fmt.Errorf("%s: %w", s.variable, err)
+			}
+		})
+	}
+}
+
+// shutdown stops listening and waits for the requests under way; when ctx ends
+// they are cut off.
+func (sv *servers) shutdown(ctx context.Context) error {
+	err := sv.all[0].Shutdown(ctx)
+	for _, s := range sv.all {
+		s.Close()
+	}
+	sv.served.Wait()
+	return err
+}
+
+// observe registers the metrics that are read off the components' state.
+func (s *System) observe() {
+	gauge := func(name, help string, labels prometheus.Labels, read func() float64) {
+		s.metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, read))
+	}
+	up := func(component string, err func() error) {
+		gauge("walletd_component_up", "1 while the component answers.", prometheus.Labels{"component": component}, func() float64 {
+			if err() != nil {
+				return 0
+			}
+			return 1
+		})
+	}
+	up("postgres", s.ledger.Err)
+	up("kafka", s.journal.Available)
+	up("redis", s.balances.Err)
+	gauge("walletd_cache_dirty", "Wallets whose balance in Redis waits for repair.", nil, func() float64 { return float64(s.balances.Dirty()) })
+}

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/walletd/walletd/internal/accept"
+	"github.com/walletd/walletd/internal/applier"
+	"github.com/walletd/walletd/internal/balance"
+	"github.com/walletd/walletd/internal/config"
+	"github.com/walletd/walletd/internal/journal"
+	"github.com/walletd/walletd/internal/ledger"
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// System is one replica of walletd, whole: the same value serves production and
+// the end-to-end tests.
+type System struct {
+	Replica   uuid.UUID
+	Addresses Addresses // where it listens, from Start on
+
+	cfg      config.Config
+	log      *slog.Logger
+	metrics  *prometheus.Registry
+	ledger   *ledger.Ledger
+	journal  *journal.Journal
+	balances *balance.Cache
+	applier  *applier.Applier
+	intake   *accept.Intake
+	servers  *servers
+
+	stopping   atomic.Bool
+	cancel     context.CancelFunc
+	background sync.WaitGroup
+}
+
+const (
+	kafkaRequestTimeout = 3 * time.Second
+	directTimeout       = 15 * time.Second
+	mostDirtyBalances   = 100_000
+)
+
+// NewSystem puts a replica together. Nothing is connected yet: every component
+// may be absent.
+func NewSystem(cfg config.Config, log *slog.Logger) (*System, error) {
+	s := &System{Replica: uuid.New(), cfg: cfg, log: log, metrics: prometheus.NewRegistry()}
+	s.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	var err error
+	if s.ledger, err = ledger.Open(ledgerConfig(cfg, log)); err != nil {
+		return nil, err
+	}
+	if s.journal, err = journal.Open(s.journalConfig()); err != nil {
+		s.ledger.Close()
+		return nil, err
+	}
+	s.balances = balance.Open(balance.Config{
+		Address: cfg.Redis.Address, Username: cfg.Redis.Username, Password: string(cfg.Redis.Password),
+		Timeout: cfg.Redis.Timeout, TTL: cfg.Redis.TTL, MostDirty: mostDirtyBalances,
+		Replica: s.Replica, Ledger: s.ledger, Log: log, Now: time.Now,
+	})
+	limits := applier.DefaultLimits()
+	s.applier = applier.New(applier.Config{
+		Ledger: s.ledger, Journal: s.journal, Announce: s, Limits: limits,
+		Log: log, Metrics: applier.NewMetrics(s.metrics), Now: time.Now,
+	})
+	s.intake = accept.New(accept.Config{
+		Journal: s.journal, Ledger: s.ledger, Balances: s.balances, Applier: s.applier,
+		Limits: accept.Limits{WalletRequests: cfg.WalletRequests, Requests: cfg.Requests, DirectTimeout: directTimeout, ListLength: limits.ListLength},
+		Log:    log, Now: time.Now,
+	})
+	s.observe()
+	s.servers, err = s.newServers()
+	return s, err
+}
+
+func (s *System) journalConfig() journal.Config {
+	k := s.cfg.Kafka
+	return journal.Config{
+		Brokers: k.Brokers, Topic: k.Topic, Group: k.Group, Partitions: k.Partitions, Replication: k.Replication,
+		AckTimeout: k.AckTimeout, RequestTimeout: kafkaRequestTimeout, SessionTimeout: k.SessionTimeout,
+		Replica: s.Replica, Log: s.log,
+	}
+}
+
+// Start listens and begins to connect. An address in use is an error that names
+// its variable.
+func (s *System) Start() error {
+	if err := s.servers.listen(); err != nil {
+		s.Close(0, s.cfg.ShutdownTimeout)
+		return err
+	}
+	s.Addresses = s.servers.addresses()
+	ctx, cancel := context.WithCancel(context.Background())
+	s.cancel = cancel
+	s.background.Go(func() { s.ledger.Run(ctx) })
+	s.background.Go(func() { s.migrate(ctx) })
+	s.background.Go(func() { s.balances.Run(ctx) })
+	s.background.Go(func() { s.balances.Repair(ctx) })
+	s.background.Go(func() { s.balances.Subscribe(ctx, s.announced) })
+	s.background.Go(func() { s.intake.Run(ctx) })
+	s.journal.Start(s.ledger, s.applier)
+	s.servers.serve()
+	return nil
+}
+
+// migrate migrates the ledger as soon as PostgreSQL answers.
+func (s *System) migrate(ctx context.Context) {
+	for last := ""; ; {
+		applied, err := s.ledger.Migrate(ctx)
+		if err == nil {
+			s.log.Info("ledger schema is up to date", "applied", len(applied))
+			s.ledger.Suspect()
+			return
+		}
+		if err.Error() != last && ctx.Err() == nil {
+			last = err.Error()
+			s.log.Warn("ledger not migrated yet", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// Announce implements applier.Announcer. The cache comes first: who is told an
+// outcome finds it in the balance.
+func (s *System) Announce(ctx context.Context, c wallet.Committed) {
+	s.balances.Announce(ctx, c)
+	ops := make([]wallet.Operation, len(c.Results))
+	for i := range c.Results {
+		ops[i] = c.Results[i].Operation
+	}
+	s.intake.Settle(ops)
+}
+
+// announced takes in what another replica has committed of this one's requests.
+func (s *System) announced(_ int32, _ int64, ops []wallet.Operation) {
+	results := make([]wallet.Result, len(ops))
+	for i := range ops {
+		results[i].Operation = ops[i]
+	}
+	s.applier.Settle(results)
+	s.intake.Settle(ops)
+}
+
+// Failed yields an error if a listener breaks.
+func (s *System) Failed() <-chan error { return s.servers.failed }
+
+// Close stops the replica, in this order: it says that it is unready; it accepts
+// nothing more while requests that wait get their outcome, or 202; it gives its
+// partitions up, each after the running commit; it closes its connections. After
+// timeout requests that still run are cut off.
+func (s *System) Close(delay, timeout time.Duration) {
+	s.stopping.Store(true)
+	time.Sleep(delay)
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	if err := s.shutRequests(ctx); err != nil {
+		s.log.Error("requests were cut off", "error", err)
+	}
+	s.journal.Close()
+	s.applier.Close()
+	if s.cancel != nil {
+		s.cancel()
+	}
+	s.background.Wait()
+	s.balances.Close()
+	s.ledger.Close()
+}
+
+func (s *System) shutRequests(ctx context.Context) error {
+	drained, stop := context.WithCancel(ctx)
+	var draining sync.WaitGroup
+	draining.Go(func() { s.intake.Drain(drained) })
+	err := s.servers.shutdown(ctx)
+	stop()
+	draining.Wait()
+	return err
+}
+
+// Ready implements httpapi.Health: writes can be accepted if the journal or the
+// ledger takes them.
+func (s *System) Ready() bool {
+	return !s.stopping.Load() && (s.journal.Available() == nil || s.ledger.Err() == nil)
+}
+
+// Components implements httpapi.Health.
+func (s *System) Components(context.Context) []wallet.Component {
+	return []wallet.Component{
+		component("postgres", s.ledger.Err()),
+		component("kafka", errors.Join(s.journal.Available(), s.applier.Stopped())),
+		component("redis", s.balances.Err()),
+	}
+}
+
+func component(name string, err error) wallet.Component {
+	c := wallet.Component{Name: name, Up: err == nil}
+	if err != nil {
+		c.Detail = err.Error()
+	}
+	return c
+}
