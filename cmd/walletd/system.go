@@ -144,7 +144,7 @@ func (s *System) Announce(ctx context.Context, c wallet.Committed) {
 }
 
 // announced takes in what another replica has committed of this one's requests.
-func (s *System) announced(_ int32, _ int64, ops []wallet.Operation) {
+func (s *System) announced(ops []wallet.Operation) {
 	results := make([]wallet.Result, len(ops))
 	for i := range ops {
 		results[i].Operation = ops[i]

@@ -39,7 +39,7 @@ type Ledger interface {
 type Balances interface {
 	Known(ctx context.Context, id uuid.UUID) bool
 	Put(ctx context.Context, wallets ...wallet.Wallet) error
-	Err() error // nil while announcements of other replicas arrive
+	Listening() bool // announcements of other replicas arrive
 }
 
 // Applier applies what is accepted.

@@ -48,7 +48,7 @@ func (in *Intake) Run(ctx context.Context) {
 // get an announcement: another replica owns their partition and Redis is down, or
 // they have waited for long.
 func (in *Intake) poll(ctx context.Context) {
-	now, deaf := in.Now(), in.Balances.Err() != nil
+	now, deaf := in.Now(), !in.Balances.Listening()
 	keys := in.waiters.overdue(now.Add(-pollEvery), pollOperations, func(w *waiter) bool {
 		r := w.place()
 		return r.Known() && (deaf && !in.Applier.Owns(r.Partition) || now.Sub(w.since) > overdueAfter)

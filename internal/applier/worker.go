@@ -53,7 +53,7 @@ func (w *worker) start() {
 	w.running.Go(func() { w.announce() })
 	w.running.Go(func() { defer close(w.committed); w.run(ctx) })
 	w.running.Go(func() { newKeeper(w).run(ctx) })
-	w.log.Info("applying", "offset", w.next.Load(), "lists", len(w.lists))
+	w.log.Debug("applying", "offset", w.next.Load(), "lists", len(w.lists))
 }
 
 // stop ends the worker after its running commit and waits for it.

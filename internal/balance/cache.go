@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -48,12 +49,15 @@ type Cache struct {
 	clientMu sync.Mutex
 	client   rueidis.Client // nil until Redis first answered
 	dirty    dirty
+
+	listening atomic.Bool // subscribed to announcements
 }
 
 const (
-	keyPrefix     = "walletd:balance:"
-	channelPrefix = "walletd:results:"
-	probeInterval = 500 * time.Millisecond
+	keyPrefix      = "walletd:balance:"
+	channelPrefix  = "walletd:results:"
+	probeInterval  = 500 * time.Millisecond
+	connectTimeout = time.Second
 )
 
 // errDown is why a call was not made.
@@ -84,17 +88,21 @@ func (c *Cache) connected() (rueidis.Client, error) {
 	if c.client != nil {
 		return c.client, nil
 	}
-	opt := rueidis.ClientOption{
-		InitAddress: []string{c.Address}, Username: c.Username, Password: c.Password, ClientName: "walletd",
-		ForceSingleClient: true, DisableCache: true, DisableRetry: true, ConnWriteTimeout: time.Second,
-	}
-	opt.Dialer.Timeout = time.Second
-	client, err := rueidis.NewClient(opt)
+	client, err := c.connect()
 	if err != nil {
 		return nil, err
 	}
 	c.client = client
 	return client, nil
+}
+
+func (c *Cache) connect() (rueidis.Client, error) {
+	opt := rueidis.ClientOption{
+		InitAddress: []string{c.Address}, Username: c.Username, Password: c.Password, ClientName: "walletd",
+		ForceSingleClient: true, DisableCache: true, DisableRetry: true, ConnWriteTimeout: connectTimeout,
+	}
+	opt.Dialer.Timeout = connectTimeout
+	return rueidis.NewClient(opt)
 }
 
 // ready returns the client unless Redis is down.

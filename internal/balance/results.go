@@ -38,7 +38,7 @@ func (c *Cache) messages(done wallet.Committed) []message {
 	messages := make([]message, 0, len(others))
 	for replica, ops := range others {
 		// Operations are plain values: they always encode.
-		body, _ := json.Marshal(notice{done.Partition, done.Next, ops})
+		body, _ := json.Marshal(notice{ops})
 		messages = append(messages, message{channelPrefix + replica.String(), rueidis.BinaryString(body)})
 	}
 	return messages
@@ -47,8 +47,6 @@ func (c *Cache) messages(done wallet.Committed) []message {
 // notice is a message's body. Replicas of different versions must understand each
 // other's: members may be added, never given another meaning.
 type notice struct {
-	Partition  int32              `json:"partition"`
-	Next       int64              `json:"next"`
 	Operations []wallet.Operation `json:"operations"`
 }
 
@@ -56,20 +54,10 @@ const subscribeAgain = 500 * time.Millisecond
 
 // Subscribe passes on what other replicas announce to this one, until ctx ends.
 // Messages are lost while Redis is away: they are a short cut, never the only way.
-func (c *Cache) Subscribe(ctx context.Context, deliver func(partition int32, next int64, ops []wallet.Operation)) {
+func (c *Cache) Subscribe(ctx context.Context, deliver func(ops []wallet.Operation)) {
 	for ctx.Err() == nil {
-		if client, err := c.ready(); err == nil {
-			err = client.Receive(ctx, client.B().Subscribe().Channel(channelPrefix+c.Replica.String()).Build(), func(m rueidis.PubSubMessage) {
-				var n notice
-				if err := json.Unmarshal([]byte(m.Message), &n); err != nil {
-					c.Log.Error("announcement does not decode", "error", err)
-					return
-				}
-				deliver(n.Partition, n.Next, n.Operations)
-			})
-			if err != nil && ctx.Err() == nil {
-				c.Log.Warn("announcements interrupted", "error", err)
-			}
+		if err := c.receive(ctx, deliver); err != nil && ctx.Err() == nil {
+			c.Log.Debug("announcements interrupted", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -77,3 +65,28 @@ func (c *Cache) Subscribe(ctx context.Context, deliver func(partition int32, nex
 		}
 	}
 }
+
+// receive has a connection of its own: one that is subscribed may serve nothing else.
+func (c *Cache) receive(ctx context.Context, deliver func([]wallet.Operation)) error {
+	if err := c.Err(); err != nil {
+		return err
+	}
+	client, err := c.connect()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	c.listening.Store(true)
+	defer c.listening.Store(false)
+	return client.Receive(ctx, client.B().Subscribe().Channel(channelPrefix+c.Replica.String()).Build(), func(m rueidis.PubSubMessage) {
+		var n notice
+		if err := json.Unmarshal([]byte(m.Message), &n); err != nil {
+			c.Log.Error("announcement does not decode", "error", err)
+			return
+		}
+		deliver(n.Operations)
+	})
+}
+
+// Listening reports whether announcements of other replicas arrive.
+func (c *Cache) Listening() bool { return c.listening.Load() && c.Err() == nil }

@@ -28,6 +28,8 @@ type PostgresConfig struct {
 	Settings   map[string]string // server settings, over postgresql.conf; fsync and synchronous_commit are on by default
 	Log        *slog.Logger      // nil discards
 	Progress   io.Writer         // told what takes long; nil for silence
+
+	preferred int // port to take when Port is 0 and nothing listens on it; 0 for none
 }
 
 // Postgres is a running PostgreSQL 17 server: a child process that listens on loopback only.
@@ -99,6 +101,12 @@ func (p *Postgres) Port() int { return p.config.Port }
 
 // launchOnPort starts the server on its port. Without one it takes a free port, and another if that one is snatched away.
 func (p *Postgres) launchOnPort(ctx context.Context) (*child, error) {
+	if err := p.clearRemains(ctx); err != nil {
+		return nil, err
+	}
+	if p.config.Port == 0 && p.config.preferred != 0 && checkPort(p.name, p.config.preferred) == nil {
+		p.config.Port = p.config.preferred
+	}
 	if p.config.Port != 0 {
 		if err := checkPort(p.name, p.config.Port); err != nil {
 			return nil, err
@@ -129,9 +137,6 @@ func onFreePorts(n int, start func(ports []int) (*child, error)) (*child, error)
 }
 
 func (p *Postgres) launchPostmaster(ctx context.Context, port int) (*child, error) {
-	if err := p.clearRemains(ctx); err != nil {
-		return nil, err
-	}
 	child, err := startChild(p.command("postgres", p.arguments(port)...))
 	if err != nil {
 		return nil, err

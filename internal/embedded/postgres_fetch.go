@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,7 +32,9 @@ func postgresBinaries(ctx context.Context, config PostgresConfig, run identity) 
 	}
 	name := "postgres-" + string(postgresVersion)
 	if run.foreign() && run.closedDir(filepath.Join(cache, name, "bin")) != "" {
-		cache = systemCache
+		if cache, err = openSystemCache(); err != nil {
+			return "", err
+		}
 	}
 	return cached(ctx, cache, name, func(dir string) error {
 		end := begin(config.Progress, "fetching PostgreSQL "+postgresMajor+" (15 MB, once)")
@@ -40,13 +43,28 @@ func postgresBinaries(ctx context.Context, config PostgresConfig, run identity) 
 	})
 }
 
+func openSystemCache() (string, error) {
+	dir, err := cacheDir(systemCache)
+	if err != nil {
+		return "", err
+	}
+	return dir, os.Chmod(dir, 0o755)
+}
+
 // fetchWithin runs a fetch that cannot be cancelled and gives up waiting for it when ctx is done or fetchTimeout has passed.
 // Given up, the fetch ends by itself later and finds its directory gone.
 func fetchWithin(ctx context.Context, fetch func() error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, fetchTimeout, fmt.Errorf("no answer within %s", fetchTimeout))
 	defer cancel()
 	result := make(chan error, 1)
-	go func() { result <- fetch() }()
+	go func() {
+		defer func() { // the library panics when a directory it cleans up is gone
+			if reason := recover(); reason != nil {
+				result <- fmt.Errorf("%w: %v", ErrFetch, reason)
+			}
+		}()
+		result <- fetch()
+	}()
 	select {
 	case err := <-result:
 		return err
@@ -71,7 +89,7 @@ func fetchPostgres(dir, repository string) error {
 	if err == nil || !strings.HasPrefix(err.Error(), "unable to clean up data directory") {
 		return fetchError(err, dir)
 	}
-	return errors.Join(os.RemoveAll(filepath.Join(dir, "archive")), flatten(dir))
+	return errors.Join(os.RemoveAll(filepath.Join(dir, "archive")), flatten(dir), openToAll(dir))
 }
 
 func fetchError(err error, dir string) error {
@@ -90,4 +108,19 @@ func flatten(dir string) error {
 		err = errors.Join(err, os.Rename(filepath.Join(unpacked, entry.Name()), filepath.Join(dir, entry.Name())))
 	}
 	return errors.Join(err, os.Remove(unpacked))
+}
+
+// openToAll lets every user read and run what is in dir, whatever the umask was: root's programs run as another user.
+func openToAll(dir string) error {
+	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.Type()&fs.ModeSymlink != 0 {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		owner := info.Mode().Perm() & 0o500 // what the owner may read and run
+		return os.Chmod(path, info.Mode().Perm()|owner>>3|owner>>6)
+	})
 }
