@@ -34,5 +34,8 @@ func (j *Journal) Find(ctx context.Context, r wallet.Receipt) (wallet.Record, er
 	if err := fetches.Err(); err != nil {
 		return wallet.Record{}, err
 	}
-	return Decode(fetches.Records()[0]), nil
+	for _, rec := range fetches.Records() {
+		return Decode(rec), nil
+	}
+	return wallet.Record{}, ctx.Err()
 }

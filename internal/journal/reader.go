@@ -26,12 +26,15 @@ type reader struct {
 	*Journal
 	topic  wallet.Topic
 	client *kgo.Client
+	ctx    context.Context // ends with the reader
+	cancel context.CancelFunc
 	ended  sync.WaitGroup
 }
 
 // read starts the reader.
 func (j *Journal) read(t wallet.Topic) error {
 	r := &reader{Journal: j, topic: t}
+	r.ctx, r.cancel = context.WithCancel(j.ctx)
 	client, err := kgo.NewClient(append(clientOptions(j.Config),
 		kgo.ConsumeTopics(t.Name),
 		kgo.ConsumerGroup(j.Group),
@@ -59,7 +62,10 @@ func (j *Journal) read(t wallet.Topic) error {
 	return nil
 }
 
+// close gives the partitions up, which finishes their running batches, and leaves
+// the group.
 func (r *reader) close() {
+	r.cancel()
 	r.client.CloseAllowingRebalance()
 	r.ended.Wait()
 }
