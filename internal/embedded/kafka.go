@@ -131,7 +131,8 @@ func (k *Kafka) command(class string, args ...string) command {
 func (k *Kafka) propertiesFile() string { return filepath.Join(k.dir, "server.properties") }
 func (k *Kafka) dataDir() string        { return filepath.Join(k.dir, "data") }
 
-// properties is the content of server.properties.
+// properties is the content of server.properties. The session timeout is how long a killed broker's successor waits to be
+// let in (9 s by default), and also the pause after which a broker is taken for dead.
 func (k *Kafka) properties() []byte {
 	properties := map[string]string{
 		"process.roles":                                    "broker,controller",
@@ -141,6 +142,8 @@ func (k *Kafka) properties() []byte {
 		"listeners":                                        "PLAINTEXT://" + address(k.config.Port) + ",CONTROLLER://" + address(k.controller),
 		"advertised.listeners":                             "PLAINTEXT://" + address(k.config.Port),
 		"log.dirs":                                         k.dataDir(),
+		"broker.session.timeout.ms":                        "3000",
+		"broker.heartbeat.interval.ms":                     "500",
 		"auto.create.topics.enable":                        "false",
 		"log.flush.interval.messages":                      "1",
 		"log.retention.ms":                                 "-1",
