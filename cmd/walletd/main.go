@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -33,34 +34,38 @@ type cli struct {
 }
 
 func main() {
+	os.Exit(run())
+}
+
+func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	var c cli
 	k := kong.Parse(&c, kong.Name("walletd"),
 		kong.Description("A wallet service that never drops a request."),
 		kong.UsageOnError(), kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(&c))
-	if err := k.Run(); err != nil {
+	err := k.Run()
+	var usage usageError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &usage):
 		fmt.Fprintln(os.Stderr, "walletd:", err)
-		os.Exit(exitCode(err))
+		return exitUsage
 	}
+	fmt.Fprintln(os.Stderr, "walletd:", err)
+	return exitFailed
 }
 
 // usageError is a fault of how walletd was called or configured.
 type usageError struct{ error }
 
-func exitCode(err error) int {
-	if _, ok := err.(usageError); ok {
-		return exitUsage
-	}
-	return exitFailed
-}
-
 type versionCmd struct{}
 
 // Run prints the version.
 func (versionCmd) Run() error {
-	fmt.Println("walletd", buildVersion())
-	return nil
+	_, err := fmt.Println("walletd", buildVersion())
+	return err
 }
 
 // buildVersion is the stamped version, or else what the Go tool knows of the build.

@@ -130,7 +130,7 @@ func (a *Applier) commitDirect(id uuid.UUID, ln *lane, earlier []unsettled, call
 			err = a.Ledger.Commit(ctx, b.finish())
 		}
 		if err == nil || unavailable(err) || errors.Is(err, wallet.ErrRefused) || try == a.Limits.DirectTries {
-			a.Metrics.direct(len(calls), err)
+			a.Metrics.direct(err)
 			return b, err
 		}
 		reread = true

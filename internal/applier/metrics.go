@@ -83,7 +83,7 @@ func (m *Metrics) committed(b *batch, took time.Duration) {
 	m.operations.WithLabelValues("failed").Add(failed)
 }
 
-func (m *Metrics) direct(n int, err error) {
+func (m *Metrics) direct(err error) {
 	if m == nil {
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -97,7 +98,7 @@ func (c *Config) checkComponents() (faults []error) {
 	}
 	p, k, r := c.Postgres, c.Kafka, c.Redis
 	fault(p.Port > 0 && p.Port < 65536, "POSTGRES_PORT", "must be 1 to 65535")
-	fault(strings.Contains(" disable allow prefer require verify-ca verify-full ", " "+p.SSLMode+" "), "POSTGRES_SSLMODE", "must be disable, allow, prefer, require, verify-ca or verify-full")
+	fault(slices.Contains(sslModes, p.SSLMode), "POSTGRES_SSLMODE", "must be one of "+strings.Join(sslModes, ", "))
 	fault(p.CommitConnections >= 2, "POSTGRES_COMMIT_CONNECTIONS", "must be at least 2")
 	fault(p.ReadConnections >= 2, "POSTGRES_READ_CONNECTIONS", "must be at least 2")
 	fault(p.LockTimeout >= 10*time.Millisecond, "POSTGRES_LOCK_TIMEOUT", "must be at least 10ms")
@@ -111,6 +112,9 @@ func (c *Config) checkComponents() (faults []error) {
 	fault(r.TTL >= time.Second, "REDIS_TTL", "must be at least 1s")
 	return faults
 }
+
+// sslModes are those that PostgreSQL's clients know.
+var sslModes = []string{"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
 
 func hostPort(s string) bool {
 	_, port, err := net.SplitHostPort(s)

@@ -92,7 +92,7 @@ func (j *Journal) find() (wallet.Topic, error) {
 	defer cancel()
 	topics, err := j.admin.ListTopics(ctx, j.Topic)
 	if err != nil {
-		return wallet.Topic{}, fmt.Errorf("Kafka does not answer: %w", err)
+		return wallet.Topic{}, fmt.Errorf("no broker answers: %w", err)
 	}
 	d, ok := topics[j.Topic]
 	if !ok {

@@ -1,0 +1,46 @@
+# Everything needs Go. `make test` also needs a JDK and Maven (the Kafka broker), a
+# redis-server and Chromium: as root it installs them with apt-get, else it says
+# which package is missing. PostgreSQL is fetched by the tests themselves.
+
+GOLANGCI = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOVULN   = golang.org/x/vuln/cmd/govulncheck@v1.9.0
+VERSION  = $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS  = -s -w -X main.version=$(VERSION)
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test test-unit lint generate generated vuln ci clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Run the service with everything it needs, data under ./.walletd
+	go run ./cmd/walletd dev
+
+build: ## Build walletd (as it goes into an image) and walletctl into ./bin
+	CGO_ENABLED=0 go build -trimpath -tags production -ldflags '$(LDFLAGS)' -o bin/ ./cmd/walletd ./cmd/walletctl
+
+test: ## Every test, on real PostgreSQL, Kafka and Redis, with the race detector
+	go test -race -timeout 15m ./...
+
+test-unit: ## The tests of the packages, without the end-to-end tests
+	go test -race -timeout 10m ./internal/... ./cmd/... ./client/...
+
+lint: ## golangci-lint, with the import arrows of ARCHITECTURE.md
+	go run $(GOLANGCI) run
+
+generate: ## Write again what is generated from openapi.yaml
+	go generate ./...
+
+generated: generate ## Fail if what is generated is not up to date
+	@git diff --exit-code --stat -- client internal/httpapi/api || { echo "generated code differs: commit what 'make generate' writes"; exit 1; }
+
+vuln: ## Known vulnerabilities; says so where the database cannot be reached
+	./scripts/vuln $(GOVULN)
+
+ci: ## What CI runs: lint, generated code, build, vet, vulnerabilities, tests
+	$(MAKE) lint generated build
+	go vet ./...
+	$(MAKE) vuln test
+
+clean: ## Remove what was built, and the data of `make run`
+	rm -rf bin .walletd
