@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/walletd/walletd/internal/config"
@@ -16,7 +17,8 @@ import (
 )
 
 type devCommand struct {
-	Dev devCmd `cmd:"" help:"Run the service with everything it needs, from one command: for trying it and for developing against it."`
+	Dev        devCmd        `cmd:"" help:"Run the service with everything it needs, from one command: for trying it and for developing against it."`
+	Components componentsCmd `cmd:"" help:"Run a real PostgreSQL, Kafka broker and Redis, for 'serve' on this machine: for measuring and testing."`
 }
 
 type devCmd struct {
@@ -82,19 +84,25 @@ func checkPorts(cfg config.Config) error {
 
 // useParts points the configuration at the embedded components.
 func useParts(cfg config.Config, parts *embedded.Dev) (config.Config, error) {
-	u, err := url.Parse(parts.DSN())
-	if err != nil {
-		return cfg, err
-	}
-	p := &cfg.Postgres
-	if p.Port, err = strconv.Atoi(u.Port()); err != nil {
-		return cfg, err
-	}
-	password, _ := u.User.Password()
-	p.Host, p.User, p.Password, p.Database, p.SSLMode = u.Hostname(), u.User.Username(), config.Secret(password), u.Path[1:], "disable"
+	var err error
+	cfg.Postgres, err = postgresAt(cfg.Postgres, parts.DSN())
 	cfg.Kafka.Brokers, cfg.Kafka.Replication = parts.Brokers(), 1
 	cfg.Redis.Address, cfg.Redis.Username, cfg.Redis.Password = parts.RedisAddr(), "", ""
-	return cfg, nil
+	return cfg, err
+}
+
+// postgresAt returns p with the server, user and database of a connection URL.
+func postgresAt(p config.Postgres, dsn string) (config.Postgres, error) {
+	u, err := url.Parse(dsn)
+	if err != nil {
+		return p, err
+	}
+	if p.Port, err = strconv.Atoi(u.Port()); err != nil {
+		return p, err
+	}
+	password, _ := u.User.Password()
+	p.Host, p.User, p.Password, p.Database, p.SSLMode = u.Hostname(), u.User.Username(), config.Secret(password), strings.TrimPrefix(u.Path, "/"), "disable"
+	return p, nil
 }
 
 func greet(s *System, dir string) {

@@ -1,0 +1,89 @@
+//go:build !production
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/walletd/walletd/internal/config"
+	"github.com/walletd/walletd/internal/embedded"
+)
+
+// componentsCmd runs the real components without the service.
+type componentsCmd struct {
+	Dir     string `help:"Where their data are kept." default:".walletd/components" type:"path"`
+	EnvFile string `help:"Written when all of them serve: the variables that point walletd at them." type:"path"`
+	HeapMiB int    `help:"Heap of the Kafka broker." default:"1024"`
+}
+
+// Run starts a real PostgreSQL, Kafka broker and Redis, all as child processes,
+// and stops them on a signal.
+func (c componentsCmd) Run(ctx context.Context) error {
+	var pg *embedded.Postgres
+	var kafka *embedded.Kafka
+	var redis *embedded.Redis
+	stop := func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), devStopTimeout)
+		defer cancel()
+		var errs []error
+		if kafka != nil {
+			errs = append(errs, kafka.Stop(ctx))
+		}
+		if redis != nil {
+			errs = append(errs, redis.Stop(ctx))
+		}
+		if pg != nil {
+			errs = append(errs, pg.Stop(ctx))
+		}
+		return errors.Join(errs...)
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		pg, err = embedded.StartPostgres(gctx, embedded.PostgresConfig{Dir: filepath.Join(c.Dir, "postgres"), Progress: os.Stderr})
+		return err
+	})
+	g.Go(func() (err error) {
+		kafka, err = embedded.StartKafka(gctx, embedded.KafkaConfig{Dir: filepath.Join(c.Dir, "kafka"), HeapMiB: c.HeapMiB, Progress: os.Stderr})
+		return err
+	})
+	g.Go(func() (err error) {
+		redis, err = embedded.StartRedis(gctx, embedded.RedisConfig{Dir: filepath.Join(c.Dir, "redis"), Progress: os.Stderr})
+		return err
+	})
+	err := g.Wait()
+	if err == nil {
+		err = c.announce(pg, kafka, redis)
+	}
+	if err == nil {
+		<-ctx.Done()
+	}
+	return errors.Join(err, stop())
+}
+
+// announce says where the components are, in the form that walletd is configured.
+func (c componentsCmd) announce(pg *embedded.Postgres, kafka *embedded.Kafka, redis *embedded.Redis) error {
+	p, err := postgresAt(config.Postgres{}, pg.DSN())
+	if err != nil {
+		return err
+	}
+	text := fmt.Sprintf(`WALLETD_POSTGRES_HOST=%s
+WALLETD_POSTGRES_PORT=%d
+WALLETD_POSTGRES_USER=%s
+WALLETD_POSTGRES_PASSWORD=%s
+WALLETD_POSTGRES_DATABASE=%s
+WALLETD_KAFKA_BROKERS=%s
+WALLETD_REDIS_ADDRESS=%s
+`, p.Host, p.Port, p.User, string(p.Password), p.Database, strings.Join(kafka.Brokers(), ","), redis.Addr())
+	if c.EnvFile == "" {
+		_, err := fmt.Print(text)
+		return err
+	}
+	return os.WriteFile(c.EnvFile, []byte(text), 0o600)
+}
