@@ -94,6 +94,10 @@ func (Secret) String() string { return "[hidden]" }
 // GoString hides the secret.
 func (Secret) GoString() string { return "[hidden]" }
 
+// MarshalText hides the secret from JSON, which is how a JSON log writes a whole
+// configuration.
+func (Secret) MarshalText() ([]byte, error) { return []byte("[hidden]"), nil }
+
 // LogValue hides the secret.
 func (Secret) LogValue() slog.Value { return slog.StringValue("[hidden]") }
 
@@ -130,8 +134,11 @@ func parse(vars map[string]string) (Config, error) {
 			faults = append(faults, fmt.Errorf("%s: no such variable", name))
 		}
 	}
-	if err == nil {
-		faults = append(faults, c.check()...)
+	for _, f := range c.check() {
+		// A variable that was not read has its fault already.
+		if name, _, _ := strings.Cut(f.Error(), ":"); !mentioned(faults, name) {
+			faults = append(faults, f)
+		}
 	}
 	return c, errors.Join(faults...)
 }

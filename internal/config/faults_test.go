@@ -1,0 +1,121 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// wrong are values that cannot be right, each for its own reason.
+var wrong = []string{
+	"WALLETD_HTTP_ADDRESS=8080",
+	"WALLETD_PPROF_ADDRESS=", // required
+	"WALLETD_METRICS_ADDRESS=localhost:",
+	"WALLETD_WAIT=31s",
+	"WALLETD_BODY_BYTES=12",
+	"WALLETD_WALLET_REQUESTS=0",
+	"WALLETD_REQUESTS=many",
+	"WALLETD_SHUTDOWN_DELAY=-1s",
+	"WALLETD_SHUTDOWN_TIMEOUT=20",
+	"WALLETD_LOG_LEVEL=loud",
+	"WALLETD_LOG_FORMAT=xml",
+	"WALLETD_POSTGRES_HOST=",
+	"WALLETD_POSTGRES_PORT=70000",
+	"WALLETD_POSTGRES_SSLMODE=maybe",
+	"WALLETD_POSTGRES_COMMIT_CONNECTIONS=1",
+	"WALLETD_POSTGRES_READ_CONNECTIONS=0",
+	"WALLETD_POSTGRES_COMMIT_TIMEOUT=600ms",
+	"WALLETD_POSTGRES_READ_TIMEOUT=1ms",
+	"WALLETD_POSTGRES_LOCK_TIMEOUT=soon",
+	"WALLETD_KAFKA_BROKERS=kafka",
+	"WALLETD_KAFKA_TOPIC=",
+	"WALLETD_KAFKA_PARTITIONS=0",
+	"WALLETD_KAFKA_REPLICATION=0",
+	"WALLETD_KAFKA_ACK_TIMEOUT=0s",
+	"WALLETD_KAFKA_SESSION_TIMEOUT=10ms",
+	"WALLETD_REDIS_ADDRESS=redis",
+	"WALLETD_REDIS_TIMEOUT=0s",
+	"WALLETD_REDIS_TTL=1ms",
+	"WALLETD_REDIS_TLL=10m", // misspelt
+}
+
+// names returns what the lines of err begin with, sorted.
+func names(t *testing.T, err error) (names []string) {
+	t.Helper()
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for line := range strings.Lines(err.Error()) {
+		name, what, ok := strings.Cut(line, ": ")
+		if !ok || strings.TrimSpace(what) == "" {
+			t.Errorf("%q does not name its variable and what is wrong with it", line)
+		}
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func TestEachFaultAloneIsReportedWithItsVariable(t *testing.T) {
+	for _, line := range wrong {
+		name, _, _ := strings.Cut(line, "=")
+		_, err := Load(committed, []string{line})
+		if got := names(t, err); !slices.Equal(got, []string{name}) {
+			t.Errorf("%s: reported %q", line, got)
+		}
+	}
+}
+
+func TestAllFaultsAreReportedTogetherOnceEach(t *testing.T) {
+	var want []string
+	for _, line := range wrong {
+		name, _, _ := strings.Cut(line, "=")
+		if name != "WALLETD_POSTGRES_COMMIT_TIMEOUT" { // wrong only beside a lock timeout that could be read
+			want = append(want, name)
+		}
+	}
+	slices.Sort(want)
+	_, err := Load(committed, wrong)
+	if got := names(t, err); !slices.Equal(got, want) {
+		t.Errorf("reported %q\nwant     %q", got, want)
+	}
+}
+
+func TestEmptyFileLacksExactlyTheRequiredVariables(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.env")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Load(path, nil)
+	want := []string{
+		"WALLETD_HTTP_ADDRESS", "WALLETD_KAFKA_BROKERS", "WALLETD_KAFKA_GROUP", "WALLETD_KAFKA_TOPIC", "WALLETD_METRICS_ADDRESS",
+		"WALLETD_POSTGRES_DATABASE", "WALLETD_POSTGRES_HOST", "WALLETD_POSTGRES_USER", "WALLETD_PPROF_ADDRESS", "WALLETD_REDIS_ADDRESS",
+	}
+	if got := names(t, err); !slices.Equal(got, want) {
+		t.Errorf("reported %q\nwant     %q", got, want)
+	}
+}
+
+func TestAbsentFileIsNamed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "absent.env")
+	if _, err := Load(path, nil); err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A line that is forgotten in wrong would leave its check untested.
+func TestEveryCheckedVariableIsAmongTheWrongOnes(t *testing.T) {
+	free := []string{ // any text is right
+		"WALLETD_CORS_ORIGINS", "WALLETD_KAFKA_GROUP", "WALLETD_POSTGRES_DATABASE", "WALLETD_POSTGRES_PASSWORD",
+		"WALLETD_POSTGRES_USER", "WALLETD_REDIS_PASSWORD", "WALLETD_REDIS_USERNAME",
+	}
+	for _, name := range variablesOf(reflect.TypeFor[Config](), "") {
+		tried := slices.ContainsFunc(wrong, func(line string) bool { return strings.HasPrefix(line, name+"=") })
+		if tried == slices.Contains(free, name) {
+			t.Errorf("%s: tried with a wrong value: %t", name, tried)
+		}
+	}
+}
