@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"syscall"
 )
 
 // The reasons for which a component does not start; errors of this package wrap one of them where it applies, and their text
@@ -20,17 +19,21 @@ var (
 	ErrPermission   = errors.New("permission denied")
 )
 
-// explain adds to err what its text or the server's own output says about a full disk or a port in use.
+// fullDisk is how programs say it: the system, PostgreSQL, and the disk of a quota.
+var fullDisk = []string{"no space left on device", "check free disk space", "disk quota exceeded"}
+
+// explain adds to err what its text or the server's own output says about a full disk or a port in use, once.
 func explain(err error, output, dir string) error {
-	if err == nil {
-		return nil
+	if err == nil || errors.Is(err, ErrNoSpace) || errors.Is(err, ErrPortInUse) {
+		return err
 	}
 	text := strings.ToLower(err.Error() + output)
-	switch {
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT),
-		strings.Contains(text, "no space left on device"), strings.Contains(text, "disk quota exceeded"):
-		return fmt.Errorf("%w: free some space on the disk that holds %s and start again: %w", ErrNoSpace, dir, err)
-	case strings.Contains(text, "address already in use"):
+	for _, words := range fullDisk {
+		if strings.Contains(text, words) {
+			return fmt.Errorf("%w: free some space on the disk that holds %s and start again: %w", ErrNoSpace, dir, err)
+		}
+	}
+	if strings.Contains(text, "address already in use") {
 		return fmt.Errorf("%w: %w", ErrPortInUse, err)
 	}
 	return err

@@ -20,10 +20,13 @@ func TestAFullDiskIsRecognised(t *testing.T) {
 	}{
 		{fmt.Errorf("write: %w", syscall.ENOSPC), ""},
 		{errors.New("exit status 1"), "initdb: error: could not write file: No space left on device"},
+		{errors.New("exit status 1"), "FATAL:  could not extend file\nHINT:  Check free disk space."},
 		{errors.New("unable to extract: no space left on device"), ""},
 	} {
 		if got := explain(test.err, test.output, "there"); !errors.Is(got, ErrNoSpace) || !errors.Is(got, test.err) {
 			t.Errorf("%v, %q became %v", test.err, test.output, got)
+		} else if again := explain(got, "", "elsewhere"); again != got {
+			t.Errorf("explained twice: %v", again)
 		}
 	}
 }

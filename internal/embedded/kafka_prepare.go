@@ -50,6 +50,7 @@ func fetchJars(ctx context.Context, dir string) error {
 	}
 	mvn := exec.CommandContext(ctx, "mvn", "-q", "-B", "-f", pom, "dependency:copy-dependencies",
 		"-DoutputDirectory="+dir, "-DincludeScope=runtime")
+	mvn.Env = mavenEnv()
 	output, err := mvn.CombinedOutput()
 	if err != nil {
 		output = output[max(0, len(output)-logTailBytes):]
@@ -57,6 +58,16 @@ func fetchJars(ctx context.Context, dir string) error {
 			"Maven's settings.xml) and start again: %w\n%s", ErrFetch, err, output)
 	}
 	return nil
+}
+
+// mavenEnv is the environment with the home that HOME names, for Maven's settings and its own cache. By itself it takes the one
+// in the system's list of users, which may not exist.
+func mavenEnv() []string {
+	home, err := os.UserHomeDir()
+	if err != nil || strings.ContainsAny(home, " \t") { // its start script splits the variable at blanks
+		return os.Environ()
+	}
+	return append(os.Environ(), "MAVEN_OPTS="+os.Getenv("MAVEN_OPTS")+" -Duser.home="+home)
 }
 
 // format makes the broker's data directory. It is marked when that is complete: an unmarked one is of an interrupted start,

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,6 +25,10 @@ type fileLock struct{ file *os.File }
 // tryLock takes the lock or returns ErrDirInUse at once.
 func tryLock(path string) (*fileLock, error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("%w: %s belongs to another user: start as that user, or use another directory: %w",
+			ErrPermission, filepath.Dir(path), err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("lock: %w", err)
 	}

@@ -15,9 +15,13 @@ import (
 // this prefix while this process holds the lock is of an interrupted start, and is removed.
 const initPrefix = "data.init-"
 
+// removeAttempts is how often a leftover is removed before that counts as failed: a process may start to work in it after the
+// look for such, and is found by the next.
+const removeAttempts = 5
+
 // prepareData makes the data directory unless it exists, and checks one that exists.
 func (p *Postgres) prepareData(ctx context.Context) error {
-	if err := removeMatching(filepath.Join(p.dir, initPrefix+"*")); err != nil {
+	if err := p.removeInterrupted(ctx); err != nil {
 		return err
 	}
 	switch err := os.Remove(p.dataDir()); { // succeeds on an empty directory, which is as good as none
@@ -26,6 +30,28 @@ func (p *Postgres) prepareData(ctx context.Context) error {
 	default:
 		return p.checkData()
 	}
+}
+
+// removeInterrupted removes data directories that were never finished. The initdb that made one died with its owner, but a
+// server process that it ran may be about to notice, and would write into the directory while it is removed.
+func (p *Postgres) removeInterrupted(ctx context.Context) error {
+	leftovers, err := filepath.Glob(filepath.Join(p.dir, initPrefix+"*"))
+	for _, leftover := range leftovers {
+		err = errors.Join(err, p.removeServed(ctx, leftover))
+	}
+	return err
+}
+
+func (p *Postgres) removeServed(ctx context.Context, work string) (err error) {
+	for range removeAttempts {
+		if err = p.stopOrphans(ctx, filepath.Join(work, "data")); err != nil {
+			return err
+		}
+		if err = os.RemoveAll(work); err == nil {
+			return nil
+		}
+	}
+	return err
 }
 
 // checkData tells the data directory of a server of this version from others.
