@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -85,36 +84,6 @@ func startError(c command, err error) error {
 	return explain(fmt.Errorf("start %s: %w", c.name, err), "", c.dir)
 }
 
-// openLog opens the log file for appending; one that has grown large is set aside first, over the one before.
-func openLog(path string) (*os.File, int64, error) {
-	if info, err := os.Stat(path); err == nil && info.Size() > maxLogBytes {
-		if err := os.Rename(path, path+".old"); err != nil {
-			return nil, 0, err
-		}
-	}
-	log, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
-	if err != nil {
-		return nil, 0, err
-	}
-	offset, err := log.Seek(0, io.SeekEnd)
-	return log, offset, err
-}
-
-// output returns what this run of the process has written, its last part when that is much.
-func (c *child) output(limit int64) string {
-	file, err := os.Open(c.logPath)
-	if err != nil {
-		return ""
-	}
-	defer file.Close()
-	start := c.logStart
-	if size, err := file.Seek(0, io.SeekEnd); err == nil {
-		start = max(start, size-limit)
-	}
-	text, _ := io.ReadAll(io.NewSectionReader(file, start, limit))
-	return strings.TrimSpace(string(text))
-}
-
 // await returns when ready says so. It fails when the process ends, ctx is done or startTimeout has passed; the process is
 // killed then, and the error shows its last output.
 func (c *child) await(ctx context.Context, ready func() bool) error {
@@ -133,11 +102,6 @@ func (c *child) await(ctx context.Context, ready func() bool) error {
 		}
 	}
 	return nil
-}
-
-func (c *child) failure(err error) error {
-	output := c.output(logTailBytes)
-	return explain(fmt.Errorf("%w\nlast lines of %s:\n%s", err, c.logPath, output), output, c.dir)
 }
 
 // exit is the reason why the process ended, also when it called that a success.

@@ -118,7 +118,7 @@ func (d *Dev) Stop(ctx context.Context) error {
 		if d.postgres != nil {
 			d.stopErr = d.postgres.Stop(ctx)
 		}
-		d.stopErr = errors.Join(d.stopErr, d.lock.release())
+		d.lock.release()
 	})
 	return d.stopErr
 }

@@ -25,7 +25,7 @@ func TestAFullDiskIsRecognised(t *testing.T) {
 	} {
 		if got := explain(test.err, test.output, "there"); !errors.Is(got, ErrNoSpace) || !errors.Is(got, test.err) {
 			t.Errorf("%v, %q became %v", test.err, test.output, got)
-		} else if again := explain(got, "", "elsewhere"); again != got {
+		} else if again := explain(got, "", "elsewhere"); again.Error() != got.Error() {
 			t.Errorf("explained twice: %v", again)
 		}
 	}

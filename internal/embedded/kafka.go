@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -126,41 +125,4 @@ func (k *Kafka) command(class string, args ...string) command {
 		stop:    syscall.SIGTERM,
 		orphan:  syscall.SIGKILL, // what it acknowledged is on disk, so it need not be asked
 	}
-}
-
-func (k *Kafka) propertiesFile() string { return filepath.Join(k.dir, "server.properties") }
-func (k *Kafka) dataDir() string        { return filepath.Join(k.dir, "data") }
-
-// properties is the content of server.properties. The session timeout is how long a killed broker's successor waits to be
-// let in (9 s by default), and also the pause after which a broker is taken for dead.
-func (k *Kafka) properties() []byte {
-	properties := map[string]string{
-		"process.roles":                                    "broker,controller",
-		"node.id":                                          "1",
-		"controller.quorum.voters":                         "1@" + address(k.controller),
-		"controller.listener.names":                        "CONTROLLER",
-		"listeners":                                        "PLAINTEXT://" + address(k.config.Port) + ",CONTROLLER://" + address(k.controller),
-		"advertised.listeners":                             "PLAINTEXT://" + address(k.config.Port),
-		"log.dirs":                                         k.dataDir(),
-		"broker.session.timeout.ms":                        "3000",
-		"broker.heartbeat.interval.ms":                     "500",
-		"auto.create.topics.enable":                        "false",
-		"log.flush.interval.messages":                      "1",
-		"log.retention.ms":                                 "-1",
-		"offsets.topic.replication.factor":                 "1",
-		"offsets.topic.num.partitions":                     "4",
-		"group.initial.rebalance.delay.ms":                 "0",
-		"num.network.threads":                              "2",
-		"num.io.threads":                                   "4",
-		"transaction.state.log.min.isr":                    "1",
-		"share.coordinator.state.topic.min.isr":            "1",
-		"share.coordinator.state.topic.replication.factor": "1",
-		"transaction.state.log.replication.factor":         "1",
-	}
-	maps.Copy(properties, k.config.ExtraProperties)
-	var text strings.Builder
-	for _, name := range sortedKeys(properties) {
-		fmt.Fprintf(&text, "%s=%s\n", name, properties[name])
-	}
-	return []byte(text.String())
 }

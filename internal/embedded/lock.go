@@ -72,9 +72,8 @@ func noteOwner(file *os.File) error {
 }
 
 // release gives the lock up; a nil lock is released already.
-func (l *fileLock) release() error {
-	if l == nil {
-		return nil
+func (l *fileLock) release() {
+	if l != nil {
+		l.file.Close()
 	}
-	return l.file.Close()
 }

@@ -60,3 +60,17 @@ func portOf(a net.Addr) int {
 	}
 	return 0
 }
+
+// onFreePorts calls start with n free ports, again when one of them was taken by another program meanwhile.
+func onFreePorts(n int, start func(ports []int) (*child, error)) (*child, error) {
+	for attempt := 1; ; attempt++ {
+		ports, err := freePorts(n)
+		if err != nil {
+			return nil, err
+		}
+		child, err := start(ports)
+		if !errors.Is(err, ErrPortInUse) || attempt == portAttempts {
+			return child, err
+		}
+	}
+}

@@ -2,7 +2,6 @@ package embedded
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -50,7 +49,8 @@ func (s *server) open(ctx context.Context, prepare func(context.Context) error) 
 		err = s.start(ctx)
 	}
 	if err != nil {
-		return errors.Join(explain(err, "", s.dir), s.leaveDir())
+		s.leaveDir()
+		return explain(err, "", s.dir)
 	}
 	return nil
 }
@@ -72,10 +72,9 @@ func (s *server) takeDir() (err error) {
 	return err
 }
 
-func (s *server) leaveDir() error {
-	err := s.lock.release()
+func (s *server) leaveDir() {
+	s.lock.release()
 	s.lock = nil
-	return err
 }
 
 // Stop stops the server in order and waits for its end. When ctx is done first (or half a minute has passed) the server is
@@ -83,7 +82,8 @@ func (s *server) leaveDir() error {
 func (s *server) Stop(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return errors.Join(s.halt(ctx), s.leaveDir())
+	defer s.leaveDir()
+	return s.halt(ctx)
 }
 
 func (s *server) halt(ctx context.Context) error {

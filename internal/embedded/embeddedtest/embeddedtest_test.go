@@ -9,15 +9,15 @@ import (
 func TestMain(m *testing.M) { Main(m) }
 
 func TestServersAnswerAndAreShared(t *testing.T) {
-	postgres := Postgres(t)
-	if postgres != Postgres(t) || Kafka(t) != Kafka(t) || Redis(t) != Redis(t) {
+	postgres, kafka, redis := Postgres(t), Kafka(t), Redis(t)
+	if postgres != Postgres(t) || kafka != Kafka(t) || redis != Redis(t) {
 		t.Fatal("a second server was started")
 	}
 	dsn, err := url.Parse(postgres.DSN())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, addr := range []string{dsn.Host, Kafka(t).Brokers()[0], Redis(t).Addr(), Kfake(t).ListenAddrs()[0], Miniredis(t).Addr()} {
+	for _, addr := range []string{dsn.Host, kafka.Brokers()[0], redis.Addr(), Kfake(t).ListenAddrs()[0], Miniredis(t).Addr()} {
 		conn, err := net.Dial("tcp", addr)
 		if err != nil {
 			t.Fatal(err)
@@ -27,7 +27,8 @@ func TestServersAnswerAndAreShared(t *testing.T) {
 }
 
 func TestInProcessOnesAreTheTestsOwn(t *testing.T) {
-	if Kfake(t) == Kfake(t) || Miniredis(t) == Miniredis(t) {
+	broker, cache := Kfake(t), Miniredis(t)
+	if broker == Kfake(t) || cache == Miniredis(t) {
 		t.Fatal("shared with another test")
 	}
 }
