@@ -196,6 +196,7 @@ func TestFetchingSaysWhatToDoWithoutANetwork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Setenv("TMPDIR", t.TempDir()) // the library leaves an empty log file there
 	err = fetchPostgres(t.TempDir(), "http://"+address(ports[0]))
 	if !errors.Is(err, ErrFetch) || !contains(err, "connect this machine") {
 		t.Fatalf("got %v, want %v", err, ErrFetch)
