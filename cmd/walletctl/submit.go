@@ -67,7 +67,7 @@ func (c *submission) failed(s *screen, err error) error {
 			return err
 		}
 	}
-	unknown := !known || refusal.Problem.Outcome != nil && *refusal.Problem.Outcome == client.Unknown
+	unknown := !known || refusal.Problem.Outcome == client.Unknown
 	if unknown || refusal.Temporary() {
 		err = fmt.Errorf("%w\nrun it again with --key %s: it will be applied once, whatever became of this request", err, c.Key)
 	}

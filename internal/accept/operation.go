@@ -25,25 +25,28 @@ func (in *Intake) Operation(ctx context.Context, walletID, id uuid.UUID, r walle
 	return in.pending(ctx, walletID, id, r)
 }
 
-// pending looks an operation up in the journal. If that cannot be asked, the
-// receipt is believed.
+// pending looks an operation up in the journal: the ledger has not passed its
+// receipt yet.
 func (in *Intake) pending(ctx context.Context, walletID, id uuid.UUID, r wallet.Receipt) (wallet.Operation, error) {
-	op := wallet.Operation{ID: id, WalletID: walletID, Receipt: r}
-	if end, err := in.Journal.End(ctx, r.Partition); err == nil && r.Offset >= end {
-		return op, badReceipt("is beyond the journal's end")
+	end, err := in.Journal.End(ctx, r.Partition)
+	if err == nil && r.Offset >= end {
+		return wallet.Operation{}, badReceipt("is beyond the journal's end")
 	}
-	rec, err := in.Journal.Find(ctx, r)
+	var rec wallet.Record
+	if err == nil {
+		rec, err = in.Journal.Find(ctx, r)
+	}
 	if err != nil {
-		in.Log.Debug("record of a receipt not read", "partition", r.Partition, "offset", r.Offset, "error", err)
-		return op, nil //nolint:nilerr // what the receipt says is enough
+		return wallet.Operation{}, &wallet.Error{Code: wallet.CodeUnavailable, RetryAfter: retrySoon, Err: err,
+			Detail: "the operation is not in the ledger yet, and the journal cannot be read now"}
 	}
-	for _, o := range rec.Operations {
-		if o.ID == id && rec.WalletID == walletID && rec.Kind == wallet.KindOperations {
-			o.WalletID, o.Receipt = walletID, r
-			return o, nil
+	for _, op := range rec.Operations {
+		if op.ID == id && rec.WalletID == walletID && rec.Kind == wallet.KindOperations {
+			op.Receipt = r
+			return op, nil
 		}
 	}
-	return op, badReceipt("is not of this operation")
+	return wallet.Operation{}, badReceipt("is not of this operation")
 }
 
 func badReceipt(why string) error {

@@ -82,9 +82,7 @@ func appendProblem(b []byte, p problem) []byte {
 	b = appendString(append(b, `,"detail":`...), p.detail)
 	b = append(append(b, `,"code":"`...), p.code...)
 	b = strconv.AppendBool(append(b, `","retryable":`...), p.retryable)
-	if p.fate != "" {
-		b = append(append(append(b, `,"outcome":"`...), p.fate...), '"')
-	}
+	b = append(append(append(b, `,"outcome":"`...), p.fate...), '"')
 	for i, f := range p.faults {
 		b = append(b, []string{`,"errors":[`, `,`}[min(i, 1)]...)
 		b = appendString(append(b, `{"field":`...), f.Field)

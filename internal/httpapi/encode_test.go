@@ -78,7 +78,7 @@ func TestEncodersAgreeWithGeneratedTypes(t *testing.T) {
 		p := problem{problemKinds[wallet.CodeOverloaded], wallet.CodeOverloaded, wallet.Unknown, []wallet.FieldError{{Field: "a", Detail: "b"}, {Field: "ä\"\\\n\u2028", Detail: "\x00"}}, &op}
 		same(t, appendProblem(nil, p), api.Problem{
 			Type: "urn:walletd:problem:overloaded", Title: p.title, Status: 429, Detail: p.detail, Code: api.CodeOverloaded,
-			Retryable: true, Outcome: new(api.Unknown), Errors: []api.FieldError{{Field: "a", Detail: "b"}, {Field: "ä\"\\\n\u2028", Detail: "\x00"}}, Operation: &o,
+			Retryable: true, Outcome: api.Unknown, Errors: []api.FieldError{{Field: "a", Detail: "b"}, {Field: "ä\"\\\n\u2028", Detail: "\x00"}}, Operation: &o,
 		})
 	}
 	v := wallet.Wallet{ID: alice, State: wallet.State{Balance: 3, Sequence: 4}, UpdatedAt: at.In(time.FixedZone("", 3600))}

@@ -55,7 +55,7 @@ var problemKinds = map[wallet.Code]problemKind{
 type problem struct {
 	problemKind
 	code      wallet.Code
-	fate      wallet.Fate // empty where a FAILED operation says it
+	fate      wallet.Fate
 	faults    []wallet.FieldError
 	operation *wallet.Operation
 }

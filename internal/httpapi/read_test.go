@@ -115,7 +115,7 @@ func TestErrorsOfTheHistory(t *testing.T) {
 	r.operation = func() (wallet.Operation, error) { return wallet.Operation{}, err }
 	for _, path := range []string{"/operations", "/operations/" + opText} {
 		p := r.get(alicePath+path).header("Retry-After", "1").problem(503, "unavailable")
-		if *p.Outcome != api.NotApplied { // a read applies nothing
+		if p.Outcome != api.NotApplied { // a read applies nothing
 			t.Errorf("%+v", p)
 		}
 	}

@@ -92,13 +92,13 @@ func writeOutcome(w http.ResponseWriter, out *wallet.Outcome, prefer preference)
 	writeJSON(w, status, jsonType, func(b []byte) []byte { return appendOutcome(b, op) })
 }
 
-// refusal is the problem of a FAILED operation. It has no fate: the operation was
-// journaled, so not "not applied" in the contract's sense, and it is known.
+// refusal is the problem of a FAILED operation: the ledger has decided that it
+// moves no money.
 func refusal(op *wallet.Operation) problem {
 	code := wallet.Code(op.Reason.String())
 	kind, known := problemKinds[code]
 	if !known {
 		code, kind = wallet.CodeInternal, problemKinds[wallet.CodeInternal]
 	}
-	return problem{problemKind: kind, code: code, operation: op}
+	return problem{problemKind: kind, code: code, fate: wallet.NotApplied, operation: op}
 }

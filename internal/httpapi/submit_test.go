@@ -48,7 +48,7 @@ func TestRefusedOperation(t *testing.T) {
 	r := newRig(t)
 	a := r.post(operationJSON("WITHDRAW", "1"), "Idempotency-Key: k")
 	p := a.problem(422, "insufficient_funds")
-	if p.Outcome != nil || p.Operation == nil || p.Operation.Status != api.Failed || *p.Operation.Sequence != 1 || *p.Operation.BalanceAfter != 0 {
+	if p.Outcome != api.NotApplied || p.Operation == nil || p.Operation.Status != api.Failed || *p.Operation.Sequence != 1 || *p.Operation.BalanceAfter != 0 {
 		t.Errorf("%s", a.body)
 	}
 	id := wallet.OperationID(alice, "k").String()
@@ -76,14 +76,14 @@ func TestPendingOperation(t *testing.T) {
 func TestOperationOfNoWallet(t *testing.T) {
 	r := newRig(t)
 	body := strings.ReplaceAll(operationJSON("DEPOSIT", "7"), aliceText, opText)
-	if p := r.post(body).problem(404, "wallet_not_found"); *p.Outcome != api.NotApplied || p.Operation != nil {
+	if p := r.post(body).problem(404, "wallet_not_found"); p.Outcome != api.NotApplied || p.Operation != nil {
 		t.Errorf("%+v", p)
 	}
 	r.submit = func(op wallet.Operation) (wallet.Outcome, error) {
 		return wallet.Outcome{Operation: wallet.Refuse(op, at)}, nil
 	}
 	p := r.post(body).problem(404, "wallet_not_found")
-	if p.Outcome != nil || p.Operation == nil || p.Operation.Sequence != nil || p.Operation.BalanceAfter != nil {
+	if p.Outcome != api.NotApplied || p.Operation == nil || p.Operation.Sequence != nil || p.Operation.BalanceAfter != nil {
 		t.Errorf("%+v", p)
 	}
 }
@@ -95,7 +95,7 @@ func TestIdempotencyKey(t *testing.T) {
 	second := r.post(operationJSON("DEPOSIT", "1000"), key).status(200).header("Idempotency-Replayed", "true")
 	second.text(string(first.body)).header("Location", first.Header.Get("Location"))
 	p := r.post(operationJSON("DEPOSIT", "1001"), key).problem(422, "idempotency_key_reused")
-	if *p.Outcome != api.NotApplied || p.Retryable {
+	if p.Outcome != api.NotApplied || p.Retryable {
 		t.Errorf("%+v", p)
 	}
 	for _, bad := range [][]string{
@@ -131,7 +131,7 @@ func TestBadBodies(t *testing.T) {
 		for _, f := range c.want {
 			fields = append(fields, strings.SplitN(f, " ", 2)[0])
 		}
-		if p := r.post(c.body).problem(400, "invalid_request", fields...); *p.Outcome != api.NotApplied {
+		if p := r.post(c.body).problem(400, "invalid_request", fields...); p.Outcome != api.NotApplied {
 			t.Errorf("%+v", p)
 		}
 	}
@@ -241,7 +241,7 @@ func TestErrorsOfTheIntake(t *testing.T) {
 		r.create = func() (wallet.Created, error) { return wallet.Created{}, c.err }
 		a := r.post(operationJSON("DEPOSIT", "1")).header("Retry-After", c.retryAfter)
 		p := a.problem(c.status, c.code)
-		if *p.Outcome != c.fate || p.Retryable != c.retryable || strings.Contains(string(a.body), "s3cret") {
+		if p.Outcome != c.fate || p.Retryable != c.retryable || strings.Contains(string(a.body), "s3cret") {
 			t.Errorf("%v: %s", c.err, a.body)
 		}
 		if c.status != 404 {
@@ -267,11 +267,11 @@ func TestPanic(t *testing.T) {
 	r := newRig(t)
 	r.submit = func(wallet.Operation) (wallet.Outcome, error) { panic("s3cret") }
 	p := r.post(operationJSON("DEPOSIT", "1"), "Origin: http://a.example").header("Access-Control-Allow-Origin", "*").problem(500, "internal")
-	if *p.Outcome != api.Unknown || strings.Contains(p.Detail, "s3cret") || !strings.Contains(r.log.String(), "submit_test.go") {
+	if p.Outcome != api.Unknown || strings.Contains(p.Detail, "s3cret") || !strings.Contains(r.log.String(), "submit_test.go") {
 		t.Errorf("%+v\n%s", p, r.log)
 	}
 	r.wallet = func() (wallet.Wallet, error) { panic("x") }
-	if p := r.get("/api/v1/wallets/"+aliceText).problem(500, "internal"); *p.Outcome != api.NotApplied {
+	if p := r.get("/api/v1/wallets/"+aliceText).problem(500, "internal"); p.Outcome != api.NotApplied {
 		t.Errorf("%+v", p)
 	}
 	r.answerSubmit(func(wallet.Operation) (wallet.Outcome, error) { panic(http.ErrAbortHandler) })

@@ -235,7 +235,8 @@ type Component struct {
 // ComponentStatus defines model for Component.Status.
 type ComponentStatus string
 
-// Fate not_applied - nothing was applied and nothing will be; unknown - the request may have been accepted.
+// Fate not_applied - no money was moved and none will be: nothing was handed to the journal or the ledger, or the ledger
+// has decided so (a FAILED operation, a key that belongs to another request); unknown - the request may have been accepted.
 type Fate string
 
 // FieldError defines model for FieldError.
@@ -324,8 +325,8 @@ type Problem struct {
 	// Retryable Whether the same request can succeed later. If `outcome` is unknown, repeat it only with the same `Idempotency-Key`.
 	Retryable bool `json:"retryable"`
 
-	// Outcome What became of the request; left out only where `operation` is FAILED, which says it.
-	Outcome *Fate `json:"outcome,omitempty"`
+	// Outcome What became of the request.
+	Outcome Fate `json:"outcome"`
 
 	// Errors Every fault of the request.
 	Errors []FieldError `json:"errors,omitempty"`

@@ -109,12 +109,8 @@ func answer(w http.ResponseWriter, status int, value any) {
 }
 
 func problem(w http.ResponseWriter, status int, code client.ProblemCode, op *client.Operation) {
-	fate := client.NotApplied
 	p := client.Problem{Status: status, Code: code, Detail: "said by the fake", Operation: op,
-		Retryable: status == http.StatusTooManyRequests || status >= 500, Outcome: &fate}
-	if op != nil {
-		p.Outcome = nil
-	}
+		Retryable: status == http.StatusTooManyRequests || status >= 500, Outcome: client.NotApplied}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(p)
