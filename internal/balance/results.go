@@ -76,7 +76,7 @@ func (c *Cache) receive(ctx context.Context, deliver func([]wallet.Operation)) e
 		return err
 	}
 	defer client.Close()
-	c.listening.Store(true)
+	ctx = rueidis.WithOnSubscriptionHook(ctx, func(s rueidis.PubSubSubscription) { c.listening.Store(s.Kind == "subscribe") })
 	defer c.listening.Store(false)
 	return client.Receive(ctx, client.B().Subscribe().Channel(channelPrefix+c.Replica.String()).Build(), func(m rueidis.PubSubMessage) {
 		var n notice

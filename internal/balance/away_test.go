@@ -1,0 +1,200 @@
+package balance
+
+import (
+	"context"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/goleak"
+
+	"github.com/walletd/walletd/internal/embedded/embeddedtest"
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// slack is what a bounded call may take beyond its bound on a busy machine.
+const slack = time.Second
+
+// took returns how long f takes.
+func took(f func()) time.Duration {
+	began := time.Now()
+	f()
+	return time.Since(began)
+}
+
+func TestRedisThatComesLateIsFilledWithWhatWasPutBefore(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	listener.Close()
+	w := at(uuid.New(), 3)
+	l := newLedger(w)
+	c := running(t, testConfig(address, l))
+	repairing(t, c)
+	if err := c.Put(t.Context(), w); err == nil || c.Known(t.Context(), w.ID) {
+		t.Errorf("put without Redis: %v", err)
+	}
+	if got, err := c.Wallet(t.Context(), w.ID, false, 3); err != nil || got != w {
+		t.Errorf("without Redis: %+v, %v", got, err)
+	}
+	redis := embeddedtest.Miniredis(t)
+	redis.Close()
+	if err := redis.StartAddr(address); err != nil {
+		t.Fatal(err)
+	}
+	up(t, c)
+	eventually(t, "repaired", func() bool { return c.Dirty() == 0 })
+	if got := stored(t, client(t, address), w.ID); got != 3 {
+		t.Errorf("Redis has %d", got)
+	}
+}
+
+// A restart empties Redis: what a commit has put is gone, what failed meanwhile is put.
+func TestKilledRedisCostsTheCacheOnlyAndComesBackEmpty(t *testing.T) {
+	redis := embeddedtest.Redis(t)
+	old, meanwhile := at(uuid.New(), 3), at(uuid.New(), 8)
+	l := newLedger(old, meanwhile)
+	c := opened(t, testConfig(redis.Addr(), l))
+	repairing(t, c)
+	if err := c.Put(t.Context(), old); err != nil {
+		t.Fatal(err)
+	}
+	down := c.Down()
+	redis.Kill()
+	if d := took(func() { c.Announce(t.Context(), wallet.Committed{Wallets: []wallet.Wallet{meanwhile}}) }); d > c.Timeout+slack {
+		t.Errorf("the put took %s", d)
+	}
+	<-down
+	for _, w := range []wallet.Wallet{old, meanwhile} {
+		if got, err := c.Wallet(t.Context(), w.ID, false, w.Sequence); err != nil || got != w {
+			t.Errorf("while Redis is dead: %+v, %v", got, err)
+		}
+	}
+	if err := redis.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	up(t, c)
+	eventually(t, "repaired", func() bool { return c.Dirty() == 0 })
+	if direct := client(t, redis.Addr()); stored(t, direct, meanwhile.ID) != 8 {
+		t.Error("what failed was not put")
+	}
+	// Redis has lost the script too: the next put brings it.
+	if err := c.Put(t.Context(), at(uuid.New(), 1)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestPausedRedisCostsOneTimeoutAndThenNothing(t *testing.T) {
+	redis := embeddedtest.Redis(t)
+	w := at(uuid.New(), 3)
+	cfg := testConfig(redis.Addr(), newLedger(w))
+	cfg.Timeout = 300 * time.Millisecond
+	c := opened(t, cfg)
+	if err := c.Put(t.Context(), w); err != nil {
+		t.Fatal(err)
+	}
+	redis.Pause()
+	defer redis.Resume()
+	read := func() {
+		if got, err := c.Wallet(t.Context(), w.ID, false, 0); err != nil || got != w {
+			t.Errorf("%+v, %v", got, err)
+		}
+	}
+	// The read, and then the put of what the ledger had, which is not tried.
+	if d := took(read); d > cfg.Timeout+slack {
+		t.Errorf("the first read took %s", d)
+	}
+	const calls = 200
+	d := took(func() {
+		for range calls {
+			read()
+			_ = c.Put(t.Context(), w)
+			c.Known(t.Context(), w.ID)
+		}
+	})
+	if d > cfg.Timeout+slack { // each of them a timeout would be two minutes
+		t.Errorf("%d calls took %s", 3*calls, d)
+	}
+	redis.Resume()
+	up(t, c)
+}
+
+func TestPausedRedisBoundsCallsThatAreUnderWayTogether(t *testing.T) {
+	redis := embeddedtest.Redis(t)
+	cfg := testConfig(redis.Addr(), newLedger())
+	c := opened(t, cfg)
+	redis.Pause()
+	defer redis.Resume()
+	d := took(func() {
+		var calls sync.WaitGroup
+		for range 100 {
+			calls.Go(func() { _ = c.Put(t.Context(), at(uuid.New(), 1)) })
+		}
+		calls.Wait()
+	})
+	if d > cfg.Timeout+slack || c.Dirty() != 100 {
+		t.Errorf("took %s, %d dirty", d, c.Dirty())
+	}
+	redis.Resume()
+	up(t, c)
+}
+
+// Connecting to a hung server may take long; nobody else waits for it.
+func TestRedisThatIsPausedFromTheStartHoldsNobodyUp(t *testing.T) {
+	redis := embeddedtest.Redis(t)
+	redis.Pause()
+	defer redis.Resume()
+	w := at(uuid.New(), 3)
+	c := running(t, testConfig(redis.Addr(), newLedger(w)))
+	d := took(func() {
+		for range 50 {
+			if got, err := c.Wallet(t.Context(), w.ID, false, 0); err != nil || got != w {
+				t.Fatalf("%+v, %v", got, err)
+			}
+		}
+	})
+	if d > slack {
+		t.Errorf("took %s", d)
+	}
+	redis.Resume()
+	up(t, c)
+}
+
+func TestCloseLeavesNothingBehind(t *testing.T) {
+	for name, fault := range map[string]func(t *testing.T){
+		"up":     func(*testing.T) {},
+		"paused": func(t *testing.T) { embeddedtest.Redis(t).Pause() },
+		"killed": func(t *testing.T) { embeddedtest.Redis(t).Kill() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			redis := embeddedtest.Redis(t)
+			before := goleak.IgnoreCurrent()
+			c := Open(testConfig(redis.Addr(), newLedger()))
+			ctx, cancel := context.WithCancel(context.Background())
+			var running sync.WaitGroup
+			running.Go(func() { c.Run(ctx) })
+			running.Go(func() { c.Repair(ctx) })
+			running.Go(func() { c.Subscribe(ctx, func([]wallet.Operation) {}) })
+			eventually(t, "subscribed", c.Listening)
+			fault(t)
+			_ = c.Put(ctx, at(uuid.New(), 1))
+			d := took(func() {
+				cancel()
+				running.Wait()
+				c.Close()
+			})
+			if d > 2*connectTimeout+slack {
+				t.Errorf("closing took %s", d)
+			}
+			goleak.VerifyNone(t, before)
+			redis.Resume()
+			if err := redis.Restart(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}

@@ -1,0 +1,208 @@
+package balance
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/redis/rueidis"
+
+	"github.com/walletd/walletd/internal/embedded/embeddedtest"
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// Invariant 7: owners of partitions, old and new, put what they have committed, in
+// any order; readers put what they have read, late; meanwhile Redis forgets the
+// script again and again. Whoever looks at a wallet sees its sequence only grow.
+func TestNewerBalanceIsNeverReplacedByAnOlderOne(t *testing.T) {
+	onBoth(t, func(t *testing.T, address string) {
+		const wallets, writers, puts = 3, 6, 300
+		seeds := random(t)
+		l, ids := newLedger(), [wallets]uuid.UUID{}
+		for i := range ids {
+			ids[i] = uuid.New()
+			l.commit(ids[i])
+		}
+		replicas := []*Cache{opened(t, testConfig(address, l)), opened(t, testConfig(address, l))}
+		redis := client(t, address)
+
+		ended := make(chan struct{})
+		var watching, writing sync.WaitGroup
+		var looks atomic.Int64
+		for _, id := range ids {
+			watching.Go(func() { watch(t, redis, id, ended, &looks) })
+		}
+		watching.Go(func() { forgetScripts(t, redis, ended) })
+		for i := range writers {
+			c, r := replicas[i%len(replicas)], rand.New(rand.NewPCG(seeds.Uint64(), 1))
+			writing.Go(func() { write(t, c, l, ids[:], r, puts) })
+			writing.Go(func() { fill(t, c, ids[:], puts, ended) })
+		}
+		writing.Wait()
+		close(ended)
+		watching.Wait()
+		for _, id := range ids {
+			if got, want := stored(t, redis, id), l.wallets[id].Sequence; got != want {
+				t.Errorf("Redis ended at sequence %d, %d was put", got, want)
+			}
+		}
+		if looks.Load() == 0 {
+			t.Error("nobody has looked")
+		}
+	})
+}
+
+// write commits, and puts several commits late and in any order.
+func write(t *testing.T, c *Cache, l *ledger, ids []uuid.UUID, r *rand.Rand, puts int) {
+	var late []wallet.Wallet
+	for i := range puts {
+		late = append(late, l.commit(ids[r.IntN(len(ids))]))
+		if r.IntN(4) > 0 && i < puts-1 {
+			continue
+		}
+		r.Shuffle(len(late), func(i, j int) { late[i], late[j] = late[j], late[i] })
+		if err := c.Put(context.Background(), late...); err != nil {
+			t.Errorf("put: %v", err)
+		}
+		late = nil
+	}
+}
+
+// fill reads past the cache, as a reader does that found nothing there.
+func fill(t *testing.T, c *Cache, ids []uuid.UUID, reads int, ended <-chan struct{}) {
+	for i := range reads {
+		select {
+		case <-ended:
+			return
+		default:
+		}
+		if _, err := c.Wallet(context.Background(), ids[i%len(ids)], true, 0); err != nil {
+			t.Errorf("read: %v", err)
+		}
+	}
+}
+
+func watch(t *testing.T, redis rueidis.Client, id uuid.UUID, ended <-chan struct{}, looks *atomic.Int64) {
+	for last := int64(-1); ; looks.Add(1) {
+		select {
+		case <-ended:
+			return
+		default:
+		}
+		now := stored(t, redis, id)
+		if now < last {
+			t.Errorf("sequence %d was replaced by %d", last, now)
+			return
+		}
+		last = now
+	}
+}
+
+func forgetScripts(t *testing.T, redis rueidis.Client, ended <-chan struct{}) {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ended:
+			return
+		case <-tick.C:
+		}
+		if err := redis.Do(t.Context(), redis.B().ScriptFlush().Build()).Error(); err != nil {
+			t.Errorf("flush: %v", err)
+		}
+	}
+}
+
+func TestPutOfManyWalletsSurvivesAForgottenScript(t *testing.T) {
+	onBoth(t, func(t *testing.T, address string) {
+		c, redis := opened(t, testConfig(address, newLedger())), client(t, address)
+		for range 2 { // the second time Redis had the script and lost it
+			if err := redis.Do(t.Context(), redis.B().ScriptFlush().Build()).Error(); err != nil {
+				t.Fatal(err)
+			}
+			wallets := make([]wallet.Wallet, 500)
+			for i := range wallets {
+				wallets[i] = at(uuid.New(), 7)
+			}
+			if err := c.Put(t.Context(), wallets...); err != nil || c.Dirty() != 0 || c.Err() != nil {
+				t.Fatalf("%v, %d dirty, %v", err, c.Dirty(), c.Err())
+			}
+			for _, w := range wallets {
+				if stored(t, redis, w.ID) != 7 {
+					t.Fatal("a wallet was left out")
+				}
+			}
+		}
+	})
+}
+
+func TestEveryBalanceOfOnePutIsComparedForItself(t *testing.T) {
+	onBoth(t, func(t *testing.T, address string) {
+		c, redis := opened(t, testConfig(address, newLedger())), client(t, address)
+		older, newer, absent := uuid.New(), uuid.New(), uuid.New()
+		for _, put := range [][]wallet.Wallet{
+			{at(older, 9), at(newer, 9)},
+			{at(older, 8), at(newer, 10), at(absent, 0)},
+		} {
+			if err := c.Put(t.Context(), put...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for id, want := range map[uuid.UUID]int64{older: 9, newer: 10, absent: 0} {
+			if got := stored(t, redis, id); got != want {
+				t.Errorf("sequence %d, want %d", got, want)
+			}
+		}
+	})
+}
+
+// Sequences are compared as numbers, not as text, up to the largest that a wallet reaches.
+func TestSequencesAreComparedAsNumbers(t *testing.T) {
+	onBoth(t, func(t *testing.T, address string) {
+		c, redis := opened(t, testConfig(address, newLedger())), client(t, address)
+		for _, pair := range [][2]int64{{9, 10}, {99, 100}, {1<<53 - 2, 1<<53 - 1}} {
+			id := uuid.New()
+			for _, sequence := range []int64{pair[0], pair[1], pair[0]} {
+				if err := c.Put(t.Context(), at(id, sequence)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := stored(t, redis, id); got != pair[1] {
+				t.Errorf("%d stands, %d was put", got, pair[1])
+			}
+		}
+	})
+}
+
+func TestBalancesExpire(t *testing.T) {
+	redis := embeddedtest.Miniredis(t)
+	c := opened(t, testConfig(redis.Addr(), newLedger()))
+	w := at(uuid.New(), 3)
+	if err := c.Put(t.Context(), w); err != nil {
+		t.Fatal(err)
+	}
+	if ttl := redis.TTL(keyPrefix + w.ID.String()); ttl != c.TTL {
+		t.Errorf("expires after %s", ttl)
+	}
+}
+
+// A foreign value under a wallet's key is neither served nor left standing.
+func TestWhatDoesNotDecodeIsReplaced(t *testing.T) {
+	redis := embeddedtest.Miniredis(t)
+	w := at(uuid.New(), 3)
+	l := newLedger(w)
+	c := opened(t, testConfig(redis.Addr(), l))
+	for _, text := range []string{"", "3", "3 30", "3 30 x", "x 30 40", "-1 30 40", "3 30 40 50"} {
+		if err := redis.Set(keyPrefix+w.ID.String(), text); err != nil {
+			t.Fatal(err)
+		}
+		reads := l.asked()
+		if got, err := c.Wallet(t.Context(), w.ID, false, 1); err != nil || got != w || l.asked() != reads+1 {
+			t.Errorf("%q: %+v, %v", text, got, err)
+		}
+	}
+}

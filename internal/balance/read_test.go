@@ -1,0 +1,183 @@
+package balance
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/google/uuid"
+	"pgregory.net/rapid"
+
+	"github.com/walletd/walletd/internal/embedded/embeddedtest"
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// code returns the code of a domain error; empty for other errors and nil.
+func code(err error) wallet.Code {
+	var e *wallet.Error
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return ""
+}
+
+// Invariant 8, whatever Redis and the ledger have: never less than N; Redis if it
+// has N, else the ledger if it has N, else not_yet_visible.
+func TestMinSequenceIsNeverAnsweredWithLess(t *testing.T) {
+	redis := embeddedtest.Miniredis(t)
+	l := newLedger()
+	c := opened(t, testConfig(redis.Addr(), l))
+	rapid.Check(t, func(t *rapid.T) {
+		id := uuid.New()
+		sequences := rapid.Int64Range(-1, 6) // -1: has nothing
+		cached, kept := sequences.Draw(t, "cached"), sequences.Draw(t, "kept")
+		least, fresh, down := rapid.Int64Range(0, 6).Draw(t, "least"), rapid.Bool().Draw(t, "fresh"), rapid.Bool().Draw(t, "ledger down")
+		if cached >= 0 {
+			if err := c.Put(context.Background(), at(id, cached)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if kept >= 0 {
+			l.wallets[id] = at(id, kept)
+		}
+		l.err = nil
+		if down {
+			l.err = errLedger
+		}
+		w, err := c.Wallet(context.Background(), id, fresh, least)
+		switch {
+		case !fresh && cached >= max(least, 0):
+			expect(t, w, err, at(id, cached), nil)
+		case down:
+			expect(t, w, err, wallet.Wallet{}, errLedger)
+		case kept < 0:
+			expectCode(t, err, wallet.CodeWalletNotFound)
+		case kept < least:
+			expectCode(t, err, wallet.CodeNotYetVisible)
+		default:
+			expect(t, w, err, at(id, kept), nil)
+		}
+	})
+}
+
+func expect(t *rapid.T, w wallet.Wallet, err error, want wallet.Wallet, wantErr error) {
+	if w != want || !errors.Is(err, wantErr) {
+		t.Fatalf("%+v, %v; want %+v, %v", w, err, want, wantErr)
+	}
+}
+
+func expectCode(t *rapid.T, err error, want wallet.Code) {
+	if code(err) != want {
+		t.Fatalf("%v, want %s", err, want)
+	}
+}
+
+// Readers that were told a sequence read with it at once, on both replicas, while
+// the puts of others lag behind.
+func TestWhoWasToldASequenceReadsNothingOlder(t *testing.T) {
+	onBoth(t, func(t *testing.T, address string) {
+		l, id := newLedger(), uuid.New()
+		replicas := []*Cache{opened(t, testConfig(address, l)), opened(t, testConfig(address, l))}
+		var clients sync.WaitGroup
+		for i := range 8 {
+			clients.Go(func() {
+				for n := range 100 {
+					told := l.commit(id)
+					if n%3 == 0 { // others die before their put
+						_ = replicas[i%2].Put(context.Background(), told)
+					}
+					w, err := replicas[n%2].Wallet(context.Background(), id, false, told.Sequence)
+					if err != nil || w.Sequence < told.Sequence || w != at(id, w.Sequence) {
+						t.Errorf("told %d, read %+v, %v", told.Sequence, w, err)
+					}
+				}
+			})
+		}
+		clients.Wait()
+	})
+}
+
+func TestNotYetVisibleSaysWhenToTryAgain(t *testing.T) {
+	w := at(uuid.New(), 3)
+	c := opened(t, testConfig(embeddedtest.Miniredis(t).Addr(), newLedger(w)))
+	_, err := c.Wallet(t.Context(), w.ID, false, 4)
+	var e *wallet.Error
+	if !errors.As(err, &e) || e.Code != wallet.CodeNotYetVisible || e.RetryAfter <= 0 {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestReadFillsTheCacheAndTheNextOneIsServedFromIt(t *testing.T) {
+	onBoth(t, func(t *testing.T, address string) {
+		w := at(uuid.New(), 3)
+		l := newLedger(w)
+		c := opened(t, testConfig(address, l))
+		for range 3 {
+			if got, err := c.Wallet(t.Context(), w.ID, false, 0); err != nil || got != w {
+				t.Fatalf("%+v, %v", got, err)
+			}
+		}
+		if l.asked() != 1 {
+			t.Errorf("%d reads of the ledger", l.asked())
+		}
+		l.fail(errLedger)
+		if got, err := c.Wallet(t.Context(), w.ID, false, 3); err != nil || got != w {
+			t.Errorf("without the ledger: %+v, %v", got, err)
+		}
+	})
+}
+
+func TestFreshReadsTheLedgerAndRenewsTheCache(t *testing.T) {
+	id := uuid.New()
+	l := newLedger(at(id, 5))
+	address := embeddedtest.Miniredis(t).Addr()
+	c := opened(t, testConfig(address, l))
+	if err := c.Put(t.Context(), at(id, 4)); err != nil {
+		t.Fatal(err)
+	}
+	if w, err := c.Wallet(t.Context(), id, true, 0); err != nil || w.Sequence != 5 {
+		t.Errorf("%+v, %v", w, err)
+	}
+	if got := stored(t, client(t, address), id); got != 5 {
+		t.Errorf("Redis has %d", got)
+	}
+	l.fail(errLedger)
+	if _, err := c.Wallet(t.Context(), id, true, 0); !errors.Is(err, errLedger) {
+		t.Errorf("a fresh read without the ledger: %v", err)
+	}
+}
+
+func TestThatAWalletDoesNotExistIsNotCached(t *testing.T) {
+	id := uuid.New()
+	l := newLedger()
+	c := opened(t, testConfig(embeddedtest.Miniredis(t).Addr(), l))
+	if _, err := c.Wallet(t.Context(), id, false, 0); code(err) != wallet.CodeWalletNotFound || c.Known(t.Context(), id) {
+		t.Fatalf("%v", err)
+	}
+	l.commit(id)
+	if w, err := c.Wallet(t.Context(), id, false, 0); err != nil || w.Sequence != 1 {
+		t.Errorf("%+v, %v", w, err)
+	}
+	if !c.Known(t.Context(), id) {
+		t.Error("Redis has it and does not know it")
+	}
+}
+
+// A client that goes away says nothing about Redis.
+func TestCallerWhoGoesAwayDoesNotMakeRedisDown(t *testing.T) {
+	c := opened(t, testConfig(embeddedtest.Miniredis(t).Addr(), newLedger()))
+	down := c.Down()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, _ = c.Wallet(ctx, uuid.New(), false, 0)
+	_ = c.Put(ctx, at(uuid.New(), 1))
+	select {
+	case <-down:
+		t.Error("Redis counts as down")
+	default:
+	}
+	if c.Dirty() != 1 {
+		t.Errorf("%d dirty: a put that was not made is forgotten", c.Dirty())
+	}
+}
