@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -89,8 +90,21 @@ func (l *Ledger) numbered(ctx context.Context, walletID uuid.UUID, q wallet.Quer
 		}
 		page.Next = &next
 	}
-	page.Operations = append(page.Operations, ops...)
+	page.Operations = append(without(page.Operations, ops), ops...)
 	return page, nil
+}
+
+// without returns the requeued operations that are not among the numbered ones:
+// what was applied between the two reads is in both.
+func without(waiting, numbered []wallet.Operation) []wallet.Operation {
+	if len(waiting) == 0 {
+		return nil
+	}
+	applied := make(map[uuid.UUID]bool, len(numbered))
+	for i := range numbered {
+		applied[numbered[i].ID] = true
+	}
+	return slices.DeleteFunc(waiting, func(op wallet.Operation) bool { return applied[op.ID] })
 }
 
 func (l *Ledger) waiting(ctx context.Context, walletID uuid.UUID, q wallet.Query, limit int) ([]wallet.Entry, error) {

@@ -1,0 +1,32 @@
+package ledger
+
+import "github.com/jackc/pgx/v5/pgxpool"
+
+// BatchStatements are what a batch sends.
+var BatchStatements = map[string]string{
+	"move the offset":    moveOffset,
+	"insert wallets":     insertWallets,
+	"change wallets":     changeWallets,
+	"insert operations":  insertOperations,
+	"insert unjournaled": insertUnjournaled,
+	"take requeued":      takeRequeued,
+	"append requeued":    appendRequeued,
+	"put a list":         putList,
+	"drop a list":        dropList,
+	"read a snapshot":    selectSnapshot,
+}
+
+// ReadStatements are what reads send, but for the one that lists the unjournaled
+// operations: it may read all of these.
+var ReadStatements = map[string]string{
+	"history":   selectHistory,
+	"waiting":   selectWaiting,
+	"operation": selectOperation,
+	"due":       selectDue,
+	"partition": selectPartition,
+	"journaled": deleteUnjournaled,
+}
+
+// Commits and Reads are the pools, with the settings that plans depend on.
+func (l *Ledger) Commits() *pgxpool.Pool { return l.commits }
+func (l *Ledger) Reads() *pgxpool.Pool   { return l.reads }

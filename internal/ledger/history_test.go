@@ -1,0 +1,252 @@
+package ledger_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// storied is a wallet with 40 numbered and 6 requeued operations, as a client has
+// to see them: newest first, those without a number before all.
+func storied(b *book) (id uuid.UUID, want []wallet.Operation) {
+	id = b.funded(100)
+	amounts := make([]wallet.Amount, 39)
+	for i := range amounts {
+		amounts[i] = []wallet.Amount{10, -5, -1_000_000}[i%3]
+	}
+	ops := decide(funds, id, amounts...)
+	b.mustCommit(&wallet.Batch{Changes: []wallet.Change{change(id, 1, ops)}, Operations: ops})
+	requests := make([]wallet.Operation, 6)
+	for i := range requests {
+		requests[i] = request(id, []wallet.Amount{1, -2}[i%2])
+	}
+	b.listed(id, requests...)
+	for _, e := range entries(requests...) {
+		want = append([]wallet.Operation{e.Operation}, want...)
+	}
+	slices.Reverse(ops)
+	want = append(want, ops...)
+	page, err := b.Operations(testContext(b.t), id, wallet.Query{Limit: 1000})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return id, append(want, page.Operations[len(page.Operations)-1]) // the deposit that funded it
+}
+
+func status(s wallet.Status) *wallet.Status { return &s }
+
+// filters are all combinations of the filters, and what each lets through.
+func filters() map[string]wallet.Query {
+	all := map[string]wallet.Query{}
+	for _, s := range []*wallet.Status{nil, status(wallet.Pending), status(wallet.Applied), status(wallet.Failed)} {
+		for _, typ := range []wallet.Type{0, wallet.Deposit, wallet.Withdraw} {
+			for _, from := range []time.Time{{}, now.Add(10 * time.Second)} {
+				for _, to := range []time.Time{{}, now.Add(30 * time.Second)} {
+					q := wallet.Query{Status: s, Type: typ, From: from, To: to}
+					name := fmt.Sprintf("%s from %t to %t", typ, !from.IsZero(), !to.IsZero())
+					if s != nil {
+						name = s.String() + " " + name
+					}
+					all[name] = q
+				}
+			}
+		}
+	}
+	return all
+}
+
+func matches(q wallet.Query, op wallet.Operation) bool {
+	timed := !q.From.IsZero() || !q.To.IsZero()
+	switch {
+	case q.Status != nil && op.Status != *q.Status, q.Type != 0 && op.Type != q.Type, timed && op.Status == wallet.Pending:
+		return false
+	case !q.From.IsZero() && op.AppliedAt.Before(q.From), !q.To.IsZero() && !op.AppliedAt.Before(q.To):
+		return false
+	}
+	return true
+}
+
+// pages reads a list to its end; between is called after each page.
+func (b *book) pages(id uuid.UUID, q wallet.Query, between func()) (all []wallet.Operation) {
+	b.t.Helper()
+	for n := 0; ; n++ {
+		page, err := b.Operations(testContext(b.t), id, q)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		if len(page.Operations) > q.Limit || page.Next != nil && n > 200 {
+			b.t.Fatalf("page %d has %d operations, the limit is %d", n, len(page.Operations), q.Limit)
+		}
+		all = append(all, page.Operations...)
+		if page.Next == nil {
+			return all
+		}
+		q.Before = *page.Next
+		between()
+	}
+}
+
+func TestPagesAreTheFilteredListWhateverTheLimit(t *testing.T) {
+	t.Parallel()
+	b := newBook(t)
+	id, all := storied(b)
+	for name, q := range filters() {
+		var want []wallet.Operation
+		for _, op := range all {
+			if matches(q, op) {
+				want = append(want, op)
+			}
+		}
+		// The edges: 6 are requeued, 46 are there.
+		for _, limit := range []int{2, 5, 6, 7, 46, 47} {
+			q.Limit = limit
+			got := b.pages(id, q, func() {})
+			if !slices.Equal(got, want) {
+				t.Fatalf("%s, limit %d: %d operations, want %d\n%+v\n%+v", name, limit, len(got), len(want), got, want)
+			}
+		}
+	}
+}
+
+func TestPagesOfAnEmptyWalletEnd(t *testing.T) {
+	t.Parallel()
+	b := newBook(t)
+	id := uuid.New()
+	if _, _, err := b.Create(testContext(t), id, now); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.pages(id, wallet.Query{Limit: 1}, func() {}); len(got) != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestPagesMissAndRepeatNothingWhileOperationsArrive(t *testing.T) {
+	t.Parallel()
+	b := newBook(t)
+	id, want := storied(b)
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	state := b.read(id).Wallets[id]
+	arrive := func() {
+		if random.IntN(2) == 0 {
+			b.listed(id, request(id, 3))
+		}
+		ops := decide(state, id, 1, -1)
+		for i := range ops {
+			ops[i].ID = uuid.New()
+		}
+		b.mustCommit(&wallet.Batch{Changes: []wallet.Change{change(id, state.Sequence, ops)}, Operations: ops})
+		state = wallet.State{Balance: ops[1].BalanceAfter, Sequence: ops[1].Sequence}
+	}
+	for _, limit := range []int{4, 6, 9} {
+		got := b.pages(id, wallet.Query{Limit: limit}, arrive)
+		seen := map[uuid.UUID]int{}
+		for i, op := range got {
+			seen[op.ID]++
+			if i > 0 && op.Sequence > 0 && got[i-1].Sequence > 0 && op.Sequence >= got[i-1].Sequence {
+				t.Errorf("limit %d: %d follows %d", limit, op.Sequence, got[i-1].Sequence)
+			}
+		}
+		for _, op := range want {
+			if seen[op.ID] != 1 {
+				t.Errorf("limit %d: operation %d (%s) is shown %d times", limit, op.Sequence, op.Status, seen[op.ID])
+			}
+		}
+		for op, n := range seen {
+			if n != 1 {
+				t.Errorf("limit %d: %s is shown %d times", limit, op, n)
+			}
+		}
+	}
+}
+
+// A foreign transaction applies the list while it holds the operations locked, so
+// that the page is caught between its reads.
+func TestAPageShowsAnOperationOnceThoughItIsAppliedMeanwhile(t *testing.T) {
+	t.Parallel()
+	b := newBook(t)
+	id := b.funded(100)
+	op := request(id, 1)
+	b.listed(id, op)
+	tx, err := b.conn.Begin(testContext(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	exec(t, b.conn, `LOCK TABLE operations IN ACCESS EXCLUSIVE MODE`)
+	exec(t, b.conn, `INSERT INTO operations (wallet_id, operation_id, sequence, type, amount, status, reason, origin, balance_after, accepted_at, applied_at)
+		VALUES ($1, $2, 2, 1, 1, 1, 0, 0, 101, $3, $3)`, id, op.ID, now)
+	exec(t, b.conn, `DELETE FROM requeued WHERE wallet_id = $1`, id)
+	pages := make(chan wallet.Page, 1)
+	go func() {
+		page, err := b.Operations(testContext(t), id, wallet.Query{Limit: 10})
+		if err != nil {
+			t.Error(err)
+		}
+		pages <- page
+	}()
+	other := connect(t, b.dsn)
+	eventually(t, "the page waits for the operations", func() bool {
+		var waiting int
+		err := other.QueryRow(testContext(t), `SELECT count(*) FROM pg_stat_activity
+			WHERE datname = current_database() AND application_name = 'walletd' AND wait_event_type = 'Lock'`).Scan(&waiting)
+		return err == nil && waiting == 1
+	})
+	if err := tx.Commit(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	shown := 0
+	for _, o := range (<-pages).Operations {
+		if o.ID == op.ID {
+			shown++
+		}
+	}
+	if shown != 1 {
+		t.Errorf("it is shown %d times", shown)
+	}
+}
+
+func TestAnOperationIsFoundWhereverItIs(t *testing.T) {
+	t.Parallel()
+	b := newBook(t)
+	id := b.funded(100)
+	ops := decide(funds, id, -500)
+	b.mustCommit(&wallet.Batch{Fence: b.fence(0, 3), Changes: []wallet.Change{change(id, 1, ops)}, Operations: ops})
+	waiting := request(id, 4)
+	b.listed(id, waiting)
+	missing := request(uuid.New(), 5)
+	refused := wallet.Refuse(missing, now)
+	b.mustCommit(&wallet.Batch{Operations: []wallet.Operation{refused}})
+
+	find := func(walletID, id uuid.UUID, r wallet.Receipt) (wallet.Operation, bool, int64) {
+		t.Helper()
+		op, found, passed, err := b.Operation(testContext(t), walletID, id, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return op, found, passed
+	}
+	if op, found, _ := find(id, ops[0].ID, wallet.Receipt{Partition: 0, Offset: 1}); !found || op != ops[0] {
+		t.Errorf("applied: %+v, %t", op, found)
+	}
+	if op, found, _ := find(id, waiting.ID, wallet.NoReceipt); !found || op != entries(waiting)[0].Operation {
+		t.Errorf("requeued: %+v, %t, want %+v", op, found, entries(waiting)[0].Operation)
+	}
+	if op, found, _ := find(missing.WalletID, missing.ID, wallet.NoReceipt); !found || op != refused {
+		t.Errorf("of a wallet that is not there: %+v, %t", op, found)
+	}
+	for partition, want := range map[int32]int64{0: 4, 1: 0, 99: 0, -1: 0} {
+		if _, found, passed := find(id, uuid.New(), wallet.Receipt{Partition: partition}); found || passed != want {
+			t.Errorf("unknown in partition %d: %t, passed %d, want %d", partition, found, passed, want)
+		}
+	}
+	if _, found, _ := find(uuid.New(), ops[0].ID, wallet.NoReceipt); found {
+		t.Error("it is another wallet's too")
+	}
+}
