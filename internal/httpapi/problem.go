@@ -25,6 +25,9 @@ const (
 // answer; nobody reads it but the metrics.
 const statusClientGone = 499
 
+// retryUnavailable is how long a reader is told to wait for the ledger.
+const retryUnavailable = 2 * time.Second
+
 // problemKind is what an error's code fixes of its problem document.
 type problemKind struct {
 	status    int
@@ -68,7 +71,12 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	var e *wallet.Error
-	if !errors.As(err, &e) {
+	switch {
+	case errors.As(err, &e):
+	case errors.Is(err, wallet.ErrUnavailable):
+		// A read that only the ledger could answer.
+		e = &wallet.Error{Code: wallet.CodeUnavailable, Fate: wallet.Unknown, RetryAfter: retryUnavailable}
+	default:
 		e = &wallet.Error{Code: wallet.CodeInternal, Fate: wallet.Unknown}
 	}
 	p := newProblem(e, isWrite(r))

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -51,6 +52,18 @@ func TestGetWallet(t *testing.T) {
 	r.get(alicePath+"?a=%zz").problem(400, "invalid_request", "query")
 	for _, bad := range []string{"x", "00000000-0000-0000-0000-000000000000", "%7B" + aliceText + "%7D", aliceText + "%20"} {
 		r.get("/api/v1/wallets/"+bad).problem(400, "invalid_request", "walletId")
+	}
+}
+
+func TestReadsWithoutTheLedger(t *testing.T) {
+	r := newRig(t)
+	away := fmt.Errorf("%w: connection refused", wallet.ErrUnavailable)
+	r.fake.wallet = func() (wallet.Wallet, error) { return wallet.Wallet{}, away }
+	r.page = func() (wallet.Page, error) { return wallet.Page{}, away }
+	for _, path := range []string{alicePath, alicePath + "/operations"} {
+		if p := r.get(path).header("Retry-After", "2").problem(503, "unavailable"); !p.Retryable {
+			t.Errorf("%+v", p)
+		}
 	}
 }
 
