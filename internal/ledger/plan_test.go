@@ -19,7 +19,7 @@ INSERT INTO operations (wallet_id, operation_id, sequence, type, amount, status,
 INSERT INTO requeued (wallet_id, kind, operation_id, type, amount, accepted_at, partition, journal_offset)
 	SELECT id, 1, gen_random_uuid(), 1, 1, now(), 0, 0 FROM wallets, generate_series(1, 2);
 INSERT INTO requeued_lists SELECT id, row_number() OVER () % 64, 2, 0, now(), '' FROM wallets;
-INSERT INTO unjournaled SELECT wallet_id, operation_id FROM operations WHERE sequence = 1 LIMIT 100;
+INSERT INTO unjournaled SELECT wallet_id, operation_id FROM operations WHERE sequence = 1;
 INSERT INTO journal_offsets SELECT gen_random_uuid(), p, 0 FROM generate_series(0, 2000) AS p;
 ANALYZE`
 
