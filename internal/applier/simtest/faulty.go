@@ -1,0 +1,119 @@
+package simtest
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/walletd/walletd/internal/applier"
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// Fault is a way in which a call to the ledger ends.
+type Fault int
+
+// The faults. A refusal is returned without asking the ledger.
+const (
+	None          Fault = iota
+	Fenced              // the offset moved
+	Conflict            // a version or key is not as computed
+	Serialization       // to be retried at once
+	Locked              // a row is held
+	Refused             // SQL refuses it
+	CutOff              // unavailable: nothing was written, which the caller cannot know
+	LostAnswer          // unavailable: it was written, which the caller cannot know
+)
+
+// Call is a call to the ledger.
+type Call struct {
+	Method string
+	Batch  *wallet.Batch // of Commit only
+}
+
+// Faulty is a ledger whose calls end as Next says; Next may also wait, or do
+// something else first.
+type Faulty struct {
+	applier.Ledger
+	Next func(c Call) Fault
+}
+
+func (f *Faulty) before(c Call) (Fault, error) {
+	switch fault := f.Next(c); fault {
+	case Fenced:
+		return fault, fmt.Errorf("%w: injected", wallet.ErrFenced)
+	case Conflict:
+		return fault, fmt.Errorf("%w: injected", wallet.ErrConflict)
+	case Serialization:
+		return fault, fmt.Errorf("%w: injected", wallet.ErrSerialization)
+	case Locked:
+		return fault, fmt.Errorf("%w: injected", wallet.ErrLocked)
+	case Refused:
+		return fault, fmt.Errorf("%w: injected", wallet.ErrRefused)
+	case CutOff:
+		return fault, fmt.Errorf("%w: injected", wallet.ErrUnavailable)
+	default:
+		return fault, nil
+	}
+}
+
+// Commit implements applier.Ledger.
+func (f *Faulty) Commit(ctx context.Context, b *wallet.Batch) error {
+	fault, err := f.before(Call{"Commit", b})
+	if err != nil {
+		return err
+	}
+	if err := f.Ledger.Commit(ctx, b); err != nil || fault != LostAnswer {
+		return err
+	}
+	return fmt.Errorf("%w: injected after the commit", wallet.ErrUnavailable)
+}
+
+// Partition implements applier.Ledger.
+func (f *Faulty) Partition(ctx context.Context, topic uuid.UUID, partition int32) (wallet.Progress, error) {
+	if _, err := f.before(Call{Method: "Partition"}); err != nil {
+		return wallet.Progress{}, err
+	}
+	return f.Ledger.Partition(ctx, topic, partition)
+}
+
+// Read implements applier.Ledger.
+func (f *Faulty) Read(ctx context.Context, q wallet.SnapshotQuery) (wallet.Snapshot, error) {
+	if _, err := f.before(Call{Method: "Read"}); err != nil {
+		return wallet.Snapshot{}, err
+	}
+	return f.Ledger.Read(ctx, q)
+}
+
+// Locked implements applier.Ledger.
+func (f *Faulty) Locked(ctx context.Context, ids []uuid.UUID) ([]uuid.UUID, error) {
+	if _, err := f.before(Call{Method: "Locked"}); err != nil {
+		return nil, err
+	}
+	return f.Ledger.Locked(ctx, ids)
+}
+
+// Due implements applier.Ledger.
+func (f *Faulty) Due(ctx context.Context, partition int32, at time.Time, limit int) ([]wallet.Due, error) {
+	if _, err := f.before(Call{Method: "Due"}); err != nil {
+		return nil, err
+	}
+	return f.Ledger.Due(ctx, partition, at, limit)
+}
+
+// Unjournaled implements applier.Ledger.
+func (f *Faulty) Unjournaled(ctx context.Context, limit int) ([]wallet.Operation, error) {
+	if _, err := f.before(Call{Method: "Unjournaled"}); err != nil {
+		return nil, err
+	}
+	return f.Ledger.Unjournaled(ctx, limit)
+}
+
+// Journaled implements applier.Ledger.
+func (f *Faulty) Journaled(ctx context.Context, walletID uuid.UUID, ids []uuid.UUID) error {
+	if _, err := f.before(Call{Method: "Journaled"}); err != nil {
+		return err
+	}
+	return f.Ledger.Journaled(ctx, walletID, ids)
+}
