@@ -54,14 +54,15 @@ func (c *Cache) put(ctx context.Context, wallets []wallet.Wallet, messages []mes
 	return err
 }
 
-// send runs the script for each wallet: by its hash, or in full for a Redis that
-// does not have it yet.
+// send runs the script for each wallet: in full for the first, so that Redis has
+// it, then by its hash. Were it missing, the messages would be out before the
+// balances. If scripts are flushed at that very moment, all are sent in full.
 func (c *Cache) send(ctx context.Context, client rueidis.Client, wallets []wallet.Wallet, messages []message, full bool) error {
 	cmds := make(rueidis.Commands, 0, len(wallets)+len(messages))
 	ttl := strconv.FormatInt(c.TTL.Milliseconds(), 10)
-	for _, w := range wallets {
+	for i, w := range wallets {
 		key, sequence := keyPrefix+w.ID.String(), strconv.FormatInt(w.Sequence, 10)
-		if full {
+		if full || i == 0 {
 			cmds = append(cmds, client.B().Eval().Script(putIfNewer).Numkeys(1).Key(key).Arg(sequence, format(w), ttl).Build())
 		} else {
 			cmds = append(cmds, client.B().Evalsha().Sha1(putIfNewerHash).Numkeys(1).Key(key).Arg(sequence, format(w), ttl).Build())
