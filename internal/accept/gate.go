@@ -27,15 +27,17 @@ type gateShard struct {
 	full  map[uuid.UUID]bool // wallets whose requeued list is at its bound
 }
 
-// gate is one wallet's requests, and how fast they are answered.
+// gate is one wallet's requests, and how fast they are answered: counted over the
+// present window and the one before, since the answers of one commit come together.
 type gate struct {
 	waiting  int
-	began    time.Time // of the window
-	answered int       // in the window
-	rate     float64   // answers per second, of the window before
+	before   time.Time // began the window before
+	earlier  int       // answered in it
+	began    time.Time // of the present window
+	answered int       // in it
 }
 
-// rateWindow is how long answers are counted for the drain rate.
+// rateWindow is how long answers are counted, at least, for the drain rate.
 const rateWindow = time.Second
 
 func newGates(limits Limits, now func() time.Time) *gates {
@@ -59,16 +61,16 @@ func (g *gates) enter(id uuid.UUID) (leave func(), err error) {
 	defer s.mu.Unlock()
 	w := s.gates[id]
 	switch {
+	case s.full[id]:
+		out()
+		return nil, overloaded("the wallet is set aside, and too many of its operations wait", retrySoon)
 	case w == nil:
-		w = &gate{began: g.now()}
+		now := g.now()
+		w = &gate{before: now, began: now}
 		s.gates[id] = w
 	case w.waiting >= g.limits.WalletRequests:
 		out()
 		return nil, overloaded(fmt.Sprintf("%d requests of this wallet wait for their answer", w.waiting), w.drained(g.now()))
-	}
-	if s.full[id] {
-		out()
-		return nil, overloaded("the wallet is set aside, and too many of its operations wait", retrySoon)
 	}
 	w.waiting++
 	return func() { g.leave(s, id, w); out() }, nil
@@ -87,9 +89,9 @@ func (g *gates) leave(s *gateShard, id uuid.UUID, w *gate) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	w.answered++
-	if d := g.now().Sub(w.began); d >= rateWindow {
-		w.rate = float64(w.answered) / d.Seconds()
-		w.began, w.answered = g.now(), 0
+	if now := g.now(); now.Sub(w.began) >= rateWindow {
+		w.before, w.earlier = w.began, w.answered
+		w.began, w.answered = now, 0
 	}
 	if w.waiting--; w.waiting == 0 {
 		delete(s.gates, id)
@@ -98,14 +100,11 @@ func (g *gates) leave(s *gateShard, id uuid.UUID, w *gate) {
 
 // drained is when those that wait will have been answered, at the rate of late.
 func (w *gate) drained(now time.Time) time.Duration {
-	rate := w.rate
-	if d := now.Sub(w.began).Seconds(); rate == 0 && d > 0 {
-		rate = float64(w.answered) / d
-	}
-	if rate == 0 {
+	answered, d := w.earlier+w.answered, now.Sub(w.before).Seconds()
+	if answered == 0 || d <= 0 {
 		return retrySoon
 	}
-	return time.Duration(math.Ceil(float64(w.waiting)/rate)) * time.Second
+	return time.Duration(math.Ceil(float64(w.waiting)*d/float64(answered))) * time.Second
 }
 
 func overloaded(detail string, retry time.Duration) error {

@@ -1,0 +1,72 @@
+package accept
+
+import (
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+func TestUnknownWalletIs404AndNothingIsJournaled(t *testing.T) {
+	inWorld(t, wide, func(t *testing.T, w *world) {
+		op := wallet.Operation{ID: uuid.New(), WalletID: uuid.New(), Type: wallet.Deposit, Amount: 5}
+		for reads := range 3 { // that it does not exist is never cached
+			_, err := w.Submit(t.Context(), op, 0)
+			problem(t, err, wallet.CodeWalletNotFound)
+			if len(w.journal.journaled()) != 0 || w.ledger.reads != reads+1 {
+				t.Errorf("%d journaled, %d reads", len(w.journal.journaled()), w.ledger.reads)
+			}
+		}
+		w.ledger.wallets[op.WalletID] = wallet.Wallet{ID: op.WalletID}
+		if _, err := w.Submit(t.Context(), op, 0); err != nil {
+			t.Errorf("once it exists: %v", err)
+		}
+		w.nobodyIsLeft(t)
+	})
+}
+
+func TestThatAWalletExistsIsAskedOnce(t *testing.T) {
+	for name, know := range map[string]func(w *world, id uuid.UUID) (reads int){
+		"of its lane":   func(w *world, id uuid.UUID) int { w.applier.Exists(id); return 0 },
+		"of Redis":      func(w *world, id uuid.UUID) int { w.balances.known[id] = true; return 0 },
+		"of the ledger": func(w *world, id uuid.UUID) int { w.ledger.wallets[id] = wallet.Wallet{ID: id}; return 1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, wide, func(t *testing.T, w *world) {
+				op := wallet.Operation{ID: uuid.New(), WalletID: uuid.New(), Type: wallet.Deposit, Amount: 5}
+				reads := know(w, op.WalletID)
+				for range 3 {
+					if _, err := w.Submit(t.Context(), op, 0); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if w.ledger.reads != reads || !w.applier.Known(op.WalletID) {
+					t.Errorf("%d reads of the ledger, noted: %t", w.ledger.reads, w.applier.Known(op.WalletID))
+				}
+			})
+		})
+	}
+}
+
+// It fails later, if it must: nobody can tell now.
+func TestWalletThatNobodyCanLookUpIsLetIn(t *testing.T) {
+	for name, fail := range map[string]func(*world){
+		"down":         func(w *world) { w.ledger.fall() },
+		"not answered": func(w *world) { w.ledger.callErr = errGone },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, wide, func(t *testing.T, w *world) {
+				fail(w)
+				op := wallet.Operation{ID: uuid.New(), WalletID: uuid.New(), Type: wallet.Deposit, Amount: 5}
+				out, err := w.Submit(t.Context(), op, 0)
+				if err != nil || out.Operation.Status != wallet.Pending || len(w.journal.journaled()) != 1 {
+					t.Errorf("%+v, %v", out, err)
+				}
+				if w.applier.Known(op.WalletID) {
+					t.Error("it is noted as existing")
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,304 @@
+package accept
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+var errGone = errors.New("connection refused")
+
+// fakeJournal numbers what it is given, all in partition 4.
+type fakeJournal struct {
+	mu      sync.Mutex
+	written []wallet.Operation
+	creates []uuid.UUID
+	err     error         // of the next writes
+	held    chan struct{} // if not nil: writes wait until it is closed
+	end     int64
+	endErr  error
+	record  wallet.Record
+	findErr error
+}
+
+func (j *fakeJournal) Write(op wallet.Operation) (wallet.Receipt, error) {
+	j.mu.Lock()
+	j.written = append(j.written, op)
+	receipt, err, held := wallet.Receipt{Partition: 4, Offset: int64(len(j.written) - 1)}, j.err, j.held
+	j.mu.Unlock()
+	if held != nil {
+		<-held
+	}
+	if err != nil {
+		return wallet.NoReceipt, err
+	}
+	return receipt, nil
+}
+
+func (j *fakeJournal) WriteCreate(id uuid.UUID, _ time.Time) (wallet.Receipt, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.creates = append(j.creates, id)
+	return wallet.NoReceipt, j.err
+}
+
+func (j *fakeJournal) End(context.Context, int32) (int64, error) { return j.end, j.endErr }
+
+func (j *fakeJournal) Find(context.Context, wallet.Receipt) (wallet.Record, error) {
+	return j.record, j.findErr
+}
+
+// journaled returns what was given to the journal so far.
+func (j *fakeJournal) journaled() []wallet.Operation {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Clone(j.written)
+}
+
+// fakeLedger has wallets and operations; while err is set it answers nothing.
+type fakeLedger struct {
+	mu         sync.Mutex
+	wallets    map[uuid.UUID]wallet.Wallet
+	operations map[wallet.Key]wallet.Operation
+	next       int64 // its offset
+	full       []uuid.UUID
+	callErr    error // of calls, while it does not count as down
+	err        error
+	down       chan struct{}
+
+	reads    int            // of wallets
+	outcomes [][]wallet.Key // asked for
+	progress int            // reads of offsets
+}
+
+func (l *fakeLedger) failure() error { return errors.Join(l.callErr, l.err) }
+
+func (l *fakeLedger) Create(_ context.Context, id uuid.UUID, at time.Time) (wallet.Wallet, bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.failure(); err != nil {
+		return wallet.Wallet{}, false, err
+	}
+	if w, ok := l.wallets[id]; ok {
+		return w, false, nil
+	}
+	l.wallets[id] = wallet.Wallet{ID: id, UpdatedAt: at}
+	return l.wallets[id], true, nil
+}
+
+func (l *fakeLedger) Wallet(_ context.Context, id uuid.UUID) (wallet.Wallet, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reads++
+	w, ok := l.wallets[id]
+	if err := l.failure(); err != nil {
+		return w, err
+	}
+	if !ok {
+		return w, &wallet.Error{Code: wallet.CodeWalletNotFound}
+	}
+	return w, nil
+}
+
+func (l *fakeLedger) Operation(_ context.Context, walletID, id uuid.UUID, _ wallet.Receipt) (wallet.Operation, bool, int64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	op, ok := l.operations[wallet.Key{WalletID: walletID, ID: id}]
+	return op, ok, l.next, l.failure()
+}
+
+func (l *fakeLedger) Outcomes(_ context.Context, keys []wallet.Key) (found []wallet.Operation, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.outcomes = append(l.outcomes, keys)
+	for _, key := range keys {
+		if op, ok := l.operations[key]; ok {
+			found = append(found, op)
+		}
+	}
+	return found, l.failure()
+}
+
+func (l *fakeLedger) Offsets(context.Context, int) (map[int32]int64, []uuid.UUID, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.progress++
+	return map[int32]int64{4: l.next}, l.full, l.failure()
+}
+
+func (l *fakeLedger) Err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+func (l *fakeLedger) Down() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.down
+}
+
+// fall makes the ledger count as down.
+func (l *fakeLedger) fall() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.err = errGone
+	close(l.down)
+}
+
+// keep puts an operation into the ledger, applied.
+func (l *fakeLedger) keep(op wallet.Operation) wallet.Operation {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	op.Status, op.Sequence, op.BalanceAfter = wallet.Applied, 1, op.Amount
+	l.operations[op.Key()] = op
+	return op
+}
+
+// polled returns how many operations each shared read asked for.
+func (l *fakeLedger) polled() (counts []int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, keys := range l.outcomes {
+		counts = append(counts, len(keys))
+	}
+	return counts
+}
+
+// fakeBalances is the cache: what it knows, and what was put into it.
+type fakeBalances struct {
+	mu    sync.Mutex
+	known map[uuid.UUID]bool
+	puts  []wallet.Wallet
+	alive []bool // whether the put's caller was still there
+	deaf  bool
+}
+
+func (b *fakeBalances) Known(_ context.Context, id uuid.UUID) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.known[id]
+}
+
+func (b *fakeBalances) Put(ctx context.Context, wallets ...wallet.Wallet) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.puts, b.alive = append(b.puts, wallets...), append(b.alive, ctx.Err() == nil)
+	return nil
+}
+
+func (b *fakeBalances) Listening() bool { return !b.deaf }
+
+// fakeApplier knows wallets and answers the direct way with what the test sets.
+type fakeApplier struct {
+	mu         sync.Mutex
+	known      map[uuid.UUID]bool
+	owns       bool
+	direct     func(context.Context, wallet.Operation) (wallet.Operation, error)
+	directed   []wallet.Operation
+	reconciled []map[int32]int64
+}
+
+func (a *fakeApplier) Known(id uuid.UUID) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.known[id]
+}
+
+func (a *fakeApplier) Exists(id uuid.UUID) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.known[id] = true
+}
+
+func (a *fakeApplier) Owns(int32) bool { return a.owns }
+
+func (a *fakeApplier) Direct(ctx context.Context, op wallet.Operation) (wallet.Operation, error) {
+	a.mu.Lock()
+	a.directed = append(a.directed, op)
+	a.mu.Unlock()
+	return a.direct(ctx, op)
+}
+
+func (a *fakeApplier) Reconcile(_ context.Context, offsets map[int32]int64) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.reconciled = append(a.reconciled, maps.Clone(offsets))
+	return nil
+}
+
+// world is an intake with everything around it.
+type world struct {
+	*Intake
+	journal  *fakeJournal
+	ledger   *fakeLedger
+	balances *fakeBalances
+	applier  *fakeApplier
+}
+
+func newWorld(limits Limits) *world {
+	w := &world{
+		journal:  &fakeJournal{},
+		ledger:   &fakeLedger{wallets: map[uuid.UUID]wallet.Wallet{}, operations: map[wallet.Key]wallet.Operation{}, down: make(chan struct{})},
+		balances: &fakeBalances{known: map[uuid.UUID]bool{}},
+		applier:  &fakeApplier{known: map[uuid.UUID]bool{}},
+	}
+	w.Intake = New(Config{
+		Journal: w.journal, Ledger: w.ledger, Balances: w.balances, Applier: w.applier, Limits: limits,
+		Log: slog.New(slog.DiscardHandler), Now: time.Now,
+	})
+	return w
+}
+
+var wide = Limits{WalletRequests: 10_000, Requests: 50_000, DirectTimeout: 15 * time.Second, ListLength: 100}
+
+// inWorld runs a test on a clock that moves only while everybody waits.
+func inWorld(t *testing.T, limits Limits, test func(t *testing.T, w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { test(t, newWorld(limits)) })
+}
+
+// deposit is a request for an operation of a wallet that the world then knows.
+func (w *world) deposit(amount wallet.Amount) wallet.Operation {
+	id := uuid.New()
+	w.applier.Exists(id)
+	return wallet.Operation{ID: uuid.New(), WalletID: id, Type: wallet.Deposit, Amount: amount}
+}
+
+// answer is what a request was answered.
+type answer struct {
+	wallet.Outcome
+	err   error
+	after time.Duration
+}
+
+// submit sends a request and returns where its answer will come.
+func (w *world) submit(ctx context.Context, op wallet.Operation, wait time.Duration) <-chan answer {
+	answered, began := make(chan answer, 1), time.Now()
+	go func() {
+		out, err := w.Submit(ctx, op, wait)
+		answered <- answer{out, err, time.Since(began)}
+	}()
+	synctest.Wait()
+	return answered
+}
+
+// problem returns err as the domain's error, with its code; any other is fatal.
+func problem(t *testing.T, err error, code wallet.Code) *wallet.Error {
+	t.Helper()
+	var e *wallet.Error
+	if !errors.As(err, &e) || e.Code != code {
+		t.Fatalf("got %v, want %s", err, code)
+	}
+	return e
+}

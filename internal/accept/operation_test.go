@@ -1,0 +1,69 @@
+package accept
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// place is a receipt that the ledger has not passed, in a journal that has it.
+var place = wallet.Receipt{Partition: 4, Offset: 20}
+
+func TestOperationWithItsReceiptIsFoundFromItsAcceptance(t *testing.T) {
+	walletID, id := uuid.New(), uuid.New()
+	journaled := wallet.Operation{ID: id, WalletID: walletID, Type: wallet.Withdraw, Amount: 7, AcceptedAt: time.UnixMicro(1).UTC(), Receipt: wallet.NoReceipt}
+	record := wallet.Record{Kind: wallet.KindOperations, WalletID: walletID, Operations: []wallet.Operation{{ID: uuid.New()}, journaled}}
+	foreign := record
+	foreign.WalletID = uuid.New()
+	created := wallet.Record{Kind: wallet.KindCreate, WalletID: walletID, Operations: []wallet.Operation{{ID: id}}}
+	applied := journaled
+	applied.Status, applied.Sequence, applied.Receipt = wallet.Applied, 3, place
+	pending := journaled
+	pending.Receipt = place
+	for _, c := range []struct {
+		name    string
+		receipt wallet.Receipt
+		set     func(*world)
+		want    wallet.Operation
+		code    wallet.Code // instead
+	}{
+		{"in the ledger", place, func(w *world) { w.ledger.operations[applied.Key()] = applied }, applied, ""},
+		{"in the ledger, no receipt", wallet.NoReceipt, func(w *world) { w.ledger.operations[applied.Key()] = applied }, applied, ""},
+		{"in the journal", place, func(*world) {}, pending, ""},
+		{"at the journal's end", place, func(w *world) { w.journal.end = place.Offset + 1 }, pending, ""},
+		{"nowhere, no receipt", wallet.NoReceipt, func(*world) {}, wallet.Operation{}, wallet.CodeOperationNotFound},
+		{"passed and not there", place, func(w *world) { w.ledger.next = place.Offset + 1 }, wallet.Operation{}, wallet.CodeOperationNotFound},
+		{"beyond the journal's end", place, func(w *world) { w.journal.end = place.Offset }, wallet.Operation{}, wallet.CodeInvalidRequest},
+		{"not in that record", place, func(w *world) { w.journal.record.Operations = w.journal.record.Operations[:1] }, wallet.Operation{}, wallet.CodeInvalidRequest},
+		{"of another wallet", place, func(w *world) { w.journal.record = foreign }, wallet.Operation{}, wallet.CodeInvalidRequest},
+		{"a wallet's creation", place, func(w *world) { w.journal.record = created }, wallet.Operation{}, wallet.CodeInvalidRequest},
+		{"poison", place, func(w *world) { w.journal.record = wallet.Record{Kind: wallet.KindPoison} }, wallet.Operation{}, wallet.CodeInvalidRequest},
+		{"the journal does not tell its end", place, func(w *world) { w.journal.endErr = errGone }, wallet.Operation{}, wallet.CodeUnavailable},
+		{"the journal does not show the record", place, func(w *world) { w.journal.findErr = errGone }, wallet.Operation{}, wallet.CodeUnavailable},
+		{"the ledger does not answer", place, func(w *world) { w.ledger.fall() }, wallet.Operation{}, wallet.CodeUnavailable},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inWorld(t, wide, func(t *testing.T, w *world) {
+				w.ledger.next, w.journal.end, w.journal.record = 10, 30, record
+				c.set(w)
+				got, err := w.Operation(t.Context(), walletID, id, c.receipt)
+				if c.code == "" {
+					if err != nil || got != c.want {
+						t.Errorf("%+v, %v\nwant %+v", got, err, c.want)
+					}
+					return
+				}
+				e := problem(t, err, c.code)
+				if c.code == wallet.CodeInvalidRequest && (len(e.Fields) != 1 || e.Fields[0].Field != "journal") {
+					t.Errorf("%+v does not name the receipt", e)
+				}
+				if c.code == wallet.CodeUnavailable && e.RetryAfter <= 0 {
+					t.Errorf("%+v", e)
+				}
+			})
+		})
+	}
+}

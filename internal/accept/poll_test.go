@@ -1,0 +1,179 @@
+package accept
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// run polls until the returned function is called.
+func (w *world) run(t *testing.T) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { w.Run(ctx); close(ended) }()
+	return func() { cancel(); <-ended }
+}
+
+// many submits n requests of one wallet each, and returns where their answers will come.
+func (w *world) many(t *testing.T, n int) (answers []<-chan answer) {
+	t.Helper()
+	for range n {
+		answered, op := make(chan answer, 1), w.deposit(5)
+		go func() {
+			began := time.Now()
+			out, err := w.Submit(t.Context(), op, 30*time.Second)
+			answered <- answer{out, err, time.Since(began)}
+		}()
+		answers = append(answers, answered)
+	}
+	synctest.Wait()
+	return answers
+}
+
+// applied fails unless all are answered APPLIED after d.
+func applied(t *testing.T, answers []<-chan answer, d time.Duration) {
+	t.Helper()
+	for _, answered := range answers {
+		if a := <-answered; a.err != nil || a.Operation.Status != wallet.Applied || a.after != d {
+			t.Fatalf("%+v, %v after %s, want after %s", a.Outcome, a.err, a.after, d)
+		}
+	}
+}
+
+// commit puts everything that was journaled into the ledger.
+func (w *world) commit() {
+	for _, op := range w.journal.journaled() {
+		w.ledger.keep(op)
+	}
+}
+
+func TestWaitersShareOneReadWhenAnnouncementsCannotCome(t *testing.T) {
+	inWorld(t, wide, func(t *testing.T, w *world) {
+		w.balances.deaf = true
+		answers := w.many(t, 1000)
+		defer w.run(t)()
+		<-time.After(3*pollEvery + pollEvery/2)
+		if got := w.ledger.polled(); !slices.Equal(got, []int{1000, 1000}) && !slices.Equal(got, []int{1000, 1000, 1000}) {
+			t.Errorf("in %s reads of %v", 3*pollEvery, got)
+		}
+		w.commit()
+		applied(t, answers, 4*pollEvery)
+		reads := len(w.ledger.polled())
+		<-time.After(10 * pollEvery)
+		if got := len(w.ledger.polled()); got != reads {
+			t.Errorf("%d reads while nobody waits", got-reads)
+		}
+	})
+}
+
+func TestNoReadWhileAnnouncementsAreOnTheirWay(t *testing.T) {
+	for name, set := range map[string]func(*world){
+		"announcements arrive":               func(*world) {},
+		"the replica applies them by itself": func(w *world) { w.applier.owns, w.balances.deaf = true, true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, wide, func(t *testing.T, w *world) {
+				set(w)
+				answers := w.many(t, 10)
+				defer w.run(t)()
+				<-time.After(overdueAfter + pollEvery/2)
+				if got := w.ledger.polled(); len(got) != 0 {
+					t.Errorf("reads of %v", got)
+				}
+				w.commit() // and the announcement is lost
+				applied(t, answers, overdueAfter+pollEvery)
+				if got := w.ledger.polled(); !slices.Equal(got, []int{10}) {
+					t.Errorf("reads of %v", got)
+				}
+			})
+		})
+	}
+}
+
+func TestOneReadIsBoundedAndTheRestFollows(t *testing.T) {
+	inWorld(t, wide, func(t *testing.T, w *world) {
+		w.balances.deaf = true
+		answers := w.many(t, pollOperations+500)
+		w.commit()
+		defer w.run(t)()
+		for _, answered := range answers {
+			if a := <-answered; a.err != nil || a.Operation.Status != wallet.Applied {
+				t.Fatalf("%+v, %v", a.Outcome, a.err)
+			}
+		}
+		if got := w.ledger.polled(); !slices.Equal(got, []int{pollOperations, 500}) {
+			t.Errorf("reads of %v", got)
+		}
+	})
+}
+
+func TestWhatIsNotYetJournaledIsNotAskedFor(t *testing.T) {
+	inWorld(t, wide, func(t *testing.T, w *world) {
+		w.balances.deaf, w.journal.held = true, make(chan struct{})
+		answers := w.many(t, 3)
+		defer w.run(t)()
+		<-time.After(2 * overdueAfter)
+		if got := w.ledger.polled(); len(got) != 0 {
+			t.Errorf("reads of %v", got)
+		}
+		close(w.journal.held)
+		synctest.Wait()
+		w.commit()
+		for _, answered := range answers {
+			if a := <-answered; a.Operation.Status != wallet.Applied {
+				t.Errorf("%+v, %v", a.Outcome, a.err)
+			}
+		}
+	})
+}
+
+func TestLedgerThatIsDownIsNotPolled(t *testing.T) {
+	inWorld(t, wide, func(t *testing.T, w *world) {
+		w.balances.deaf = true
+		w.ledger.fall()
+		defer w.run(t)()
+		<-time.After(5 * time.Second)
+		if got := len(w.ledger.polled()) + w.ledger.progress; got != 0 {
+			t.Errorf("%d reads", got)
+		}
+	})
+}
+
+func TestReadThatFailsIsTriedAgain(t *testing.T) {
+	inWorld(t, wide, func(t *testing.T, w *world) {
+		w.balances.deaf, w.ledger.callErr = true, errGone
+		answers := w.many(t, 3)
+		defer w.run(t)()
+		<-time.After(2*time.Second + pollEvery/2)
+		w.ledger.mu.Lock()
+		w.ledger.callErr = nil
+		w.ledger.mu.Unlock()
+		w.commit()
+		applied(t, answers, 2*time.Second+pollEvery)
+	})
+}
+
+func TestProgressIsReadOnceASecondAndPassedOn(t *testing.T) {
+	inWorld(t, wide, func(t *testing.T, w *world) {
+		op := w.deposit(5)
+		w.ledger.next, w.ledger.full = 17, []uuid.UUID{op.WalletID}
+		stop := w.run(t)
+		<-time.After(10 * time.Second)
+		stop()
+		if n := w.ledger.progress; n < 9 || n > 10 {
+			t.Errorf("%d reads in 10 s", n)
+		}
+		if last := w.applier.reconciled[len(w.applier.reconciled)-1]; last[4] != 17 {
+			t.Errorf("passed on %v", last)
+		}
+		_, err := w.Submit(t.Context(), op, 0) // its requeued list is at its bound
+		problem(t, err, wallet.CodeOverloaded)
+	})
+}
