@@ -165,14 +165,16 @@ func (r *running) answered(codes ...int) int {
 
 // summary counts answers by status.
 func summary(sends []*send) string {
-	counts, slowest, repeated := map[string]int{}, time.Duration(0), 0
+	counts, slowest, repeated := map[string]int{}, &send{}, 0
 	for _, s := range sends {
 		name := strconv.Itoa(s.answer.code)
 		if s.answer.err != nil {
 			name = "no answer"
 		}
 		counts[name]++
-		slowest = max(slowest, s.end.Sub(s.sent))
+		if s.end.Sub(s.sent) > slowest.end.Sub(slowest.sent) {
+			slowest = s
+		}
 		if s.repeats > 0 {
 			repeated++
 		}
@@ -181,7 +183,8 @@ func summary(sends []*send) string {
 	for _, k := range slices.Sorted(maps.Keys(counts)) {
 		parts = append(parts, fmt.Sprintf("%s: %d", k, counts[k]))
 	}
-	return fmt.Sprintf("%d requests, %s; slowest %s, repeated %d", len(sends), strings.Join(parts, ", "), slowest.Round(time.Millisecond), repeated)
+	return fmt.Sprintf("%d requests, %s; repeated %d; slowest %s: %d of %s by %s", len(sends), strings.Join(parts, ", "), repeated,
+		slowest.end.Sub(slowest.sent).Round(time.Millisecond), slowest.answer.code, slowest.sent.Format("15:04:05.000"), slowest.by)
 }
 
 // only fails the test for every answer of another status, showing a few.

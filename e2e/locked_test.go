@@ -29,10 +29,22 @@ func (s *stack) lock(conn *pgx.Conn, id uuid.UUID) (release func()) {
 	}
 }
 
+// walletIn makes a wallet whose records are in the partition.
+func (s *stack) walletIn(partition int32) uuid.UUID {
+	s.t.Helper()
+	for {
+		id := s.wallet()
+		if a := expect(s.t, s.replicas[0].submit(id, deposit, 1), 200); value(a.doc.Operation.Partition) == partition {
+			return id
+		}
+	}
+}
+
 func TestARowHeldLocked(t *testing.T) {
 	s := startStack(t, 2)
 	held, others := s.wallet(), s.wallets(3)
-	expect(t, s.replicas[0].submit(held, deposit, 1_000_000), 200)
+	first := expect(t, s.replicas[0].submit(held, deposit, 1_000_000), 200)
+	others = append([]uuid.UUID{s.walletIn(value(first.doc.Operation.Partition))}, others...)
 	release := s.lock(s.connect(), held)
 	l := s.start(load{wallets: others, rate: 150})
 	var sends []*send
