@@ -36,6 +36,7 @@ func TestWalletOverItsBoundIsRefusedBeforeAnythingIsJournaled(t *testing.T) {
 		if _, err := w.Submit(t.Context(), op, 0); err != nil {
 			t.Errorf("refused after the others were answered: %v", err)
 		}
+		w.nobodyIsLeft(t)
 	})
 }
 
@@ -62,6 +63,7 @@ func TestReplicaOverItsBoundRefusesEveryWalletAndCreate(t *testing.T) {
 		if _, err := w.Create(t.Context(), ""); err != nil {
 			t.Errorf("refused after the others were answered: %v", err)
 		}
+		w.nobodyIsLeft(t)
 	})
 }
 

@@ -140,6 +140,15 @@ func (j *Journal) PartitionOf(walletID uuid.UUID) int32 {
 	return partitionOf(walletID, w.topic.Partitions)
 }
 
+// PartitionCount returns how many partitions the journal has; 0 before the topic was met.
+func (j *Journal) PartitionCount() int32 {
+	w := j.writing.Load()
+	if w == nil {
+		return 0
+	}
+	return w.topic.Partitions
+}
+
 // Available reports whether records can be written now; if not, why.
 func (j *Journal) Available() error {
 	w := j.writing.Load()

@@ -70,7 +70,8 @@ func appendOperation(b []byte, kind wallet.Kind, op *wallet.Operation) []byte {
 }
 
 // Decode reads a record as it came from the broker. One that does not decode is
-// returned as poison, with its bytes.
+// returned as poison, with its bytes. What decodes is what Encode writes, byte for
+// byte: so nothing is lost when it is written again.
 func Decode(r *kgo.Record) wallet.Record {
 	rec := wallet.Record{Receipt: wallet.Receipt{Partition: r.Partition, Offset: r.Offset}}
 	if err := decode(r, &rec); err != nil {
@@ -125,14 +126,14 @@ func decodeHeaders(headers []kgo.RecordHeader, rec *wallet.Record) error {
 		switch h.Key {
 		case headerAttempt:
 			n, err := strconv.ParseUint(string(h.Value), 10, 31)
-			if err != nil {
-				return errors.New("the attempt header is not a number")
+			if err != nil || n < 1 || h.Value[0] == '0' {
+				return errors.New("the attempt header is not a number from 1")
 			}
 			rec.Attempt = int(n)
 		case headerReplica:
-			id, err := uuid.ParseBytes(h.Value)
-			if err != nil {
-				return errors.New("the replica header is not a UUID")
+			id, ok := wallet.ParseID(string(h.Value))
+			if !ok || id.String() != string(h.Value) {
+				return errors.New("the replica header is not the canonical text of a UUID")
 			}
 			rec.Replica = id
 		}
@@ -140,10 +141,11 @@ func decodeHeaders(headers []kgo.RecordHeader, rec *wallet.Record) error {
 	return nil
 }
 
-// decoder consumes b; once something is missing it is short and yields zeros.
+// decoder consumes b; once something is missing or not as Encode writes it, it is
+// broken and yields zeros.
 type decoder struct {
-	b     []byte
-	short bool
+	b      []byte
+	broken bool
 }
 
 func (d *decoder) operation(kind wallet.Kind, walletID uuid.UUID, op *wallet.Operation) error {
@@ -158,15 +160,17 @@ func (d *decoder) operation(kind wallet.Kind, walletID uuid.UUID, op *wallet.Ope
 		op.Status, op.Reason = wallet.Status(d.byte()), wallet.Reason(d.byte())
 		op.Sequence, op.BalanceAfter = int64(d.uvarint()), wallet.Amount(d.uvarint())
 		op.AppliedAt = d.time()
-		op.Receipt = wallet.Receipt{Partition: int32(d.varint()), Offset: d.varint()}
+		partition := d.varint()
+		d.broken = d.broken || int64(int32(partition)) != partition
+		op.Receipt = wallet.Receipt{Partition: int32(partition), Offset: d.varint()}
 	}
 	return d.check(kind, op)
 }
 
 func (d *decoder) check(kind wallet.Kind, op *wallet.Operation) error {
 	switch {
-	case d.short:
-		return errors.New("the value is cut off")
+	case d.broken:
+		return errors.New("the value is cut off, or has a number that is not in its shortest form")
 	case op.ID == uuid.Nil:
 		return errors.New("the operation id is nil")
 	case kind == wallet.KindCreate:
@@ -177,13 +181,15 @@ func (d *decoder) check(kind wallet.Kind, op *wallet.Operation) error {
 		return fmt.Errorf("amount %d is out of range", op.Amount)
 	case op.Status > wallet.Failed || op.Reason > wallet.NotFound:
 		return fmt.Errorf("status %d or reason %d is not known", op.Status, op.Reason)
+	case op.Sequence < 0 || op.BalanceAfter < 0 || op.BalanceAfter > wallet.MaxAmount:
+		return fmt.Errorf("sequence %d or balance %d is out of range", op.Sequence, op.BalanceAfter)
 	}
 	return nil
 }
 
 func (d *decoder) bytes(n int) []byte {
 	if len(d.b) < n {
-		d.b, d.short = nil, true
+		d.b, d.broken = nil, true
 		return make([]byte, n)
 	}
 	b := d.b[:n]
@@ -206,8 +212,8 @@ func (d *decoder) varint() int64 {
 }
 
 func (d *decoder) skip(n int) {
-	if n <= 0 {
-		d.b, d.short = nil, true
+	if n <= 0 || n > 1 && d.b[n-1] == 0 {
+		d.b, d.broken = nil, true
 		return
 	}
 	d.b = d.b[n:]
