@@ -59,6 +59,7 @@ type Journal struct {
 	finding chan struct{}           // a place for each look-up under way
 	brokers *breaker.Breaker        // do they answer, also when nobody writes
 	writing atomic.Pointer[writing] // nil until the topic was met
+	begun   chan struct{}           // closed when it was, or cannot be met for now
 	reader  atomic.Pointer[reader]  // nil until the ledger agreed on the topic
 }
 
@@ -80,7 +81,7 @@ func Open(cfg Config) (*Journal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare the journal: %w", err)
 	}
-	j := &Journal{Config: cfg, client: client, admin: kadm.NewClient(client), finding: make(chan struct{}, findAtOnce)}
+	j := &Journal{Config: cfg, client: client, admin: kadm.NewClient(client), finding: make(chan struct{}, findAtOnce), begun: make(chan struct{})}
 	j.brokers = breaker.New(breaker.Config{Name: "Kafka", Probe: client.Ping, Interval: time.Second, Timeout: cfg.RequestTimeout, Log: cfg.Log})
 	j.ctx, j.cancel = context.WithCancel(context.Background())
 	return j, nil
@@ -119,7 +120,7 @@ func (j *Journal) Append(_ context.Context, rec wallet.Record) (wallet.Receipt, 
 
 // write waits no longer than AckTimeout for the flush before and its own.
 func (j *Journal) write(rec wallet.Record) (wallet.Receipt, error) {
-	w := j.writing.Load()
+	w := j.met()
 	if w == nil {
 		return wallet.NoReceipt, wallet.ErrNotJournaled
 	}
@@ -129,6 +130,23 @@ func (j *Journal) write(rec wallet.Record) (wallet.Receipt, error) {
 	}
 	a := <-e.done
 	return a.receipt, a.err
+}
+
+// met returns how to write; nil if the topic was not met. At a start it waits for
+// that a moment: an operation that went the direct way only because its replica has
+// just begun would pass what is in the journal.
+func (j *Journal) met() *writing {
+	if w := j.writing.Load(); w != nil {
+		return w
+	}
+	timer := time.NewTimer(j.AckTimeout)
+	defer timer.Stop()
+	select {
+	case <-j.begun:
+	case <-j.ctx.Done():
+	case <-timer.C:
+	}
+	return j.writing.Load()
 }
 
 // PartitionOf returns the partition of a wallet's records; 0 before the topic was met.

@@ -17,6 +17,7 @@ import (
 const (
 	pollRecords    = 5_000           // of one poll, over all partitions
 	followInterval = 5 * time.Second // between commits of the group's own offsets
+	fetchAgain     = time.Second     // after a fetch that failed
 )
 
 // reader fetches the partitions that the group gives to this replica. Where to
@@ -28,6 +29,7 @@ type reader struct {
 	client *kgo.Client
 	ctx    context.Context // ends with the reader
 	cancel context.CancelFunc
+	kill   context.CancelFunc // ends the client's requests
 	ended  sync.WaitGroup
 }
 
@@ -35,7 +37,10 @@ type reader struct {
 func (j *Journal) read(t wallet.Topic) error {
 	r := &reader{Journal: j, topic: t}
 	r.ctx, r.cancel = context.WithCancel(j.ctx)
+	var requests context.Context
+	requests, r.kill = context.WithCancel(context.Background())
 	client, err := kgo.NewClient(append(clientOptions(j.Config),
+		kgo.WithContext(requests),
 		kgo.ConsumeTopics(t.Name),
 		kgo.ConsumerGroup(j.Group),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
@@ -63,10 +68,14 @@ func (j *Journal) read(t wallet.Topic) error {
 }
 
 // close gives the partitions up, which finishes their running batches, and leaves
-// the group.
+// the group. A broker that does not answer that in time does not hold it up: the
+// group then misses this member when its session ends.
 func (r *reader) close() {
 	r.cancel()
+	timer := time.AfterFunc(r.RequestTimeout, r.kill)
 	r.client.CloseAllowingRebalance()
+	timer.Stop()
+	r.kill()
 	r.ended.Wait()
 }
 
@@ -89,7 +98,7 @@ func (r *reader) begin(ctx context.Context, offsets map[string]map[int32]kgo.Off
 func (r *reader) revoked(_ context.Context, _ *kgo.Client, lost map[string][]int32) {
 	for _, p := range lost[r.topic.Name] {
 		r.applier.Revoked(p)
-		r.client.ResumeFetchPartitions(map[string][]int32{r.topic.Name: {p}})
+		r.resume(p)
 	}
 }
 
@@ -115,27 +124,50 @@ func (r *reader) deliver(f kgo.FetchTopicPartition) {
 	for i, rec := range f.Records {
 		records[i] = Decode(rec)
 	}
-	if !r.applier.Fetched(f.Partition, records) {
-		r.client.PauseFetchPartitions(map[string][]int32{r.topic.Name: {f.Partition}})
+	if r.applier.Fetched(f.Partition, records) {
+		return
+	}
+	r.pause(f.Partition)
+	if r.applier.Fetched(f.Partition, nil) { // it had room again before we paused
+		r.resume(f.Partition)
 	}
 }
 
+func (r *reader) pause(partition int32) {
+	r.client.PauseFetchPartitions(map[string][]int32{r.topic.Name: {partition}})
+}
+
+func (r *reader) resume(partition int32) {
+	r.client.ResumeFetchPartitions(map[string][]int32{r.topic.Name: {partition}})
+}
+
 // failed stops a partition whose records are not there any more, or whose topic
-// is another one. Everything else passes, and the client goes on trying.
-func (r *reader) failed(_ string, partition int32, err error) {
+// is another one; everything else may pass. The client tries again at once, so a
+// partition that fails is paused: for good, or for a moment.
+func (r *reader) failed(topic string, partition int32, err error) {
+	if topic != r.topic.Name {
+		r.Log.Warn("fetch failed", "error", err)
+		return
+	}
+	r.pause(partition)
 	var lost *kgo.ErrDataLoss
 	gone := errors.Is(err, kerr.OffsetOutOfRange) || errors.Is(err, kerr.UnknownTopicID) || errors.As(err, &lost)
-	if gone && partition >= 0 {
+	if gone {
 		r.applier.Halt(partition, fmt.Errorf("the journal does not have what the ledger's offset asks for: %w", err))
 		return
 	}
 	r.Log.Warn("fetch failed", "partition", partition, "error", err)
+	r.ended.Go(func() {
+		if sleep(r.ctx, fetchAgain) {
+			r.resume(partition)
+		}
+	})
 }
 
 // Resume goes on fetching a partition.
 func (j *Journal) Resume(partition int32) {
 	if r := j.reader.Load(); r != nil {
-		r.client.ResumeFetchPartitions(map[string][]int32{r.topic.Name: {partition}})
+		r.resume(partition)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -36,8 +37,13 @@ func (j *Journal) Start(ledger Ledger, applier Applier) {
 	j.running.Go(func() { j.brokers.Run(j.ctx) })
 	j.running.Go(func() {
 		began, last := time.Now(), ""
+		begin := sync.OnceFunc(func() { close(j.begun) })
 		for {
 			err := j.meet(ledger, time.Since(began) > ledgerGrace)
+			// A topic that was just made is not known to the broker at once.
+			if !errors.Is(err, kerr.UnknownTopicOrPartition) {
+				begin()
+			}
 			if err == nil {
 				return
 			}
