@@ -77,10 +77,14 @@ type Applier struct {
 
 // New returns an Applier that owns no partition yet. Close ends it.
 func New(cfg Config) *Applier {
-	return &Applier{
+	a := &Applier{
 		Config: cfg, lanes: newLanes(cfg.Limits.Lanes),
 		workers: map[int32]*worker{}, stopped: map[int32]error{},
 	}
+	if cfg.Metrics != nil {
+		cfg.Metrics.registerer.MustRegister(state{a})
+	}
+	return a
 }
 
 // Assigned makes this replica the owner of a partition and returns the offset to
@@ -103,7 +107,6 @@ func (a *Applier) Assigned(ctx context.Context, topic uuid.UUID, partition int32
 		return 0, errors.New("the applier is closed")
 	}
 	delete(a.stopped, partition)
-	a.Metrics.stopped(partition, false)
 	a.workers[partition] = w
 	w.start()
 	return progress.Next, nil
@@ -129,6 +132,7 @@ func (a *Applier) Revoked(partition int32) {
 	a.mu.Lock()
 	w := a.workers[partition]
 	delete(a.workers, partition)
+	delete(a.stopped, partition) // another replica's matter now
 	a.mu.Unlock()
 	if w == nil {
 		return
@@ -142,7 +146,6 @@ func (a *Applier) Stop(partition int32, err error) {
 	a.mu.Lock()
 	a.stopped[partition] = err
 	a.mu.Unlock()
-	a.Metrics.stopped(partition, true)
 	a.Log.Error("partition stopped: its records are kept and not applied until an operator decides", "partition", partition, "error", err)
 }
 
@@ -169,7 +172,7 @@ func (a *Applier) Acknowledged(rec wallet.Record) {
 		return
 	}
 	if rec.Attempt == 0 {
-		a.lanes.keep(rec, a.Limits.UnsettledPerWallet)
+		a.lanes.keep(rec, a.Limits.UnsettledPerWallet, a.Limits.Unsettled)
 	}
 	if w := a.worker(rec.Receipt.Partition); w != nil {
 		w.door.acknowledged(rec)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -12,6 +13,7 @@ import (
 
 // call is one operation that waits for the direct way.
 type call struct {
+	ctx  context.Context // its caller's patience
 	op   wallet.Operation
 	done chan struct{}
 	out  wallet.Operation
@@ -27,7 +29,7 @@ type call struct {
 // ErrUnavailable means that the outcome is unknown if ctx ended or a commit was
 // cut off; a *wallet.Error with NotApplied that nothing was tried.
 func (a *Applier) Direct(ctx context.Context, op wallet.Operation) (wallet.Operation, error) {
-	c := &call{op: op, done: make(chan struct{})}
+	c := &call{ctx: ctx, op: op, done: make(chan struct{})}
 	if err := a.enqueue(c); err != nil {
 		return op, err
 	}
@@ -41,6 +43,11 @@ func (a *Applier) Direct(ctx context.Context, op wallet.Operation) (wallet.Opera
 
 // enqueue hands the call to its lane's goroutine, starting it if none runs.
 func (a *Applier) enqueue(c *call) error {
+	a.mu.Lock() // Close waits for goroutines that are started before it only
+	defer a.mu.Unlock()
+	if a.closed {
+		return &wallet.Error{Code: wallet.CodeUnavailable, Fate: wallet.NotApplied, Detail: "the service stops"}
+	}
 	ln := a.lanes.accept(c.op.WalletID)
 	defer ln.acceptMu.Unlock()
 	if ln.overflow >= 0 {
@@ -59,35 +66,64 @@ func (a *Applier) enqueue(c *call) error {
 }
 
 // drain serves a lane's queue until it is empty. What arrives while a commit is
-// under way forms the next batch.
+// under way forms the next batch. Between batches the lane is free: somebody else's
+// lock on the row must not keep the partition's worker from setting the wallet aside.
 func (a *Applier) drain(id uuid.UUID, ln *lane) {
 	for {
 		ln.mu.Lock()
-		ln.acceptMu.Lock()
-		calls := ln.queue[:min(len(ln.queue), a.Limits.BatchOperations)]
-		ln.queue = ln.queue[len(calls):]
-		earlier := append([]unsettled(nil), ln.unsettled...)
-		if len(calls) == 0 {
-			ln.queue, ln.draining = nil, false
-			ln.acceptMu.Unlock()
+		calls, earlier, ok := ln.next(a.Limits.BatchOperations)
+		if !ok {
 			ln.mu.Unlock()
 			return
 		}
-		ln.acceptMu.Unlock()
 		c := a.applyCalls(id, ln, earlier, calls)
 		ln.mu.Unlock()
-		a.answer(c, calls)
+		a.answer(ln, c, calls)
 	}
 }
 
-// answer announces the commit, if there was one, and then lets the callers go.
-func (a *Applier) answer(c wallet.Committed, calls []*call) {
+// next takes calls from the queue, and what has to be applied before them. Calls
+// whose caller has gone are not tried. It is false, and the goroutine has to end,
+// when there is nothing more.
+func (ln *lane) next(most int) (calls []*call, earlier []unsettled, ok bool) {
+	ln.acceptMu.Lock()
+	defer ln.acceptMu.Unlock()
+	for len(ln.queue) > 0 && len(calls) < most {
+		c := ln.queue[0]
+		ln.queue = ln.queue[1:]
+		if c.err = c.ctx.Err(); c.err != nil {
+			close(c.done)
+			continue
+		}
+		calls = append(calls, c)
+	}
+	if len(calls) == 0 {
+		ln.queue, ln.draining = nil, false
+		return nil, nil, false
+	}
+	return calls, slices.Clone(ln.unsettled), true
+}
+
+// answer announces the commit, if there was one, and then lets the callers go;
+// those that met a locked row try again for as long as they wait.
+func (a *Applier) answer(ln *lane, c wallet.Committed, calls []*call) {
 	if len(c.Results) > 0 {
 		a.Settle(c.Results)
 		a.Announce.Announce(context.Background(), c)
 	}
+	var again []*call
 	for _, call := range calls {
+		if errors.Is(call.err, wallet.ErrLocked) {
+			call.err = nil
+			again = append(again, call)
+			continue
+		}
 		close(call.done)
+	}
+	if len(again) > 0 {
+		ln.acceptMu.Lock()
+		ln.queue = append(again, ln.queue...)
+		ln.acceptMu.Unlock()
 	}
 }
 
@@ -107,7 +143,8 @@ func (a *Applier) applyCalls(id uuid.UUID, ln *lane, earlier []unsettled, calls 
 		all := wallet.Committed{Partition: -1}
 		for i := range calls {
 			one := a.applyCalls(id, ln, earlier, calls[i:i+1])
-			all.Results, all.Wallets = append(all.Results, one.Results...), one.Wallets
+			all.Results = append(all.Results, one.Results...)
+			all.Wallets = append(all.Wallets, one.Wallets...)
 		}
 		return all
 	}
@@ -129,7 +166,8 @@ func (a *Applier) commitDirect(id uuid.UUID, ln *lane, earlier []unsettled, call
 		if err == nil {
 			err = a.Ledger.Commit(ctx, b.finish())
 		}
-		if err == nil || unavailable(err) || errors.Is(err, wallet.ErrRefused) || try == a.Limits.DirectTries {
+		final := err == nil || unavailable(err) || errors.Is(err, wallet.ErrRefused) || errors.Is(err, wallet.ErrLocked)
+		if final || try == a.Limits.DirectTries {
 			a.Metrics.direct(err)
 			return b, err
 		}

@@ -36,7 +36,9 @@ func (d *door) fetched(records []wallet.Record) bool {
 			d.push(r)
 		}
 	}
-	d.shut = d.held >= d.most
+	if d.held >= d.most {
+		d.shut = true // until take finds room, and has the reader resume
+	}
 	return !d.shut
 }
 

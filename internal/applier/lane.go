@@ -33,10 +33,16 @@ type lane struct {
 // lanes is the bounded map of lanes.
 type lanes struct {
 	m     sync.Map // uuid.UUID → *lane
-	count atomic.Int64
 	limit int
 	kept  atomic.Int64 // unsettled operations over all lanes
+
+	mu    sync.Mutex
+	order []uuid.UUID // of all lanes, the next to be looked at for retirement first
 }
+
+// retireLooks is how many lanes a new one looks at beyond the limit, to retire
+// idle ones; so a new lane costs the same however many are in use.
+const retireLooks = 64
 
 func newLanes(limit int) *lanes { return &lanes{limit: limit} }
 
@@ -46,8 +52,8 @@ func (l *lanes) get(id uuid.UUID) *lane {
 		return v.(*lane)
 	}
 	v, loaded := l.m.LoadOrStore(id, &lane{overflow: -1})
-	if !loaded && l.count.Add(1) > int64(l.limit) {
-		l.retire(2)
+	if !loaded {
+		l.added(id)
 	}
 	return v.(*lane)
 }
@@ -87,22 +93,41 @@ func (l *lanes) lockAll(ids []uuid.UUID) map[uuid.UUID]*lane {
 	return locked
 }
 
-// retire closes up to n idle lanes. The bound may be passed for a moment, by no
-// more lanes than are in use.
-func (l *lanes) retire(n int) {
-	l.m.Range(func(key, v any) bool {
-		ln := v.(*lane)
-		if !ln.mu.TryLock() {
-			return true
+// added notes a new lane and, beyond the limit, retires idle ones. While all that
+// it looks at are in use the limit is passed: that is bounded by the requests and
+// unsettled operations that use them.
+func (l *lanes) added(id uuid.UUID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for range min(retireLooks, len(l.order)) {
+		if len(l.order) < l.limit {
+			break
 		}
-		if ln.close() {
-			l.m.Delete(key)
-			l.count.Add(-1)
-			n--
+		oldest := l.order[0]
+		l.order = l.order[1:]
+		if !l.retire(oldest) {
+			l.order = append(l.order, oldest)
 		}
-		ln.mu.Unlock()
-		return n > 0
-	})
+	}
+	l.order = append(l.order, id)
+}
+
+// retire closes a lane if it is idle.
+func (l *lanes) retire(id uuid.UUID) bool {
+	v, ok := l.m.Load(id)
+	if !ok {
+		return true
+	}
+	ln := v.(*lane)
+	if !ln.mu.TryLock() {
+		return false
+	}
+	defer ln.mu.Unlock()
+	if !ln.close() {
+		return false
+	}
+	l.m.Delete(id)
+	return true
 }
 
 // close marks an idle lane retired; mu is held.

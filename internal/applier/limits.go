@@ -10,14 +10,15 @@ type Limits struct {
 	BatchOperations    int // of one batch; what is beyond waits for the next
 	QueueOperations    int // taken and waiting, for each partition; beyond it fetching pauses
 	Lanes              int // in memory; beyond it idle lanes are retired
+	Unsettled          int // the same over all wallets
 	UnsettledPerWallet int // own acknowledged operations of unknown outcome; beyond it the direct way answers 503
 
 	Conflicts      int // of one wallet in one batch; then the wallet is set aside
 	Retries        int // of one batch for serialization failures; then it waits like for an absent ledger
-	DirectTries    int // of one direct batch, for conflicts and locks; then its callers get 503
+	DirectTries    int // of one direct batch, for conflicts; then its callers get 503
 	ListLength     int // entries of one requeued list; at it new requests of the wallet get 429
 	ListPerCopy    int // entries that one copy applies; the rest is due at once
-	Attempts       int // copies of one list; from here on it alarms
+	Attempts       int // refusals of one list in a row; from here on it alarms
 	CopiesPerRound int // lists that get a copy in one round
 	Backfills      int // direct operations that get their backfill record in one round
 
@@ -31,7 +32,7 @@ type Limits struct {
 // DefaultLimits returns the bounds that walletd runs with.
 func DefaultLimits() Limits {
 	return Limits{
-		BatchOperations: 2_000, QueueOperations: 20_000, Lanes: 200_000, UnsettledPerWallet: 10_000,
+		BatchOperations: 2_000, QueueOperations: 20_000, Lanes: 200_000, Unsettled: 500_000, UnsettledPerWallet: 10_000,
 		Conflicts: 5, Retries: 10, DirectTries: 50, ListLength: 10_000, ListPerCopy: 1_000, Attempts: 10,
 		CopiesPerRound: 100, Backfills: 500,
 		KeeperInterval: 250 * time.Millisecond, RequeueFirst: 500 * time.Millisecond, RequeueMost: 30 * time.Second,
@@ -40,9 +41,9 @@ func DefaultLimits() Limits {
 }
 
 // backoff is how long a list waits before its next copy.
-func (l Limits) backoff(attempt int) time.Duration {
+func (l Limits) backoff(refusals int) time.Duration {
 	d := l.RequeueFirst
-	for range attempt {
+	for range refusals {
 		if d *= 2; d >= l.RequeueMost {
 			return l.RequeueMost
 		}

@@ -2,7 +2,6 @@ package applier
 
 import (
 	"errors"
-	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,7 +16,7 @@ type Metrics struct {
 	drops                                            *prometheus.CounterVec
 	directs                                          *prometheus.CounterVec
 	size, seconds, age                               prometheus.Histogram
-	requeuedLists, stoppedPartitions                 *prometheus.GaugeVec
+	registerer                                       prometheus.Registerer
 }
 
 // NewMetrics registers the applier's metrics.
@@ -27,20 +26,18 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		r.MustRegister(c)
 		return c
 	}
-	vec := func(name, help, label string) *prometheus.CounterVec {
+	vec := func(name, help, label string, values ...string) *prometheus.CounterVec {
 		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{label})
 		r.MustRegister(c)
+		for _, v := range values {
+			c.WithLabelValues(v) // from 0: of a counter that begins at 1 no increase is seen
+		}
 		return c
 	}
 	histogram := func(name, help string, buckets []float64) prometheus.Histogram {
 		h := prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets})
 		r.MustRegister(h)
 		return h
-	}
-	gauge := func(name, help string) *prometheus.GaugeVec {
-		g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{"partition"})
-		r.MustRegister(g)
-		return g
 	}
 	return &Metrics{
 		batches:    counter("walletd_batches_total", "Batches committed."),
@@ -49,15 +46,13 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		copies:     counter("walletd_requeue_copies_total", "Copies of requeued operations put back into the journal."),
 		alarms:     counter("walletd_requeue_alarms_total", "Refusals of a requeued list beyond the attempts that are normal."),
 		dead:       counter("walletd_dead_letters_total", "Records that did not decode and were put into the dead-letter topic."),
-		operations: vec("walletd_operations_total", "Operations decided, by outcome.", "outcome"),
-		drops:      vec("walletd_batches_dropped_total", "Batches dropped because they were fenced or of unknown outcome.", "reason"),
-		directs:    vec("walletd_direct_batches_total", "Batches of the direct way, by result.", "result"),
+		operations: vec("walletd_operations_total", "Operations decided, by outcome.", "outcome", "applied", "failed"),
+		drops:      vec("walletd_batches_dropped_total", "Batches dropped because they were fenced or of unknown outcome.", "reason", "fenced", "unavailable"),
+		directs:    vec("walletd_direct_batches_total", "Batches of the direct way, by result.", "result", "committed", "failed"),
 		size:       histogram("walletd_batch_operations", "Operations in a batch.", prometheus.ExponentialBuckets(1, 2, 12)),
 		seconds:    histogram("walletd_batch_seconds", "Time from computing a batch to its known commit.", prometheus.ExponentialBuckets(0.0005, 2, 14)),
 		age:        histogram("walletd_apply_age_seconds", "Age of a batch's oldest operation when it is committed.", prometheus.ExponentialBuckets(0.001, 2.5, 16)),
-
-		requeuedLists:     gauge("walletd_requeued_lists", "Wallets that are set aside."),
-		stoppedPartitions: gauge("walletd_partition_stopped", "1 while a partition waits for an operator's decision."),
+		registerer: r,
 	}
 }
 
@@ -103,23 +98,6 @@ func (m *Metrics) dropped(err error) {
 		reason = "fenced"
 	}
 	m.drops.WithLabelValues(reason).Inc()
-}
-
-func (m *Metrics) stopped(partition int32, is bool) {
-	if m == nil {
-		return
-	}
-	v := 0.0
-	if is {
-		v = 1
-	}
-	m.stoppedPartitions.WithLabelValues(strconv.Itoa(int(partition))).Set(v)
-}
-
-func (m *Metrics) lists(partition int32, n int) {
-	if m != nil {
-		m.requeuedLists.WithLabelValues(strconv.Itoa(int(partition))).Set(float64(n))
-	}
 }
 
 func (m *Metrics) conflicted()   { m.inc(func(m *Metrics) prometheus.Counter { return m.conflicts }) }

@@ -15,6 +15,9 @@ type listing struct {
 	changed bool
 }
 
+// maxReasonBytes bounds what a list keeps of why it was refused.
+const maxReasonBytes = 500
+
 // join appends the record's operations, untried, to the list's end.
 func (l *listing) join(r *wallet.Record) {
 	for _, op := range r.Operations {
@@ -35,14 +38,15 @@ func (b *batch) setAside(a *account, r *wallet.Record, why string) {
 	if a.list == nil {
 		a.list = &listing{head: wallet.List{WalletID: a.id, NotBefore: b.at.Add(b.limits.backoff(0))}}
 	}
-	a.list.head.LastError = why
+	a.list.head.LastError = why[:min(len(why), maxReasonBytes)]
 	if r.Attempt == 0 {
 		a.list.join(r)
 		return
 	}
 	if r.Attempt > a.list.head.Attempt {
 		a.list.head.Attempt = r.Attempt
-		a.list.head.NotBefore = b.at.Add(b.limits.backoff(r.Attempt))
+		a.list.head.Refusals++
+		a.list.head.NotBefore = b.at.Add(b.limits.backoff(a.list.head.Refusals))
 		a.list.changed = true
 	}
 }
@@ -53,7 +57,7 @@ func (b *batch) setAside(a *account, r *wallet.Record, why string) {
 func (b *batch) applyList(a *account, r *wallet.Record) {
 	l := a.list
 	l.changed = true
-	l.head.Attempt = r.Attempt
+	l.head.Attempt, l.head.Refusals = r.Attempt, 0
 	for _, e := range l.waiting {
 		b.decide(a, e.Kind, e.Operation, uuid.Nil)
 		l.taken = append(l.taken, e.Position)

@@ -96,18 +96,16 @@ func (t *try) adapt(err error) error {
 			return nil
 		}
 	case errors.Is(err, wallet.ErrLocked):
-		if found, lerr := t.findLocked(); lerr != nil || found {
-			return lerr
-		}
+		return t.findLocked()
 	}
 	return t.bisect(err)
 }
 
 // findLocked sets aside the wallets that somebody holds locked.
-func (t *try) findLocked() (bool, error) {
+func (t *try) findLocked() error {
 	held, err := t.Ledger.Locked(context.Background(), walletsOf(t.records))
 	if err != nil {
-		return false, err
+		return err
 	}
 	found := false
 	for _, id := range held {
@@ -116,10 +114,11 @@ func (t *try) findLocked() (bool, error) {
 			found = true
 		}
 	}
-	if t.blind++; !found && t.blind <= 2 {
-		return true, nil // released meanwhile: try again
+	if t.blind++; !found && t.blind > 2 {
+		// No wallet is held: it is a table, or the fence. Setting aside would not help.
+		return fmt.Errorf("%w: something else than a wallet is held locked", wallet.ErrUnavailable)
 	}
-	return found, nil
+	return nil
 }
 
 // bisect pins a refusal that nothing explains on one record, by trying ever

@@ -17,13 +17,13 @@ type unsettled struct {
 }
 
 // keep remembers an acknowledged record's operations at their wallet.
-func (l *lanes) keep(rec wallet.Record, most int) {
+func (l *lanes) keep(rec wallet.Record, most, mostInAll int) {
 	ln := l.accept(rec.WalletID)
 	defer ln.acceptMu.Unlock()
 	if rec.Kind == wallet.KindCreate {
 		ln.exists.Store(true)
 	}
-	if len(ln.unsettled)+len(rec.Operations) > most {
+	if len(ln.unsettled)+len(rec.Operations) > most || int(l.kept.Load()) >= mostInAll {
 		ln.overflow = rec.Receipt.Offset
 		return
 	}
@@ -83,8 +83,11 @@ func (w *watermarks) passed(r wallet.Receipt) bool {
 	return r.Offset < w.next[r.Partition]
 }
 
-// settleAtMost bounds the operations whose outcome one look at the ledger asks for.
-const settleAtMost = 5_000
+// The operations whose outcome one look at the ledger asks for.
+const (
+	settleAtMost    = 10_000
+	settlePerWallet = 500
+)
 
 // Reconcile notes how far the ledger is and settles what it has: for records that
 // another replica applied while no message about it could reach this one. It costs
@@ -96,37 +99,39 @@ func (a *Applier) Reconcile(ctx context.Context, offsets map[int32]int64) error 
 	if a.lanes.kept.Load() == 0 {
 		return nil
 	}
-	keys, creates := a.passed()
-	for _, k := range creates {
-		a.lanes.settle(k.WalletID, k.ID)
-	}
-	if len(keys) == 0 {
+	keys, created := a.passed()
+	if len(keys)+len(created) == 0 {
 		return nil
 	}
-	s, err := a.Ledger.Read(ctx, wallet.SnapshotQuery{Operations: keys})
+	s, err := a.Ledger.Read(ctx, wallet.SnapshotQuery{Operations: keys, Wallets: created})
 	for k := range s.Operations {
 		a.lanes.settle(k.WalletID, k.ID)
+	}
+	for id := range s.Wallets {
+		a.lanes.settle(id, id)
 	}
 	return err
 }
 
-// passed returns unsettled operations whose record the ledger has passed. Those
-// that it does not have are requeued and stay unsettled; creations are settled.
-func (a *Applier) passed() (keys, creates []wallet.Key) {
+// passed returns unsettled operations, and wallets of unsettled creations, whose
+// record the ledger has passed. What it does not have is requeued and stays
+// unsettled; so that such operations of one wallet keep no other's from being
+// asked for, each wallet has a share.
+func (a *Applier) passed() (keys []wallet.Key, created []uuid.UUID) {
 	a.lanes.m.Range(func(_, v any) bool {
 		ln := v.(*lane)
 		ln.acceptMu.Lock()
 		defer ln.acceptMu.Unlock()
-		for _, u := range ln.unsettled {
+		for _, u := range ln.unsettled[:min(len(ln.unsettled), settlePerWallet)] {
 			switch {
 			case !a.settled.passed(u.Receipt):
 			case u.kind == wallet.KindCreate:
-				creates = append(creates, u.Key())
+				created = append(created, u.WalletID)
 			default:
 				keys = append(keys, u.Key())
 			}
 		}
 		return len(keys) < settleAtMost
 	})
-	return keys, creates
+	return keys, created
 }

@@ -27,6 +27,8 @@ type worker struct {
 	lists map[uuid.UUID]wallet.List
 	count atomic.Int64 // of lists, for the keeper
 
+	applying atomic.Int64 // when the oldest operation being applied was accepted, in microseconds; 0: none
+
 	committed chan wallet.Committed // to the announcer, in commit order
 	cancel    context.CancelFunc
 	running   sync.WaitGroup
@@ -73,10 +75,7 @@ func (w *worker) follow(p wallet.Progress) {
 	w.counted()
 }
 
-func (w *worker) counted() {
-	w.count.Store(int64(len(w.lists)))
-	w.Metrics.lists(w.partition, len(w.lists))
-}
+func (w *worker) counted() { w.count.Store(int64(len(w.lists))) }
 
 func (w *worker) run(ctx context.Context) {
 	for {
@@ -87,9 +86,11 @@ func (w *worker) run(ctx context.Context) {
 		if resume {
 			w.Journal.Resume(w.partition)
 		}
+		w.applying.Store(oldestOf(records))
 		if w.bury(ctx, records) != nil || !w.apply(ctx, records) {
 			return
 		}
+		w.applying.Store(0)
 	}
 }
 
@@ -127,6 +128,7 @@ func (w *worker) apply(ctx context.Context, records []wallet.Record) bool {
 		n, err := w.applySome(records)
 		if err == nil {
 			records, pause = records[n:], newPause(w.Limits)
+			w.applying.Store(oldestOf(records))
 			continue
 		}
 		// Fenced, or of unknown outcome: nobody is told anything, and only the ledger
@@ -207,9 +209,9 @@ func (w *worker) remember(changes []wallet.ListChange) {
 			continue
 		}
 		w.lists[c.WalletID] = c.List
-		if c.Attempt >= w.Limits.Attempts {
+		if c.Refusals >= w.Limits.Attempts {
 			w.Metrics.alarm()
-			w.log.Error("requeued list is refused again and again", "wallet", c.WalletID, "attempt", c.Attempt, "length", c.Length, "reason", c.LastError)
+			w.log.Error("requeued list is refused again and again", "wallet", c.WalletID, "refusals", c.Refusals, "length", c.Length, "reason", c.LastError)
 		}
 	}
 	if len(changes) > 0 {

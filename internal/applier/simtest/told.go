@@ -36,7 +36,7 @@ func (t *Told) Announce(_ context.Context, c wallet.Committed) {
 		t.next[c.Partition] = c.Next
 	}
 	for _, r := range c.Results {
-		if was, ok := t.outcomes[r.Key()]; ok && was != r.Operation {
+		if was, ok := t.outcomes[r.Key()]; ok && !same(was, r.Operation) {
 			t.faults = append(t.faults, fmt.Sprintf("operation %s: told %+v, then %+v", r.ID, was, r.Operation))
 		}
 		t.outcomes[r.Key()] = r.Operation

@@ -1,0 +1,79 @@
+package applier
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// state reports at each scrape what the applier is at. Gauges that were set when
+// something happened would stay after their partition has moved to another replica.
+type state struct{ *Applier }
+
+var (
+	oldestUnapplied = prometheus.NewDesc("walletd_oldest_unapplied_seconds",
+		"Age of the oldest record that a partition's owner has and has not applied; 0: none. Only owned partitions have it.", []string{"partition"}, nil)
+	requeuedLists = prometheus.NewDesc("walletd_requeued_lists",
+		"Wallets that are set aside. Only owned partitions have it.", []string{"partition"}, nil)
+	partitionStopped = prometheus.NewDesc("walletd_partition_stopped",
+		"1 while a partition waits for an operator's decision.", []string{"partition"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (s state) Describe(ch chan<- *prometheus.Desc) {
+	ch <- oldestUnapplied
+	ch <- requeuedLists
+	ch <- partitionStopped
+}
+
+// Collect implements prometheus.Collector.
+func (s state) Collect(ch chan<- prometheus.Metric) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	send := func(d *prometheus.Desc, partition int32, v float64) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, strconv.Itoa(int(partition)))
+	}
+	now := s.Now()
+	for p, w := range s.workers {
+		send(oldestUnapplied, p, w.oldest(now).Seconds())
+		send(requeuedLists, p, float64(w.count.Load()))
+		if s.stopped[p] == nil {
+			send(partitionStopped, p, 0)
+		}
+	}
+	for p := range s.stopped {
+		send(partitionStopped, p, 1)
+	}
+}
+
+// oldest is the age of the oldest operation that is being applied or waits for it.
+func (w *worker) oldest(now time.Time) time.Duration {
+	at := w.applying.Load()
+	if at == 0 {
+		at = w.door.oldest()
+	}
+	if at == 0 {
+		return 0
+	}
+	return max(0, now.Sub(time.UnixMicro(at))) // replicas' clocks differ
+}
+
+// oldest is when the first operation in the queue was accepted, in microseconds;
+// 0: there is none.
+func (d *door) oldest() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return oldestOf(d.queue)
+}
+
+func oldestOf(records []wallet.Record) int64 {
+	for i := range records {
+		if ops := records[i].Operations; len(ops) > 0 {
+			return ops[0].AcceptedAt.UnixMicro()
+		}
+	}
+	return 0
+}
