@@ -36,6 +36,7 @@ type Config struct {
 // to do.
 type Ledger struct {
 	*breaker.Breaker
+	config        Config
 	commits       *pgxpool.Pool
 	reads         *pgxpool.Pool
 	probes        *pgxpool.Pool // one connection that no load can occupy
@@ -53,7 +54,7 @@ const (
 // every call then fails with wallet.ErrUnavailable. Only a malformed DSN is an
 // error. The breaker's Run has to be running for the ledger to be read.
 func Open(cfg Config) (*Ledger, error) {
-	l := &Ledger{commitTimeout: cfg.CommitTimeout, readTimeout: cfg.ReadTimeout}
+	l := &Ledger{config: cfg, commitTimeout: cfg.CommitTimeout, readTimeout: cfg.ReadTimeout}
 	l.Breaker = breaker.New(breaker.Config{Name: "PostgreSQL", Probe: l.ping, Interval: probeInterval, Timeout: probeTimeout, Log: cfg.Log})
 	var err, rerr, perr error
 	l.commits, err = pool(cfg, cfg.CommitConnections, cfg.CommitTimeout, map[string]string{
@@ -74,6 +75,7 @@ func Open(cfg Config) (*Ledger, error) {
 	return l, nil
 }
 
+// pool prepares connections whose statements may take as long as timeout; 0 is for ever.
 func pool(cfg Config, size int32, timeout time.Duration, params map[string]string) (*pgxpool.Pool, error) {
 	c, err := pgxpool.ParseConfig(cfg.DSN)
 	if err != nil {
@@ -100,12 +102,24 @@ func pool(cfg Config, size int32, timeout time.Duration, params map[string]strin
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
-// Close closes all connections, waiting for calls under way.
+// Close closes all connections, waiting for calls under way: no longer than a
+// commit may take, for a server that hangs is not worth waiting for, and the pools
+// would for a quarter of a minute each.
 func (l *Ledger) Close() {
-	for _, p := range []*pgxpool.Pool{l.commits, l.reads, l.probes} {
-		if p != nil {
-			p.Close()
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		for _, p := range []*pgxpool.Pool{l.commits, l.reads, l.probes} {
+			if p != nil {
+				p.Close()
+			}
 		}
+	}()
+	timer := time.NewTimer(l.commitTimeout)
+	defer timer.Stop()
+	select {
+	case <-closed:
+	case <-timer.C:
 	}
 }
 
