@@ -87,7 +87,7 @@ func TestStopWithoutAComponent(t *testing.T) {
 	for _, f := range singleFaults {
 		t.Run(f.name, func(t *testing.T) {
 			s := newStack(t)
-			s.add(1)
+			s.add(1, "WALLETD_SHUTDOWN_TIMEOUT=5s")
 			r := s.replicas[0]
 			r.ready()
 			id := s.wallet()
@@ -100,7 +100,7 @@ func TestStopWithoutAComponent(t *testing.T) {
 			r.terminate()
 			took := time.Since(began)
 			t.Logf("stopped within %s", took.Round(time.Millisecond))
-			if took > 25*time.Second {
+			if took > 10*time.Second {
 				t.Errorf("stopping took %s", took)
 			}
 			f.heal(s)
@@ -111,4 +111,3 @@ func TestStopWithoutAComponent(t *testing.T) {
 		})
 	}
 }
-

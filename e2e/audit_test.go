@@ -67,7 +67,7 @@ func (s *stack) audit(id uuid.UUID, sends []*send) []operation {
 		}
 	}
 	answers(&faults, mine, place)
-	order(&faults, mine, place)
+	order(&faults, mine, place, s.kafkaWentAway)
 	return ops
 }
 
@@ -121,9 +121,9 @@ func same(a, b operation) bool {
 }
 
 // order checks that what was sent after another's answer comes after it. Whoever
-// was told an outcome is never overtaken; who was answered 202 may be by an
-// operation that another replica has applied directly.
-func order(f *faults, sends []*send, place map[string]*operation) {
+// was told an outcome is never overtaken; who was answered 202 may be, while Kafka
+// is away, by an operation that another replica has applied directly.
+func order(f *faults, sends []*send, place map[string]*operation, kafkaWentAway bool) {
 	type point struct {
 		at  time.Time
 		x   *send
@@ -149,7 +149,7 @@ func order(f *faults, sends []*send, place map[string]*operation) {
 			continue
 		}
 		before := told
-		if op.Origin == "journal" {
+		if op.Origin == "journal" || !kafkaWentAway {
 			before = later(before, accepted)
 		} else {
 			before = later(before, by[p.x.by])

@@ -36,6 +36,7 @@ var singleFaults = []fault{
 }
 
 func (f fault) begin(s *stack) {
+	s.kafkaWentAway = s.kafkaWentAway || f.component == "kafka"
 	if f.pause {
 		f.of(s).Pause()
 	} else {
@@ -205,6 +206,7 @@ func TestPostgresAndKafkaTogether(t *testing.T) {
 		}
 	}
 	defer heal()
+	s.kafkaWentAway = true
 	s.kafka.Kill()
 	s.postgres.Pause()
 	began := time.Now()

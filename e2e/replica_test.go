@@ -28,9 +28,8 @@ type replica struct {
 	env  map[string]string
 	http *http.Client
 
-	mu   sync.Mutex
-	life *life
-	runs int
+	mu    sync.Mutex
+	lives []*life
 }
 
 // life is one process of a replica.
@@ -120,7 +119,7 @@ func (r *replica) launch() *life {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.life, r.runs = l, r.runs+1
+	r.lives = append(r.lives, l)
 	return l
 }
 
@@ -159,14 +158,17 @@ func (l *life) read(out io.Reader) {
 func (r *replica) current() *life {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.life
+	if len(r.lives) == 0 {
+		return nil
+	}
+	return r.lives[len(r.lives)-1]
 }
 
 // incarnation names the replica's present process.
 func (r *replica) incarnation() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return fmt.Sprintf("%s/%d", r.name, r.runs)
+	return fmt.Sprintf("%s/%d", r.name, len(r.lives))
 }
 
 func (r *replica) url(path string) string {
@@ -183,20 +185,22 @@ func (r *replica) kill() {
 	r.http.CloseIdleConnections()
 }
 
-// terminate asks the process to stop and waits until it has, in order.
+// terminate asks the process to stop and waits until it has, in order. One that
+// takes much longer than its configuration allows is made to show what it does.
 func (r *replica) terminate() {
 	r.t.Helper()
 	l := r.current()
+	began := time.Now()
 	_ = l.process.Signal(syscall.SIGTERM)
 	select {
 	case <-l.ended:
 		if l.exit != nil {
 			r.t.Errorf("%s stopped with %v\n%s", r.name, l.exit, tail(l.output()))
 		}
-	case <-time.After(patience):
+	case <-time.After(25 * time.Second):
 		_ = l.process.Signal(syscall.SIGQUIT)
 		<-l.ended
-		r.t.Errorf("%s does not stop:\n%s", r.name, l.output())
+		r.t.Errorf("%s has not stopped after %s:\n%s", r.name, time.Since(began), l.output())
 	}
 	r.http.CloseIdleConnections()
 }
@@ -222,7 +226,10 @@ func (r *replica) finish() {
 	default:
 		r.terminate()
 	}
-	text := l.output()
+	text := ""
+	for _, l := range r.lives {
+		text += l.output()
+	}
 	for _, bad := range []string{"DATA RACE", "panic:", "fatal error:"} {
 		if i := strings.Index(text, bad); i >= 0 && !strings.Contains(text, "SIGQUIT") {
 			r.t.Errorf("%s: %s\n%s", r.name, bad, text[max(0, i-200):min(len(text), i+6000)])

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"sync/atomic"
 	"testing"
@@ -122,6 +123,29 @@ func TestRollingRestart(t *testing.T) {
 		}
 		return s.replicas[1-n%2]
 	}})
+	walked, walking := make(chan []*send), make(chan struct{})
+	walker := s.wallet()
+	go func() { // pairs, each operation after the other's 202, through who is ready
+		var mine []*send
+		defer func() { walked <- mine }()
+		for n := 0; ; n++ {
+			select {
+			case <-walking:
+				if n%2 == 0 {
+					return
+				}
+			default:
+			}
+			r := s.replicas[n%2]
+			if !ready[n%2].Load() {
+				r = s.replicas[1-n%2]
+			}
+			x := &send{wallet: walker, key: fmt.Sprint("walk-", n), kind: []string{deposit, withdraw}[n%2], amount: 7, by: r.incarnation(), sent: time.Now()}
+			x.answer = r.submit(walker, x.kind, 7, "Idempotency-Key", x.key, "Prefer", "respond-async")
+			x.end = time.Now()
+			mine = append(mine, x)
+		}
+	}()
 	elapse(500 * time.Millisecond)
 	for i, r := range s.replicas {
 		began := time.Now()
@@ -135,5 +159,9 @@ func TestRollingRestart(t *testing.T) {
 	sends := l.stop()
 	t.Log(summary(sends))
 	only(t, sends, 200, 202, 422)
-	s.auditAll(sends)
+	close(walking)
+	pairs := <-walked
+	t.Logf("pairs: %s", summary(pairs))
+	only(t, pairs, 200, 202)
+	s.auditAll(append(sends, pairs...))
 }

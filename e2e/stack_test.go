@@ -30,6 +30,9 @@ type stack struct {
 	topic    string
 	replicas []*replica
 	kafkaAPI *kgo.Client
+
+	// kafkaWentAway allows direct operations to pass what was answered 202.
+	kafkaWentAway bool
 }
 
 var stacks atomic.Int64

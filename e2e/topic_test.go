@@ -81,6 +81,7 @@ func containsBytes(all [][]byte, b []byte) bool {
 // recreate gives the topic's name to another topic.
 func (s *stack) recreate() {
 	s.t.Helper()
+	s.kafkaWentAway = true
 	admin := kadm.NewClient(s.kafkaAPI)
 	if _, err := admin.DeleteTopic(context.Background(), s.topic); err != nil {
 		s.t.Fatal(err)
