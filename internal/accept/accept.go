@@ -38,7 +38,9 @@ type Ledger interface {
 // Balances is the cache of balances.
 type Balances interface {
 	Known(ctx context.Context, id uuid.UUID) bool
+	Cached(ctx context.Context, id uuid.UUID) (wallet.Wallet, bool)
 	Put(ctx context.Context, wallets ...wallet.Wallet) error
+	Exists(ctx context.Context, id uuid.UUID)
 	Listening() bool // announcements of other replicas arrive
 }
 

@@ -23,8 +23,10 @@ func (in *Intake) Create(ctx context.Context, key string) (wallet.Created, error
 		in.known(ctx, w)
 		return wallet.Created{Wallet: w, Replayed: !created}, nil
 	}
-	_, jerr := in.Journal.WriteCreate(id, at)
-	if jerr != nil {
+	if w, ok := in.Balances.Cached(ctx, id); ok {
+		return wallet.Created{Wallet: w, Replayed: true}, nil
+	}
+	if _, jerr := in.Journal.WriteCreate(id, at); jerr != nil {
 		fate := wallet.Unknown
 		if !tried && errors.Is(jerr, wallet.ErrNotJournaled) {
 			fate = wallet.NotApplied
@@ -32,7 +34,13 @@ func (in *Intake) Create(ctx context.Context, key string) (wallet.Created, error
 		return wallet.Created{}, unavailable(fate, errors.Join(err, jerr))
 	}
 	w = wallet.Wallet{ID: id, UpdatedAt: at}
-	in.known(ctx, w)
+	if key == "" {
+		in.known(ctx, w)
+	} else {
+		// An earlier request may have made it: what it holds is the ledger's to say.
+		in.Applier.Exists(id)
+		in.Balances.Exists(context.WithoutCancel(ctx), id)
+	}
 	return wallet.Created{Wallet: w, Pending: true}, nil
 }
 

@@ -14,6 +14,7 @@ import (
 func (w *world) isKnown(t *testing.T, id uuid.UUID) {
 	t.Helper()
 	put := slices.ContainsFunc(w.balances.puts, func(p wallet.Wallet) bool { return p.ID == id })
+	put = put || w.balances.Known(t.Context(), id)
 	if !w.applier.Known(id) || !put {
 		t.Errorf("known here: %t, put into Redis: %t", w.applier.Known(id), put)
 	}
@@ -77,6 +78,33 @@ func TestCreateWithoutTheLedgerIsJournaledUnderTheSameIDAndUsableAtOnce(t *testi
 			})
 		})
 	}
+}
+
+// A repeated create may be of a wallet that holds money: only the ledger could say
+// what, so nothing may put its balance as zero.
+func TestCreateWithoutTheLedgerCachesABalanceOnlyOfAWalletThatIsNewForSure(t *testing.T) {
+	inWorld(t, wide, func(t *testing.T, w *world) {
+		w.ledger.fall()
+		keyed, err := w.Create(t.Context(), "key")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, ok := w.balances.Cached(t.Context(), keyed.ID); ok {
+			t.Errorf("cached %+v", got)
+		}
+		fresh, err := w.Create(t.Context(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, ok := w.balances.Cached(t.Context(), fresh.ID); !ok || got.Sequence != 0 {
+			t.Errorf("cached %+v, %t", got, ok)
+		}
+		now := wallet.Wallet{ID: keyed.ID, State: wallet.State{Balance: 70, Sequence: 3}}
+		_ = w.balances.Put(t.Context(), now)
+		if again, err := w.Create(t.Context(), "key"); err != nil || !again.Replayed || again.Wallet != now {
+			t.Errorf("%+v, %v", again, err)
+		}
+	})
 }
 
 func TestCreateThatNothingCanTakeIs503WithTheHonestFate(t *testing.T) {

@@ -197,6 +197,24 @@ func (b *fakeBalances) Put(ctx context.Context, wallets ...wallet.Wallet) error 
 	return nil
 }
 
+// Cached returns the newest balance that was put.
+func (b *fakeBalances) Cached(_ context.Context, id uuid.UUID) (w wallet.Wallet, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, p := range b.puts {
+		if p.ID == id && (!ok || p.Sequence > w.Sequence) {
+			w, ok = p, true
+		}
+	}
+	return w, ok
+}
+
+func (b *fakeBalances) Exists(_ context.Context, id uuid.UUID) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.known[id] = true
+}
+
 func (b *fakeBalances) Listening() bool { return !b.deaf }
 
 // fakeApplier knows wallets and answers the direct way with what the test sets.

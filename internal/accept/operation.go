@@ -26,7 +26,8 @@ func (in *Intake) Operation(ctx context.Context, walletID, id uuid.UUID, r walle
 }
 
 // pending looks an operation up in the journal: the ledger has not passed its
-// receipt yet.
+// receipt yet. While the journal cannot be asked the receipt is believed, and type
+// and amount are not known.
 func (in *Intake) pending(ctx context.Context, walletID, id uuid.UUID, r wallet.Receipt) (wallet.Operation, error) {
 	end, err := in.Journal.End(ctx, r.Partition)
 	if err == nil && r.Offset >= end {
@@ -37,8 +38,8 @@ func (in *Intake) pending(ctx context.Context, walletID, id uuid.UUID, r wallet.
 		rec, err = in.Journal.Find(ctx, r)
 	}
 	if err != nil {
-		return wallet.Operation{}, &wallet.Error{Code: wallet.CodeUnavailable, RetryAfter: retrySoon, Err: err,
-			Detail: "the operation is not in the ledger yet, and the journal cannot be read now"}
+		in.Log.Debug("record of a receipt not read", "partition", r.Partition, "offset", r.Offset, "error", err)
+		return wallet.Operation{ID: id, WalletID: walletID, Receipt: r}, nil
 	}
 	for _, op := range rec.Operations {
 		if op.ID == id && rec.WalletID == walletID && rec.Kind == wallet.KindOperations {

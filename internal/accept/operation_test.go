@@ -23,6 +23,7 @@ func TestOperationWithItsReceiptIsFoundFromItsAcceptance(t *testing.T) {
 	applied.Status, applied.Sequence, applied.Receipt = wallet.Applied, 3, place
 	pending := journaled
 	pending.Receipt = place
+	believed := wallet.Operation{ID: id, WalletID: walletID, Receipt: place} // what the receipt alone tells
 	for _, c := range []struct {
 		name    string
 		receipt wallet.Receipt
@@ -41,8 +42,8 @@ func TestOperationWithItsReceiptIsFoundFromItsAcceptance(t *testing.T) {
 		{"of another wallet", place, func(w *world) { w.journal.record = foreign }, wallet.Operation{}, wallet.CodeInvalidRequest},
 		{"a wallet's creation", place, func(w *world) { w.journal.record = created }, wallet.Operation{}, wallet.CodeInvalidRequest},
 		{"poison", place, func(w *world) { w.journal.record = wallet.Record{Kind: wallet.KindPoison} }, wallet.Operation{}, wallet.CodeInvalidRequest},
-		{"the journal does not tell its end", place, func(w *world) { w.journal.endErr = errGone }, wallet.Operation{}, wallet.CodeUnavailable},
-		{"the journal does not show the record", place, func(w *world) { w.journal.findErr = errGone }, wallet.Operation{}, wallet.CodeUnavailable},
+		{"the journal does not tell its end", place, func(w *world) { w.journal.endErr = errGone }, believed, ""},
+		{"the journal does not show the record", place, func(w *world) { w.journal.findErr = errGone }, believed, ""},
 		{"the ledger does not answer", place, func(w *world) { w.ledger.fall() }, wallet.Operation{}, wallet.CodeUnavailable},
 	} {
 		t.Run(c.name, func(t *testing.T) {

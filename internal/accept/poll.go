@@ -2,7 +2,11 @@ package accept
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/walletd/walletd/internal/wallet"
 )
@@ -61,7 +65,21 @@ func (in *Intake) poll(ctx context.Context) {
 		in.Log.Warn("the ledger does not tell outcomes", "waiting", len(keys), "error", err)
 		return
 	}
+	// The owner's announcement may still be on its way: who is told an outcome finds
+	// it in the balance.
+	_ = in.Balances.Put(ctx, newest(ops)...) // what could not be put is remembered
 	in.Settle(ops)
+}
+
+// newest returns the latest state of each wallet that the operations show.
+func newest(ops []wallet.Operation) []wallet.Wallet {
+	last := map[uuid.UUID]wallet.Wallet{}
+	for _, op := range ops {
+		if op.Sequence > last[op.WalletID].Sequence {
+			last[op.WalletID] = wallet.Wallet{ID: op.WalletID, State: wallet.State{Balance: op.BalanceAfter, Sequence: op.Sequence}, UpdatedAt: op.AppliedAt}
+		}
+	}
+	return slices.Collect(maps.Values(last))
 }
 
 func (in *Intake) progress(ctx context.Context) {

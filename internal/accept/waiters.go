@@ -1,7 +1,9 @@
 package accept
 
 import (
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -35,6 +37,7 @@ func (w *waiter) place() wallet.Receipt {
 // one idempotency key wait for the same operation.
 type waiters struct {
 	now    func() time.Time
+	turn   atomic.Uint32
 	shards [64]waiterShard
 }
 
@@ -100,12 +103,14 @@ func (ws *waiters) settle(op *wallet.Operation) {
 // the given time and match.
 func (ws *waiters) overdue(before time.Time, n int, match func(*waiter) bool) []wallet.Key {
 	var keys []wallet.Key
+	first := int(ws.turn.Add(1)) // those that stay without an outcome must not keep others from theirs
 	for i := range ws.shards {
-		s := &ws.shards[i]
+		s := &ws.shards[(first+i)%len(ws.shards)]
 		s.mu.Lock()
 		for _, list := range s.waiting {
-			if w := list[0]; len(keys) < n && w.since.Before(before) && match(w) {
-				keys = append(keys, w.op.Key())
+			due := func(w *waiter) bool { return w.since.Before(before) && match(w) }
+			if i := slices.IndexFunc(list, due); i >= 0 && len(keys) < n {
+				keys = append(keys, list[i].op.Key())
 			}
 		}
 		s.mu.Unlock()

@@ -66,7 +66,7 @@ var errDown = errors.New("the balance cache is down")
 // Open prepares a cache. It does not connect.
 func Open(cfg Config) *Cache {
 	c := &Cache{Config: cfg, dirty: dirty{wallets: map[uuid.UUID]wallet.Wallet{}, most: cfg.MostDirty}}
-	c.Breaker = breaker.New(breaker.Config{Name: "Redis", Probe: c.ping, Interval: probeInterval, Timeout: max(cfg.Timeout, probeInterval), Log: cfg.Log})
+	c.Breaker = breaker.New(breaker.Config{Name: "Redis", Probe: c.ping, Interval: probeInterval, Timeout: cfg.Timeout, Log: cfg.Log})
 	return c
 }
 

@@ -18,7 +18,7 @@ const visibleSoon = time.Second
 // less the error is CodeNotYetVisible, if it cannot be asked CodeUnavailable.
 func (c *Cache) Wallet(ctx context.Context, id uuid.UUID, fresh bool, minSequence int64) (wallet.Wallet, error) {
 	if !fresh && !c.dirty.has(id, c.Now()) {
-		if w, found, err := c.get(ctx, id); err == nil && found && w.Sequence >= minSequence {
+		if w, ok := c.Cached(ctx, id); ok && w.Sequence >= minSequence {
 			return w, nil
 		}
 	}
@@ -39,6 +39,21 @@ func (c *Cache) fill(ctx context.Context, id uuid.UUID) (wallet.Wallet, error) {
 	}
 	_ = c.Put(ctx, w) // failed: the breaker has noted it, and the wallet is dirty
 	return w, nil
+}
+
+// Cached returns what Redis has of a wallet's balance.
+func (c *Cache) Cached(ctx context.Context, id uuid.UUID) (wallet.Wallet, bool) {
+	w, found, err := c.get(ctx, id)
+	return w, err == nil && found && w.Sequence != onlyExists
+}
+
+// onlyExists is the sequence under which Redis keeps that a wallet exists while
+// nobody can say what it holds. Every balance is newer.
+const onlyExists = -1
+
+// Exists notes in Redis that a wallet exists.
+func (c *Cache) Exists(ctx context.Context, id uuid.UUID) {
+	_ = c.Put(ctx, wallet.Wallet{ID: id, State: wallet.State{Sequence: onlyExists}}) // a short cut only
 }
 
 // Known reports whether Redis knows that the wallet exists. false means only that

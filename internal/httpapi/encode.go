@@ -21,8 +21,11 @@ const timeLayout = "2006-01-02T15:04:05.000000Z"
 func appendOperation(b []byte, op *wallet.Operation) []byte {
 	b = appendID(append(b, `{"operationId":"`...), op.ID)
 	b = appendID(append(b, `","walletId":"`...), op.WalletID)
-	b = append(append(b, `","operationType":"`...), op.Type.String()...)
-	b = strconv.AppendInt(append(b, `","amount":`...), int64(op.Amount), 10)
+	b = append(b, '"')
+	if op.Type != 0 {
+		b = append(append(b, `,"operationType":"`...), op.Type.String()...)
+		b = strconv.AppendInt(append(b, `","amount":`...), int64(op.Amount), 10)
+	}
 	b = append(append(append(b, `,"status":"`...), op.Status.String()...), '"')
 	if op.Status == wallet.Failed {
 		b = append(append(append(b, `,"reason":"`...), op.Reason.String()...), '"')

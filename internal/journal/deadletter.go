@@ -19,8 +19,25 @@ const (
 // deadLetters returns the name of the topic for records that do not decode.
 func deadLetters(topic string) string { return topic + ".dead-letters" }
 
+// maxDeadLetterBytes bounds a dead letter, before compression: a broker's limit on
+// a record is on its compressed size, so that what does not decode may be larger
+// than anything walletd writes.
+const maxDeadLetterBytes = 64 << 20
+
+// deadLetterClient has a client of its own: a record of another size, compressed,
+// that never stands before an operation.
+func deadLetterClient(cfg Config) (*kgo.Client, error) {
+	return kgo.NewClient(append(clientOptions(cfg),
+		kgo.RequiredAcks(kgo.AllISRAcks()),
+		kgo.ProducerBatchCompression(kgo.ZstdCompression()),
+		kgo.ProducerBatchMaxBytes(maxDeadLetterBytes),
+		kgo.MaxBufferedRecords(100),
+	)...)
+}
+
 // DeadLetter writes a record that does not decode to the dead-letter topic: its
-// own key, value and headers, and where it was found. nil means acknowledged.
+// own key, value and headers, and where it was found. nil means acknowledged. It
+// waits for the brokers as long as ctx lives.
 func (j *Journal) DeadLetter(ctx context.Context, rec wallet.Record) error {
 	p := rec.Poison
 	r := &kgo.Record{Topic: deadLetters(j.Topic), Key: p.Key, Value: p.Value}
@@ -32,9 +49,7 @@ func (j *Journal) DeadLetter(ctx context.Context, rec wallet.Record) error {
 		kgo.RecordHeader{Key: headerOffset, Value: strconv.AppendInt(nil, rec.Receipt.Offset, 10)},
 		kgo.RecordHeader{Key: headerError, Value: []byte(p.Err.Error())})
 	done := make(chan error, 1)
-	j.client.TryProduce(j.ctx, r, func(_ *kgo.Record, err error) { done <- err })
-	ctx, cancel := context.WithTimeout(ctx, j.RequestTimeout)
-	defer cancel()
+	j.letters.TryProduce(j.ctx, r, func(_ *kgo.Record, err error) { done <- err })
 	select {
 	case err := <-done:
 		return err

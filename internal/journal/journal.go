@@ -49,12 +49,15 @@ type Applier interface {
 // Journal is the Kafka journal. Safe for concurrent use.
 type Journal struct {
 	Config
-	applier Applier
-	client  *kgo.Client // writes and asks; the reader has its own
-	admin   *kadm.Client
-	ctx     context.Context // ends with Close
-	cancel  context.CancelFunc
-	running sync.WaitGroup
+	applier   Applier
+	client    *kgo.Client // writes and asks; the reader has its own
+	letters   *kgo.Client // writes dead letters
+	admin     *kadm.Client
+	ctx       context.Context // ends with Close
+	cancel    context.CancelFunc
+	meeting   sync.WaitGroup // until the topic was met
+	running   sync.WaitGroup
+	closeOnce sync.Once
 
 	finding chan struct{}           // a place for each look-up under way
 	brokers *breaker.Breaker        // do they answer, also when nobody writes
@@ -76,16 +79,26 @@ func Open(cfg Config) (*Journal, error) {
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerLinger(0), // the pens batch
 		kgo.ProducerBatchCompression(kgo.NoCompression()),
+		kgo.MaxBufferedRecords(maxBufferedRecords),
 	)
 	client, err := kgo.NewClient(opts...)
 	if err != nil {
 		return nil, fmt.Errorf("prepare the journal: %w", err)
 	}
-	j := &Journal{Config: cfg, client: client, admin: kadm.NewClient(client), finding: make(chan struct{}, findAtOnce), begun: make(chan struct{})}
+	letters, err := deadLetterClient(cfg)
+	if err != nil {
+		client.Close()
+		return nil, fmt.Errorf("prepare the journal: %w", err)
+	}
+	j := &Journal{Config: cfg, client: client, letters: letters, admin: kadm.NewClient(client), finding: make(chan struct{}, findAtOnce), begun: make(chan struct{})}
 	j.brokers = breaker.New(breaker.Config{Name: "Kafka", Probe: client.Ping, Interval: time.Second, Timeout: cfg.RequestTimeout, Log: cfg.Log})
 	j.ctx, j.cancel = context.WithCancel(context.Background())
 	return j, nil
 }
+
+// maxBufferedRecords is above what the requests that may be unanswered at once can
+// write: a full buffer would look like a broker that does not acknowledge.
+const maxBufferedRecords = 1_000_000
 
 func clientOptions(cfg Config) []kgo.Opt {
 	return []kgo.Opt{
@@ -199,13 +212,32 @@ func (j *Journal) End(ctx context.Context, partition int32) (int64, error) {
 	return end.Offset, end.Err
 }
 
-// Close leaves the group, lets go of whoever waits and closes the connections.
+// closeTimeout bounds the goodbye to brokers that do not answer.
+const closeTimeout = 5 * time.Second
+
+// Close gives the partitions up, leaves the group, lets go of whoever waits and
+// closes the connections, in a bounded time whether the brokers answer or not.
 // Records that are not acknowledged by then may or may not get into the journal.
 func (j *Journal) Close() {
-	if r := j.reader.Load(); r != nil {
-		r.close()
-	}
-	j.client.Close()
-	j.cancel()
-	j.running.Wait()
+	j.closeOnce.Do(func() {
+		j.cancel()
+		j.meeting.Wait() // from here on no reader is made
+		said := make(chan struct{})
+		go func() {
+			defer close(said)
+			if r := j.reader.Load(); r != nil {
+				r.close()
+			}
+			j.letters.Close()
+			j.client.Close()
+			j.running.Wait()
+		}()
+		timer := time.NewTimer(closeTimeout)
+		defer timer.Stop()
+		select {
+		case <-said:
+		case <-timer.C:
+			j.Log.Warn("the brokers did not answer when they were left")
+		}
+	})
 }

@@ -45,6 +45,7 @@ type pen struct {
 	mu      sync.Mutex
 	waiting []*entry
 	flying  []*entry
+	number  int // number of the flush under way, or else of the next
 	stalled bool
 	ready   chan struct{}
 }
@@ -72,7 +73,9 @@ func (p *pen) run(ctx context.Context) {
 		case <-p.ready:
 			p.flush(ctx)
 		case <-ctx.Done():
-			p.stall()
+			p.mu.Lock()
+			p.giveUp()
+			p.mu.Unlock()
 			return
 		}
 	}
@@ -83,10 +86,10 @@ func (p *pen) run(ctx context.Context) {
 func (p *pen) flush(ctx context.Context) {
 	p.mu.Lock()
 	p.flying, p.waiting = p.waiting, nil
-	groups := group(p.flying)
+	groups, n := group(p.flying), p.number
 	p.mu.Unlock()
 
-	timer := time.AfterFunc(p.ackTimeout, p.stall)
+	timer := time.AfterFunc(p.ackTimeout, func() { p.late(n) })
 	var answered sync.WaitGroup
 	answered.Add(len(groups))
 	for _, g := range groups {
@@ -102,11 +105,14 @@ func (p *pen) flush(ctx context.Context) {
 
 	p.mu.Lock()
 	p.flying, p.stalled = nil, false
+	p.number++
 	p.mu.Unlock()
 }
 
 func (p *pen) answer(g *shared, r *kgo.Record, err error) {
-	if err != nil {
+	// A batch that the broker had already (its first answer was lost) is a success
+	// whose offset may not be known; the fetch will bring it.
+	if err != nil || r.Offset < 0 {
 		for _, e := range g.entries {
 			e.finish(wallet.NoReceipt, wallet.ErrUnacknowledged)
 		}
@@ -119,10 +125,17 @@ func (p *pen) answer(g *shared, r *kgo.Record, err error) {
 	}
 }
 
-// stall lets everybody go who waits.
-func (p *pen) stall() {
+// late stalls the pen if that flush still is under way.
+func (p *pen) late(flush int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if flush == p.number {
+		p.giveUp()
+	}
+}
+
+// giveUp lets everybody go who waits.
+func (p *pen) giveUp() {
 	p.stalled = true
 	for _, e := range p.flying {
 		e.finish(wallet.NoReceipt, wallet.ErrUnacknowledged)

@@ -237,7 +237,7 @@ func TestFlushThatIsAnsweredJustInTimeLeavesThePenUsable(t *testing.T) {
 	broker, a := embeddedtest.Kfake(t), newApplier(nil)
 	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
 	id, usual, r := uuid.New(), time.Millisecond, random(t)
-	for range 200 {
+	for range 60 {
 		p := &pen{topic: j.Topic, client: j.client, acked: a.Acknowledged, ready: make(chan struct{}, 1), ackTimeout: usual/2 + time.Duration(r.Int64N(int64(usual)))}
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup

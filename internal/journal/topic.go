@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -35,7 +36,7 @@ const (
 func (j *Journal) Start(ledger Ledger, applier Applier) {
 	j.applier = applier
 	j.running.Go(func() { j.brokers.Run(j.ctx) })
-	j.running.Go(func() {
+	j.meeting.Go(func() {
 		began, last := time.Now(), ""
 		begin := sync.OnceFunc(func() { close(j.begun) })
 		for {
@@ -86,7 +87,7 @@ func (j *Journal) meet(ledger Ledger, impatient bool) error {
 			wallet.ErrTopicChanged, known.Name, known.ID, known.Partitions, t.ID, t.Partitions)
 	}
 	j.openPens(t)
-	if err := j.createOne(deadLetters(j.Topic), 1); err != nil {
+	if err := j.createOne(deadLetters(j.Topic), 1, maxDeadLetterBytes); err != nil {
 		return fmt.Errorf("create the dead-letter topic: %w", err)
 	}
 	return j.read(t)
@@ -113,14 +114,17 @@ func (j *Journal) find() (wallet.Topic, error) {
 // create makes the topic: kept for ever, never compacted, no leader that lacks
 // acknowledged records.
 func (j *Journal) create() (wallet.Topic, error) {
-	if err := j.createOne(j.Topic, j.Partitions); err != nil {
+	if err := j.createOne(j.Topic, j.Partitions, maxRecordBytes); err != nil {
 		return wallet.Topic{}, err
 	}
 	j.Log.Info("journal topic created", "topic", j.Topic, "partitions", j.Partitions, "replication", j.Replication)
 	return j.find()
 }
 
-func (j *Journal) createOne(name string, partitions int32) error {
+// maxRecordBytes bounds a journal record, as brokers do unless told otherwise.
+const maxRecordBytes = 1 << 20
+
+func (j *Journal) createOne(name string, partitions int32, maxBytes int) error {
 	ctx, cancel := context.WithTimeout(j.ctx, j.RequestTimeout)
 	defer cancel()
 	insync := "1"
@@ -133,6 +137,7 @@ func (j *Journal) createOne(name string, partitions int32) error {
 		"retention.bytes":                kadm.StringPtr("-1"),
 		"unclean.leader.election.enable": kadm.StringPtr("false"),
 		"min.insync.replicas":            kadm.StringPtr(insync),
+		"max.message.bytes":              kadm.StringPtr(strconv.Itoa(maxBytes)),
 	}, name)
 	if errors.Is(err, kerr.TopicAlreadyExists) {
 		return nil

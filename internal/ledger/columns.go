@@ -57,15 +57,17 @@ func queueOperations(p *pgx.Batch, ops []wallet.Operation) {
 	}
 	c := newColumns(len(ops))
 	var direct columns
+	var sequences []int64
 	for i := range ops {
 		c.add(&ops[i])
 		if ops[i].Origin == wallet.Direct {
 			direct.walletIDs, direct.ids = append(direct.walletIDs, ops[i].WalletID), append(direct.ids, ops[i].ID)
+			sequences = append(sequences, ops[i].Sequence)
 		}
 	}
 	p.Queue(insertOperations, c.walletIDs, c.ids, c.sequence, c.types, c.amounts, c.status, c.reason, c.origin,
 		c.balance, c.accepted, c.applied, c.partitions, c.offsets)
 	if len(direct.ids) > 0 {
-		p.Queue(insertUnjournaled, direct.walletIDs, direct.ids)
+		p.Queue(insertUnjournaled, direct.walletIDs, direct.ids, sequences)
 	}
 }

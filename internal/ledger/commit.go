@@ -37,8 +37,8 @@ SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::smallint[], $5::b
 	$7::smallint[], $8::smallint[], $9::bigint[], $10::timestamptz[], $11::timestamptz[], $12::integer[], $13::bigint[])`
 
 const insertUnjournaled = `
-INSERT INTO unjournaled (wallet_id, operation_id)
-SELECT * FROM unnest($1::uuid[], $2::uuid[]) ON CONFLICT DO NOTHING`
+INSERT INTO unjournaled (wallet_id, operation_id, sequence)
+SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) ON CONFLICT DO NOTHING`
 
 // Commit makes the batch durable, whole or not at all. It is one pipelined
 // implicit transaction, a single round trip: its statements run in order, the

@@ -28,8 +28,8 @@ var kinds = map[string]error{
 	"0A000":       wallet.ErrSerialization, // a cached plan outlived a migration
 	"26000":       wallet.ErrSerialization, // a prepared statement is gone
 	"55P03":       wallet.ErrLocked,        // lock_not_available
-	"25006":       wallet.ErrUnavailable,   // read_only_sql_transaction
 	"08":          wallet.ErrUnavailable,   // connection
+	"25":          wallet.ErrUnavailable,   // invalid transaction state, transaction timeout
 	"28":          wallet.ErrUnavailable,   // authorization
 	"3D":          wallet.ErrUnavailable,   // no such database
 	"42":          wallet.ErrUnavailable,   // undefined or forbidden: not migrated yet

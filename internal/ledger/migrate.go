@@ -18,7 +18,13 @@ var migrations embed.FS
 // the migrations it applied. Replicas that start together may all call it: a
 // session-level advisory lock lets one migrate while the others wait.
 func (l *Ledger) Migrate(ctx context.Context) ([]string, error) {
-	db := stdlib.OpenDBFromPool(l.reads)
+	// Connections of its own: a migration takes as long as it takes.
+	connections, err := pool(l.config, 2, 0, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer connections.Close()
+	db := stdlib.OpenDBFromPool(connections)
 	defer db.Close()
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {

@@ -38,7 +38,7 @@ func (l *Ledger) Follow(ctx context.Context, t wallet.Topic) (wallet.Topic, erro
 }
 
 const selectPartition = `
-SELECT j.next_offset, l.wallet_id, l.length, l.attempt, l.not_before, l.last_error
+SELECT j.next_offset, l.wallet_id, l.length, l.attempt, l.refusals, l.not_before, l.last_error
 FROM journal_offsets j LEFT JOIN requeued_lists l ON l.partition = j.partition
 WHERE j.topic_id = $1 AND j.partition = $2`
 
@@ -60,12 +60,12 @@ func (l *Ledger) Partition(ctx context.Context, topic uuid.UUID, partition int32
 	}
 	p := wallet.Progress{Next: -1}
 	var id *uuid.UUID
-	var length, attempt *int
+	var length, attempt, refusals *int
 	var notBefore *time.Time
 	var lastError *string
-	_, err = pgx.ForEachRow(rows, []any{&p.Next, &id, &length, &attempt, &notBefore, &lastError}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&p.Next, &id, &length, &attempt, &refusals, &notBefore, &lastError}, func() error {
 		if id != nil {
-			p.Lists = append(p.Lists, wallet.List{WalletID: *id, Length: *length, Attempt: *attempt, NotBefore: *notBefore, LastError: *lastError})
+			p.Lists = append(p.Lists, wallet.List{WalletID: *id, Length: *length, Attempt: *attempt, Refusals: *refusals, NotBefore: *notBefore, LastError: *lastError})
 		}
 		return nil
 	})

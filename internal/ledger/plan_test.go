@@ -18,8 +18,8 @@ INSERT INTO operations (wallet_id, operation_id, sequence, type, amount, status,
 	SELECT id, gen_random_uuid(), n, 1, 1, 1, 0, 0, 1, now(), now() FROM wallets, generate_series(1, 3) AS n;
 INSERT INTO requeued (wallet_id, kind, operation_id, type, amount, accepted_at, partition, journal_offset)
 	SELECT id, 1, gen_random_uuid(), 1, 1, now(), 0, 0 FROM wallets, generate_series(1, 2);
-INSERT INTO requeued_lists SELECT id, row_number() OVER () % 64, 2, 0, now(), '' FROM wallets;
-INSERT INTO unjournaled SELECT wallet_id, operation_id FROM operations WHERE sequence = 1;
+INSERT INTO requeued_lists SELECT id, row_number() OVER () % 64, 2, 0, 0, now(), '' FROM wallets;
+INSERT INTO unjournaled SELECT wallet_id, operation_id, sequence FROM operations WHERE sequence = 1;
 INSERT INTO journal_offsets SELECT gen_random_uuid(), p, 0 FROM generate_series(0, 2000) AS p;
 ANALYZE`
 

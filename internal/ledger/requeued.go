@@ -18,10 +18,10 @@ SELECT $1, e.* FROM unnest($2::smallint[], $3::uuid[], $4::smallint[], $5::bigin
 	AS e (kind, operation_id, type, amount, accepted_at, partition, journal_offset)`
 
 const putList = `
-INSERT INTO requeued_lists (wallet_id, partition, length, attempt, not_before, last_error)
-VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO requeued_lists (wallet_id, partition, length, attempt, refusals, not_before, last_error)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (wallet_id) DO UPDATE SET length = excluded.length, attempt = excluded.attempt,
-	not_before = excluded.not_before, last_error = excluded.last_error`
+	refusals = excluded.refusals, not_before = excluded.not_before, last_error = excluded.last_error`
 
 const dropList = `DELETE FROM requeued_lists WHERE wallet_id = $1`
 
@@ -39,7 +39,7 @@ func queueList(p *pgx.Batch, f *wallet.Fence, c *wallet.ListChange) {
 		p.Queue(dropList, c.WalletID)
 		return
 	}
-	p.Queue(putList, c.WalletID, f.Partition, c.Length, c.Attempt, c.NotBefore, c.LastError)
+	p.Queue(putList, c.WalletID, f.Partition, c.Length, c.Attempt, c.Refusals, c.NotBefore, c.LastError)
 }
 
 func queueEntries(p *pgx.Batch, c *wallet.ListChange) {
@@ -54,7 +54,7 @@ func queueEntries(p *pgx.Batch, c *wallet.ListChange) {
 }
 
 const selectDue = `
-SELECT l.wallet_id, l.length, l.attempt, l.not_before, l.last_error,
+SELECT l.wallet_id, l.length, l.attempt, l.refusals, l.not_before, l.last_error,
 	r.position, r.kind, r.operation_id, r.type, r.amount, r.accepted_at, r.partition, r.journal_offset
 FROM requeued_lists l
 CROSS JOIN LATERAL (SELECT * FROM requeued r WHERE r.wallet_id = l.wallet_id ORDER BY position LIMIT 1) r
@@ -73,7 +73,7 @@ func (l *Ledger) Due(ctx context.Context, partition int32, at time.Time, limit i
 	due, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (wallet.Due, error) {
 		var d wallet.Due
 		h, e := &d.List, &d.First
-		err := row.Scan(&h.WalletID, &h.Length, &h.Attempt, &h.NotBefore, &h.LastError,
+		err := row.Scan(&h.WalletID, &h.Length, &h.Attempt, &h.Refusals, &h.NotBefore, &h.LastError,
 			&e.Position, &e.Kind, &e.ID, &e.Type, &e.Amount, &e.AcceptedAt, &e.Receipt.Partition, &e.Receipt.Offset)
 		e.WalletID = h.WalletID
 		return d, err
@@ -81,10 +81,13 @@ func (l *Ledger) Due(ctx context.Context, partition int32, at time.Time, limit i
 	return due, l.done(err)
 }
 
+// The order is that of unjournaled's own index: read off operations it would pass
+// every journaled operation of a wallet to find the few that are not.
 const selectUnjournaled = `
-SELECT ` + operationColumns + ` FROM unjournaled u
-JOIN operations o ON (o.wallet_id, o.operation_id) = (u.wallet_id, u.operation_id)
-ORDER BY o.wallet_id, o.sequence LIMIT $1`
+WITH first AS MATERIALIZED (SELECT * FROM unjournaled ORDER BY wallet_id, sequence LIMIT $1)
+SELECT ` + operationColumns + ` FROM first
+JOIN operations o ON o.wallet_id = first.wallet_id AND o.operation_id = first.operation_id
+ORDER BY first.wallet_id, first.sequence`
 
 // Unjournaled returns up to limit direct operations whose backfill record the
 // journal has not acknowledged yet, by wallet and sequence.

@@ -51,6 +51,7 @@ type List struct {
 	WalletID  uuid.UUID
 	Length    int       // entries waiting
 	Attempt   int       // of the last copy that met it; 0 before the first
+	Refusals  int       // since something of it was last applied
 	NotBefore time.Time // when the next copy is due
 	LastError string
 }

@@ -257,12 +257,13 @@ type Liveness struct {
 // LivenessStatus defines model for Liveness.Status.
 type LivenessStatus string
 
-// Operation One movement of money and what is known of it; what is not known is absent.
+// Operation One movement of money and what is known of it; what is not known is absent. Type and amount are absent only from an
+// operation that is PENDING in a journal which cannot be read now.
 type Operation struct {
 	OperationID   ID              `json:"operationId"`
 	WalletID      ID              `json:"walletId"`
-	OperationType OperationType   `json:"operationType"`
-	Amount        Amount          `json:"amount"`
+	OperationType OperationType   `json:"operationType,omitempty"`
+	Amount        Amount          `json:"amount,omitempty"`
 	Status        OperationStatus `json:"status"`
 	Reason        *Reason         `json:"reason,omitempty"`
 

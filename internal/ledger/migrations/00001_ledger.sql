@@ -68,6 +68,7 @@ CREATE TABLE requeued_lists (
     partition  integer     NOT NULL,
     length     integer     NOT NULL,
     attempt    integer     NOT NULL,
+    refusals   integer     NOT NULL,
     not_before timestamptz NOT NULL,
     last_error text        NOT NULL
 );
@@ -89,10 +90,12 @@ CREATE INDEX requeued_operation ON requeued (wallet_id, operation_id);
 
 -- Direct operations whose backfill record the journal has not acknowledged yet.
 CREATE TABLE unjournaled (
-    wallet_id    uuid NOT NULL,
-    operation_id uuid NOT NULL,
+    wallet_id    uuid   NOT NULL,
+    operation_id uuid   NOT NULL,
+    sequence     bigint NOT NULL,
     PRIMARY KEY (wallet_id, operation_id)
 );
+CREATE INDEX unjournaled_order ON unjournaled (wallet_id, sequence);
 
 -- expect ends the transaction with the given SQLSTATE unless two counts agree.
 -- With it a batch is one pipelined implicit transaction: no statement of ours
