@@ -151,5 +151,6 @@ func (s *System) observe() {
 	up("postgres", s.ledger.Err)
 	up("kafka", s.journal.Available)
 	up("redis", s.balances.Err)
+	gauge("walletd_journal_partitions", "Partitions of the journal; 0: it was not met yet.", nil, func() float64 { return float64(s.journal.PartitionCount()) })
 	gauge("walletd_cache_dirty", "Wallets whose balance in Redis waits for repair.", nil, func() float64 { return float64(s.balances.Dirty()) })
 }

@@ -36,6 +36,7 @@ type System struct {
 	applier  *applier.Applier
 	intake   *accept.Intake
 	servers  *servers
+	disks    *disks
 
 	stopping   atomic.Bool
 	cancel     context.CancelFunc
@@ -77,6 +78,7 @@ func NewSystem(cfg config.Config, log *slog.Logger) (*System, error) {
 		Log:    log, Now: time.Now,
 	})
 	s.observe()
+	s.disks = newDisks(s.metrics)
 	s.servers, err = s.newServers()
 	return s, err
 }
@@ -106,6 +108,7 @@ func (s *System) Start() error {
 	s.background.Go(func() { s.balances.Repair(ctx) })
 	s.background.Go(func() { s.balances.Subscribe(ctx, s.announced) })
 	s.background.Go(func() { s.intake.Run(ctx) })
+	s.background.Go(func() { s.measure(ctx) })
 	s.journal.Start(s.ledger, s.applier)
 	s.servers.serve()
 	return nil
