@@ -100,7 +100,7 @@ func TestStopWithoutAComponent(t *testing.T) {
 			r.terminate()
 			took := time.Since(began)
 			t.Logf("stopped within %s", took.Round(time.Millisecond))
-			if took > 10*time.Second {
+			if took > 15*time.Second {
 				t.Errorf("stopping took %s", took)
 			}
 			f.heal(s)
