@@ -22,8 +22,8 @@ func TestLanesAreBounded(t *testing.T) {
 			t.Fatalf("%d lanes, the bound is 10", n)
 		}
 	}
-	if n := int64(size(l)); n != l.count.Load() {
-		t.Fatalf("%d lanes, counted %d", n, l.count.Load())
+	if n := size(l); n != len(l.order) {
+		t.Fatalf("%d lanes, %d in order", n, len(l.order))
 	}
 }
 
@@ -73,7 +73,7 @@ func TestARetiredLaneIsNotUsed(t *testing.T) {
 func TestANewWalletGetsALaneThoughAllAreInUse(t *testing.T) {
 	l := newLanes(3)
 	for i := range 10 {
-		l.keep(wallet.Record{WalletID: uuid.New(), Operations: make([]wallet.Operation, 1), Receipt: wallet.Receipt{Offset: int64(i)}}, 5)
+		l.keep(wallet.Record{WalletID: uuid.New(), Operations: make([]wallet.Operation, 1), Receipt: wallet.Receipt{Offset: int64(i)}}, 5, 100)
 	}
 	if n := size(l); n != 10 || l.kept.Load() != 10 {
 		t.Fatalf("%d lanes, %d operations kept", n, l.kept.Load())
