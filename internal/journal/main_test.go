@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -280,3 +281,25 @@ func content(t *testing.T, brokers []string, topic string, p int32, n int) (reco
 	}
 	return records
 }
+
+// memoryLog keeps what is logged.
+type memoryLog struct {
+	mu  sync.Mutex
+	out bytes.Buffer
+}
+
+func newLog() *memoryLog { return &memoryLog{} }
+
+func (l *memoryLog) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.out.Write(b)
+}
+
+func (l *memoryLog) text() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.out.String()
+}
+
+func (l *memoryLog) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
