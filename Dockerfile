@@ -1,0 +1,23 @@
+# The image of walletd: one static binary and its configuration, for any user id and
+# a read-only root. It needs no feature of BuildKit, so that old builders build it too.
+FROM golang:1.26-bookworm AS build
+WORKDIR /src
+# A layer of its own: the modules are fetched again only when these two files change.
+COPY go.mod go.sum ./
+RUN go mod download
+COPY client client
+COPY cmd cmd
+COPY internal internal
+ARG VERSION=unversioned
+RUN CGO_ENABLED=0 go build -trimpath -tags production -ldflags "-s -w -X main.version=${VERSION}" -o /walletd ./cmd/walletd
+
+FROM gcr.io/distroless/static-debian12:nonroot
+COPY --from=build /walletd /usr/local/bin/walletd
+# walletd reads config.env where it runs; the environment overrides it.
+WORKDIR /etc/walletd
+COPY config.env ./
+EXPOSE 8080 8081 8082
+# Exit 0 while /readyz answers 200. There is no shell here.
+HEALTHCHECK --interval=5s --timeout=4s --start-period=30s --retries=3 CMD ["/usr/local/bin/walletd", "healthcheck"]
+ENTRYPOINT ["/usr/local/bin/walletd"]
+CMD ["serve"]
