@@ -53,6 +53,7 @@ func TestFaultThatPassesWithinTheAckTimeoutIsNotNoticed(t *testing.T) {
 }
 
 func TestDisconnectsAreNotNoticed(t *testing.T) {
+	t.Parallel()
 	broker, a := embeddedtest.Kfake(t), newApplier(nil)
 	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
 	var cuts atomic.Int32
@@ -74,6 +75,7 @@ func TestDisconnectsAreNotNoticed(t *testing.T) {
 // A record that the broker refuses for good was handed over, so its fate is not
 // claimed; the next one is written.
 func TestRefusedRecordIsUnknownAndThePenGoesOn(t *testing.T) {
+	t.Parallel()
 	broker, a := embeddedtest.Kfake(t), newApplier(nil)
 	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
 	answered(broker, kerr.MessageTooLarge, 1)
@@ -87,6 +89,7 @@ func TestRefusedRecordIsUnknownAndThePenGoesOn(t *testing.T) {
 
 // An answer that is lost makes the producer repeat: the record is there once.
 func TestLostAnswerDoesNotDoubleTheRecord(t *testing.T) {
+	t.Parallel()
 	broker, a := embeddedtest.Kfake(t), newApplier(nil)
 	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
 	answered(broker, kerr.RequestTimedOut, 3) // answered so after the work is done
@@ -118,6 +121,7 @@ func TestWaitForAHungBrokerIsBoundedByTheAckTimeout(t *testing.T) {
 
 // Nothing is skipped to where records still are: what lies between was accepted.
 func TestOffsetThatIsNotThereHaltsThePartition(t *testing.T) {
+	t.Parallel()
 	for name, next := range map[string]int64{"deleted": 1, "never written": 9} {
 		t.Run(name, func(t *testing.T) {
 			broker, kept := embeddedtest.Kfake(t), newApplier(nil)
@@ -146,6 +150,7 @@ func TestOffsetThatIsNotThereHaltsThePartition(t *testing.T) {
 }
 
 func TestFetchThatFailsForAWhileGoesOn(t *testing.T) {
+	t.Parallel()
 	broker, a := embeddedtest.Kfake(t), newApplier(nil)
 	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
 	fault := broker.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: j.Topic, Err: kerr.KafkaStorageError, Count: 3})

@@ -104,6 +104,7 @@ func (s shape) equal(o shape) bool {
 }
 
 func TestWhatArrivesDuringAFlushSharesRecordsAndOneRequest(t *testing.T) {
+	t.Parallel()
 	broker, a := embeddedtest.Kfake(t), newApplier(nil)
 	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
 	p := j.writing.Load().pens[0]
@@ -211,6 +212,7 @@ func stalledWith(t *testing.T, broker *kfake.Cluster, j *Journal) (release func(
 }
 
 func TestUnacknowledgedFlushLetsEverybodyGoAndThePenRecovers(t *testing.T) {
+	t.Parallel()
 	broker, a := embeddedtest.Kfake(t), newApplier(nil)
 	cfg := testConfig(broker.ListenAddrs())
 	cfg.AckTimeout = 300 * time.Millisecond
@@ -259,6 +261,7 @@ func TestFlushThatIsAnsweredJustInTimeLeavesThePenUsable(t *testing.T) {
 }
 
 func TestWritesOfOneWalletKeepTheirOrderUnderLoad(t *testing.T) {
+	t.Parallel()
 	broker, a := embeddedtest.Kfake(t), newApplier(nil)
 	cfg := testConfig(broker.ListenAddrs())
 	cfg.Partitions = 3
@@ -300,6 +303,7 @@ func TestWritesOfOneWalletKeepTheirOrderUnderLoad(t *testing.T) {
 }
 
 func TestAcknowledgedComesInOffsetOrderBeforeTheWriterIsTold(t *testing.T) {
+	t.Parallel()
 	broker, a := embeddedtest.Kfake(t), newApplier(nil)
 	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
 	var running sync.WaitGroup
@@ -318,6 +322,7 @@ func TestAcknowledgedComesInOffsetOrderBeforeTheWriterIsTold(t *testing.T) {
 }
 
 func TestCopyIsAppendedAsItIs(t *testing.T) {
+	t.Parallel()
 	broker, a := embeddedtest.Kfake(t), newApplier(nil)
 	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
 	rec := operations(deposit(uuid.New(), 1))

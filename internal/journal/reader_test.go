@@ -15,6 +15,7 @@ import (
 )
 
 func TestReadingBeginsAtTheLedgersOffsetNotAtTheGroups(t *testing.T) {
+	t.Parallel()
 	broker, first := embeddedtest.Kfake(t), newApplier(nil)
 	cfg, l := testConfig(broker.ListenAddrs()), &fakeLedger{}
 	j := met(t, cfg, l, first)
@@ -34,6 +35,7 @@ func TestReadingBeginsAtTheLedgersOffsetNotAtTheGroups(t *testing.T) {
 }
 
 func TestPausedPartitionIsFetchedAgainAfterResume(t *testing.T) {
+	t.Parallel()
 	broker, a := embeddedtest.Kfake(t), newApplier(nil)
 	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
 	a.change(func() { a.pauses = true })
@@ -51,6 +53,7 @@ func TestPausedPartitionIsFetchedAgainAfterResume(t *testing.T) {
 }
 
 func TestPoisonIsReadInItsPlaceAndKeptAsDeadLetterWithWhereItWas(t *testing.T) {
+	t.Parallel()
 	broker, a := embeddedtest.Kfake(t), newApplier(nil)
 	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
 	if _, err := j.Write(deposit(uuid.New(), 1)); err != nil {
@@ -87,6 +90,7 @@ func TestPoisonIsReadInItsPlaceAndKeptAsDeadLetterWithWhereItWas(t *testing.T) {
 }
 
 func TestDeadLetterThatIsNotAcknowledgedIsAnError(t *testing.T) {
+	t.Parallel()
 	broker, a := embeddedtest.Kfake(t), newApplier(nil)
 	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
 	_, release := hold(broker)
@@ -100,6 +104,7 @@ func TestDeadLetterThatIsNotAcknowledgedIsAnError(t *testing.T) {
 }
 
 func TestFindAndEndTellWhatTheJournalHas(t *testing.T) {
+	t.Parallel()
 	broker, a := embeddedtest.Kfake(t), newApplier(nil)
 	cfg := testConfig(broker.ListenAddrs())
 	cfg.RequestTimeout = time.Second

@@ -34,6 +34,7 @@ func tried(t *testing.T, l *fakeLedger, n int) {
 }
 
 func TestTopicIsMadeOnceWhenTheLedgerFollowsNone(t *testing.T) {
+	t.Parallel()
 	broker, l, a := embeddedtest.Kfake(t), &fakeLedger{}, newApplier(nil)
 	cfg := testConfig(broker.ListenAddrs())
 	cfg.Partitions = 3
@@ -60,6 +61,7 @@ func TestTopicIsMadeOnceWhenTheLedgerFollowsNone(t *testing.T) {
 }
 
 func TestReplicatedTopicAsksForTwoInSync(t *testing.T) {
+	t.Parallel()
 	broker := embeddedtest.Kfake(t, kfake.NumBrokers(3))
 	cfg := testConfig(broker.ListenAddrs())
 	cfg.Replication = 3
@@ -72,6 +74,7 @@ func TestReplicatedTopicAsksForTwoInSync(t *testing.T) {
 // A topic that the ledger follows and that is gone is not made anew: its records
 // are what the ledger has not applied yet.
 func TestTopicThatTheLedgerFollowsIsNeverMadeAnew(t *testing.T) {
+	t.Parallel()
 	broker, a := embeddedtest.Kfake(t), newApplier(nil)
 	cfg := testConfig(broker.ListenAddrs())
 	l := &fakeLedger{topic: wallet.Topic{Name: cfg.Topic, ID: uuid.New(), Partitions: 1}}
@@ -100,6 +103,7 @@ func refused(t *testing.T, j *Journal, a *fakeApplier) {
 }
 
 func TestTopicThatIsNotTheLedgersIsNeitherWrittenNorRead(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]func(*wallet.Topic){
 		"another id":              func(t *wallet.Topic) { t.ID = uuid.New() },
 		"another partition count": func(t *wallet.Topic) { t.Partitions = 2 },
@@ -135,6 +139,7 @@ func TestTopicThatIsNotTheLedgersIsNeitherWrittenNorRead(t *testing.T) {
 }
 
 func TestUnknownTopicWaitsForTheLedgersWordAndIsMadeAfterTheGrace(t *testing.T) {
+	t.Parallel()
 	broker, a := embeddedtest.Kfake(t), newApplier(nil)
 	l := &fakeLedger{err: errLedger}
 	cfg := testConfig(broker.ListenAddrs())
@@ -162,6 +167,7 @@ func TestUnknownTopicWaitsForTheLedgersWordAndIsMadeAfterTheGrace(t *testing.T) 
 
 // While its word is heard late, writing another topic ends as soon as it comes.
 func TestLedgerThatFollowsAnotherTopicEndsWritingWhenItAnswers(t *testing.T) {
+	t.Parallel()
 	broker, a := embeddedtest.Kfake(t), newApplier(nil)
 	cfg := testConfig(broker.ListenAddrs())
 	if err := broker.CreateTopic(cfg.Topic, 1, nil); err != nil {
@@ -186,6 +192,7 @@ func TestLedgerThatFollowsAnotherTopicEndsWritingWhenItAnswers(t *testing.T) {
 }
 
 func TestBrokerThatComesLateIsMet(t *testing.T) {
+	t.Parallel()
 	broker, a := embeddedtest.Kfake(t), newApplier(nil)
 	var away atomic.Bool
 	away.Store(true)
@@ -211,6 +218,7 @@ func TestBrokerThatComesLateIsMet(t *testing.T) {
 // A topic under the same name is not the journal: what is written to it would
 // never be applied, and its offsets mean other records.
 func TestTopicMadeAnewFailsWritesAndHaltsReading(t *testing.T) {
+	t.Parallel()
 	broker, a := embeddedtest.Kfake(t), newApplier(nil)
 	cfg := testConfig(broker.ListenAddrs())
 	cfg.AckTimeout = 2 * time.Second
