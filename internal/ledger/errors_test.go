@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -250,7 +251,9 @@ func TestAMalformedDSNIsAnErrorThatKeepsTheSecret(t *testing.T) {
 // The server has its own: the other tests' must not be killed.
 func TestAServerThatDiesOrHangsInTheMiddleIsUnavailable(t *testing.T) {
 	server := embeddedtest.DurablePostgres(t)
-	dsn := server.DSN()
+	name := fmt.Sprintf("killed_%d", databases.Add(1))
+	run(t, server.DSN(), "CREATE DATABASE "+name)
+	dsn := server.DSNFor(name)
 	cfg := config(dsn)
 	cfg.LockTimeout, cfg.CommitTimeout = time.Minute, 2*time.Second
 	l := open(t, cfg)
