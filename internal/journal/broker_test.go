@@ -101,7 +101,7 @@ func TestTwoReplicasShareThePartitionsAndReadWhatEitherWrites(t *testing.T) {
 	for i := range accounts {
 		accounts[i] = &account{id: uuid.New()}
 		writers.Go(func() {
-			for range 40 {
+			for range 20 {
 				if err := accounts[i].write(journals[i%2]); err != nil {
 					t.Error(err)
 				}
@@ -192,14 +192,11 @@ func TestKilledBrokerLosesAndDoublesNothing(t *testing.T) {
 		accounts[i] = &account{id: uuid.New()}
 		writers.Go(func() { writeUntil(ctx, t, accounts[i], j) })
 	}
-	for range 2 {
-		a.until(t, "more is acknowledged", progress(a))
-		broker.Kill()
-		eventually(t, "writes are refused", func() bool { return j.Available() != nil })
-		if err := broker.Restart(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		eventually(t, "writes are taken again", func() bool { return j.Available() == nil })
+	a.until(t, "some is acknowledged", progress(a))
+	broker.Kill()
+	eventually(t, "writes are refused", func() bool { return j.Available() != nil })
+	if err := broker.Restart(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 	a.until(t, "more is acknowledged", progress(a))
 	cancel()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -78,7 +79,7 @@ func TestPoisonIsReadInItsPlaceAndKeptAsDeadLetterWithWhereItWas(t *testing.T) {
 	if !bytes.Equal(letter.Key, foreign.Key) || !bytes.Equal(letter.Value, foreign.Value) {
 		t.Errorf("kept %q: %q", letter.Key, letter.Value)
 	}
-	want := append(foreign.Headers, kgo.RecordHeader{Key: headerPartition, Value: []byte("0")}, kgo.RecordHeader{Key: headerOffset, Value: []byte("1")}, kgo.RecordHeader{Key: headerError, Value: []byte(poison.Poison.Err.Error())})
+	want := append(slices.Clone(foreign.Headers), kgo.RecordHeader{Key: headerPartition, Value: []byte("0")}, kgo.RecordHeader{Key: headerOffset, Value: []byte("1")}, kgo.RecordHeader{Key: headerError, Value: []byte(poison.Poison.Err.Error())})
 	if len(letter.Headers) != len(want) {
 		t.Fatalf("headers %+v", letter.Headers)
 	}
