@@ -99,9 +99,10 @@ func (c *clock) advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
+// testConfig has a timeout that no busy machine reaches; tests of it set their own.
 func testConfig(address string, l *ledger) Config {
 	return Config{
-		Address: address, Timeout: 500 * time.Millisecond, TTL: time.Minute, MostDirty: 100_000,
+		Address: address, Timeout: patience, TTL: time.Minute, MostDirty: 100_000,
 		Replica: uuid.New(), Ledger: l, Log: slog.New(slog.DiscardHandler), Now: time.Now,
 	}
 }

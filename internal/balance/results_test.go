@@ -125,7 +125,11 @@ func TestListeningMeansThatTheNextAnnouncementArrives(t *testing.T) {
 
 func TestAnnouncementsArriveAgainAfterRedisWasAway(t *testing.T) {
 	redis := embeddedtest.Redis(t)
-	owner, other := opened(t, testConfig(redis.Addr(), newLedger())), opened(t, testConfig(redis.Addr(), newLedger()))
+	cfg := testConfig(redis.Addr(), newLedger())
+	cfg.Timeout = 2 * time.Second
+	owner := opened(t, cfg)
+	cfg.Replica = uuid.New()
+	other := opened(t, cfg)
 	delivered := subscribed(t, other)
 	for _, away := range []func(){
 		func() {},
