@@ -6,10 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"math/rand/v2"
-	"os"
 	"slices"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -242,17 +239,6 @@ func deposit(walletID uuid.UUID, amount wallet.Amount) wallet.Operation {
 // operations is a record as Write makes it.
 func operations(ops ...wallet.Operation) wallet.Record {
 	return wallet.Record{Kind: wallet.KindOperations, WalletID: ops[0].WalletID, Operations: ops}
-}
-
-// random returns a generator whose seed is printed; WALLETD_TEST_SEED replays it.
-func random(t *testing.T) *rand.Rand {
-	t.Helper()
-	seed, err := strconv.ParseUint(os.Getenv("WALLETD_TEST_SEED"), 10, 64)
-	if err != nil {
-		seed = rand.Uint64()
-	}
-	t.Logf("WALLETD_TEST_SEED=%d", seed)
-	return rand.New(rand.NewPCG(seed, 0))
 }
 
 // client is a Kafka client of the test's own.
