@@ -11,7 +11,7 @@ LDFLAGS  = -s -w -X main.version=$(VERSION)
 .PHONY: help run build test test-unit lint generate generated vuln ci clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Run the service with everything it needs, data under ./.walletd
 	go run ./cmd/walletd dev
@@ -44,3 +44,17 @@ ci: ## What CI runs: lint, generated code, build, vet, vulnerabilities, tests
 
 clean: ## Remove what was built, and the data of `make run`
 	rm -rf bin .walletd
+
+.PHONY: e2e promtool image
+
+image: ## Build the image, with its version stamped
+	VERSION=$(VERSION) docker-compose build
+
+e2e: ## The compose files in containers, killed under load: 8 minutes, ports 8080 to 8082 free, Docker
+	VERSION=$(VERSION) go test -tags containers -count=1 -v -timeout 14m ./e2e/compose
+
+promtool: ## Check the alert rules and run their tests: promtool on PATH, or its image
+	@cd deploy/prometheus && \
+	if command -v promtool >/dev/null; then run=promtool; \
+	else run="docker run --rm --entrypoint promtool -v $$PWD:/rules:ro -w /rules prom/prometheus:v2.53.3"; fi; \
+	$$run check config prometheus.yml cluster.yml && $$run test rules alerts_test.yml

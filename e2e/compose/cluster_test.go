@@ -1,0 +1,88 @@
+//go:build containers
+
+package compose_test
+
+import (
+	"bufio"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestCluster(t *testing.T) {
+	p := newProject(t, "walletd-e2e-cluster", "docker-compose.cluster.yml", "--profile", "observability")
+	p.compose("build")
+	t.Logf("healthy %.1f s after docker-compose up -d", p.up().Seconds())
+	for _, s := range []struct {
+		name string
+		run  func(*testing.T)
+	}{
+		{"Prometheus", p.observed}, {"a broker or a replica is killed", p.anyOneDies}, {"a replica is stopped in order", p.drain},
+		{"nothing fires", p.quiet},
+	} {
+		if !t.Run(s.name, func(t *testing.T) { p.t = t; s.run(t) }) {
+			break
+		}
+	}
+	p.t = t
+}
+
+// anyOneDies kills each broker and each replica in turn, through HAProxy, with keys:
+// nothing but the answers of a service that is whole may be seen.
+func (p *project) anyOneDies(t *testing.T) {
+	before := haproxy(t)
+	b := p.startBench(t, "haproxy", "--duration", "240s", "--keys")
+	time.Sleep(3 * time.Second)
+	services := []string{"kafka1", "kafka2", "kafka3", "app1", "app2", "app3"}
+	killed := make([]time.Time, len(services))
+	for i, service := range services {
+		killed[i] = p.kill(service)
+		p.healthy(patience)
+		time.Sleep(3 * time.Second)
+	}
+	r := b.stop()
+	r.processed(t)
+	ops := history(t, r.Wallets[0])
+	for i, service := range services {
+		longest, direct := pause(ops, killed[i], 12*time.Second)
+		t.Logf("%s killed: taken over after %.2f s, %d operations directly", service, longest.Seconds(), direct)
+	}
+	after := haproxy(t)
+	for _, name := range []string{"haproxy_backend_retry_warnings_total", "haproxy_backend_redispatch_warnings_total"} {
+		t.Logf("%s: %s before, %s after", name, before[name], after[name])
+	}
+}
+
+// drain stops a replica as an upgrade does: even requests without a key notice nothing.
+func (p *project) drain(t *testing.T) {
+	b := p.startBench(t, "haproxy", "--duration", "60s")
+	time.Sleep(3 * time.Second)
+	p.compose("stop", "app2")
+	time.Sleep(2 * time.Second)
+	p.compose("start", "app2")
+	p.healthy(patience)
+	time.Sleep(2 * time.Second)
+	b.stop().processed(t)
+}
+
+// haproxy reads the statistics of the backend.
+func haproxy(t testing.TB) map[string]string {
+	t.Helper()
+	response, err := client.Get("http://127.0.0.1:8404/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		t.Fatal(response.Status)
+	}
+	values := map[string]string{}
+	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
+		name, value, _ := strings.Cut(lines.Text(), " ")
+		if metric, labels, _ := strings.Cut(name, "{"); strings.Contains(labels, `proxy="replicas"`) {
+			values[metric] = value
+		}
+	}
+	return values
+}
