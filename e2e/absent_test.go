@@ -81,10 +81,13 @@ func (s *stack) use(f fault, ids []uuid.UUID) []*send {
 	return sends
 }
 
-// TestStopWithoutAComponent asks walletd to stop while something is away: it has to
-// end in time.
+// TestStopWithoutAComponent asks walletd to stop while something hangs: it has to
+// end in time all the same.
 func TestStopWithoutAComponent(t *testing.T) {
 	for _, f := range singleFaults {
+		if !f.pause {
+			continue // who is gone holds up nobody
+		}
 		t.Run(f.name, func(t *testing.T) {
 			s := newStack(t)
 			s.add(1, "WALLETD_SHUTDOWN_TIMEOUT=5s")

@@ -60,6 +60,7 @@ func (s *stack) audit(id uuid.UUID, sends []*send) []operation {
 			faults.add("%s answers %s, want balance %d, sequence %d", r.name, w.body, balance, len(ops))
 		}
 	}
+	s.cached(&faults, id, balance, int64(len(ops)))
 	var mine []*send
 	for _, x := range sends {
 		if x.wallet == id {
@@ -69,6 +70,24 @@ func (s *stack) audit(id uuid.UUID, sends []*send) []operation {
 	answers(&faults, mine, place)
 	order(&faults, mine, place, s.kafkaWentAway)
 	return ops
+}
+
+// cached checks what a plain read shows: the present balance, once what could not be
+// put into Redis is repaired; unless who had to put it was killed.
+func (s *stack) cached(f *faults, id uuid.UUID, balance, sequence int64) {
+	s.t.Helper()
+	if slices.ContainsFunc(s.replicas, func(r *replica) bool { return r.killed }) {
+		return
+	}
+	for _, r := range s.replicas {
+		var w answer
+		if !within(5*time.Second, func() bool {
+			w = r.get(walletPath(id))
+			return w.code == 200 && value(w.doc.Balance) == balance && value(w.doc.Sequence) == sequence
+		}) {
+			f.add("%s answers a plain read with %v, want balance %d, sequence %d", r.name, w, balance, sequence)
+		}
+	}
 }
 
 // recompute decides op against the balance by rules of the test's own.

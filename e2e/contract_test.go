@@ -10,6 +10,7 @@ import (
 )
 
 func TestContract(t *testing.T) {
+	t.Parallel()
 	s := startStack(t, 2)
 	a, b := s.replicas[0], s.replicas[1]
 

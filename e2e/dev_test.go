@@ -36,6 +36,7 @@ func childrenOf(t *testing.T, dir string, pid int) (pids []int) {
 
 // TestDev runs `walletd dev`: components and service from one command.
 func TestDev(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")
 	r := newReplica(t, "dev", nil, "dev", "--dir", dir)
 	began := time.Now()
@@ -101,6 +102,7 @@ func (s *stack) eventuallyApplied(sends []*send) {
 }
 
 func TestDevSaysWhichPortIsInUse(t *testing.T) {
+	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -130,6 +132,7 @@ func TestDevSaysWhichPortIsInUse(t *testing.T) {
 }
 
 func TestConfigurationFaultsAreReportedTogether(t *testing.T) {
+	t.Parallel()
 	cmd := exec.Command(walletd(t), "--config", "../config.env", "serve")
 	cmd.Env = append(os.Environ(), "WALLETD_WAIT=31s", "WALLETD_POSTGRES_PORT=many", "WALLETD_KAFKA_PARTITION=3", "WALLETD_POSTGRES_PASSWORD=s3cret-one")
 	output, err := cmd.CombinedOutput()

@@ -113,9 +113,7 @@ func TestOneComponentAtATime(t *testing.T) {
 			noticed := time.Since(began)
 			elapse(1500 * time.Millisecond)
 			for _, r := range s.replicas {
-				if a := r.get(walletPath(ids[0])); a.code != 200 {
-					t.Errorf("%s reads a balance: %v", r.name, a)
-				}
+				eventually(t, r.name+" reads a balance", func() bool { return r.get(walletPath(ids[0])).code == 200 })
 			}
 			if f.component == "postgres" {
 				made = withoutPostgres(s, ids[0], strange)
@@ -171,8 +169,10 @@ func withoutPostgres(s *stack, known, strange uuid.UUID) uuid.UUID {
 			s.t.Errorf("GET %s: %v", path, x)
 		}
 	}
-	made := a.do(http.MethodPost, "/api/v1/wallet/create", nil, "Idempotency-Key", "made-without")
-	expect(s.t, made, http.StatusAccepted)
+	key := "made-without-" + uuid.NewString()
+	keyed := expect(s.t, b.do(http.MethodPost, "/api/v1/wallet/create", nil, "Idempotency-Key", key), http.StatusAccepted)
+	expect(s.t, a.submit(uuid.MustParse(keyed.doc.WalletID), deposit, 5), http.StatusAccepted)
+	made := expect(s.t, a.do(http.MethodPost, "/api/v1/wallet/create", nil), http.StatusAccepted)
 	if made.header.Get("Location") == "" {
 		s.t.Errorf("made without PostgreSQL: %v", made.header)
 	}
@@ -223,9 +223,7 @@ func TestPostgresAndKafkaTogether(t *testing.T) {
 	if a := r.do(http.MethodPost, "/api/v1/wallet/create", nil); a.code != 503 || a.header.Get("Retry-After") == "" {
 		t.Errorf("create: %v", a)
 	}
-	if a := expect(t, r.get(walletPath(id)), 200); value(a.doc.Balance) != 100 {
-		t.Errorf("from Redis: %v", a)
-	}
+	eventually(t, "the balance is read from Redis", func() bool { a := r.get(walletPath(id)); return a.code == 200 && value(a.doc.Balance) == 100 })
 	heal()
 	healed := time.Now()
 	r.ready()

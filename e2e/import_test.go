@@ -37,6 +37,7 @@ func statement(t *testing.T, path string, accounts, rows int) map[string]int64 {
 // TestImportInterrupted imports a statement, kills walletd in the middle, stops the
 // import, and imports again: everything is applied once.
 func TestImportInterrupted(t *testing.T) {
+	t.Parallel()
 	s := startStack(t, 1)
 	r := s.replicas[0]
 	file := filepath.Join(t.TempDir(), "bank.csv")

@@ -14,6 +14,7 @@ import (
 )
 
 func TestBadInputChangesNothing(t *testing.T) {
+	t.Parallel()
 	s := startStack(t, 1)
 	r, id := s.replicas[0], s.wallet()
 	expect(t, r.submit(id, deposit, 100), 200)
@@ -148,6 +149,7 @@ func rawRequests(t *testing.T, r *replica) {
 }
 
 func TestOverTheLimit(t *testing.T) {
+	t.Parallel()
 	const limit = 10
 	s := startStack(t, 1, fmt.Sprint("WALLETD_WALLET_REQUESTS=", limit))
 	r, busy, calm := s.replicas[0], s.wallet(), s.wallet()

@@ -67,7 +67,7 @@ func seed(t testing.TB) uint64 {
 // start begins the load.
 func (s *stack) start(l load) *running {
 	if l.most == 0 {
-		l.most = 1000
+		l.most = 4000
 	}
 	if l.to == nil {
 		l.to = func(n int) *replica { return s.replicas[n%len(s.replicas)] }

@@ -5,7 +5,7 @@
 //
 // The binaries are built with the race detector; a race or a panic in a replica
 // fails the test that ran it. The components are shared: a test that takes one away
-// brings it back.
+// brings it back, and is not parallel.
 package e2e_test
 
 import (
@@ -34,7 +34,9 @@ var world struct {
 	postgres  func() (*embedded.Postgres, error)
 	kafka     func() (*embedded.Kafka, error)
 	redis     func() (*embedded.Redis, error)
-	started   []interface{ Stop(context.Context) error }
+
+	mu      sync.Mutex
+	started []interface{ Stop(context.Context) error }
 }
 
 func TestMain(m *testing.M) {
@@ -85,6 +87,8 @@ func build(dir string, args ...string) error {
 
 func kept[S interface{ Stop(context.Context) error }](s S, err error) (S, error) {
 	if err == nil {
+		world.mu.Lock()
+		defer world.mu.Unlock()
 		world.started = append(world.started, s)
 	}
 	return s, err

@@ -16,6 +16,7 @@ import (
 // before, to the other replica: the wallet is empty but for the deposit just
 // accepted, so a withdrawal that overtook it would fail.
 func TestWithdrawalsFollowTheirDeposits(t *testing.T) {
+	t.Parallel()
 	s := startStack(t, 2)
 	const pairs, walkers = 3200, 32
 	var mu sync.Mutex
@@ -99,6 +100,7 @@ var model = porcupine.Model{
 }
 
 func TestLinearizable(t *testing.T) {
+	t.Parallel()
 	s := startStack(t, 2)
 	ids := s.wallets(3)
 	const clients, each = 16, 120
@@ -133,7 +135,7 @@ func TestLinearizable(t *testing.T) {
 	if counts[200]+counts[422] != len(history) {
 		t.Errorf("answers %v", counts)
 	}
-	if result, _ := porcupine.CheckOperationsVerbose(model, history, patience); result != porcupine.Ok {
+	if result := porcupine.CheckOperationsTimeout(model, history, patience); result != porcupine.Ok {
 		t.Errorf("the history is not linearizable: %s", result)
 	}
 	s.auditAll(nil, ids...)

@@ -28,8 +28,9 @@ type replica struct {
 	env  map[string]string
 	http *http.Client
 
-	mu    sync.Mutex
-	lives []*life
+	mu     sync.Mutex
+	lives  []*life
+	killed bool // ever
 }
 
 // life is one process of a replica.
@@ -182,6 +183,7 @@ func (r *replica) kill() {
 	l := r.current()
 	_ = l.process.Kill()
 	<-l.ended
+	r.killed = true
 	r.http.CloseIdleConnections()
 }
 

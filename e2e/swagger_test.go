@@ -38,6 +38,7 @@ func chromium(t *testing.T) string {
 // TestSwaggerInABrowser opens the page in a real browser that reaches nothing but
 // this machine, and makes a wallet with its "Try it out".
 func TestSwaggerInABrowser(t *testing.T) {
+	t.Parallel()
 	s := startStack(t, 1)
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(chromium(t)), chromedp.Flag("headless", "new"), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,

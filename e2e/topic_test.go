@@ -21,6 +21,7 @@ func (s *stack) produce(records ...*kgo.Record) {
 }
 
 func TestPoisonIsBuriedAndTheRestApplied(t *testing.T) {
+	t.Parallel()
 	s := startStack(t, 2)
 	ids := s.wallets(3)
 	l := s.start(load{wallets: ids, rate: 150})
@@ -103,6 +104,7 @@ func stopped(r *replica) bool {
 // nothing may be skipped in silence, and what is asked for afterwards is applied
 // directly.
 func TestTheTopicIsAnother(t *testing.T) {
+	t.Parallel()
 	s := startStack(t, 1)
 	r, ids := s.replicas[0], s.wallets(4)
 	for _, id := range ids {

@@ -13,7 +13,7 @@ import (
 func TestCluster(t *testing.T) {
 	p := newProject(t, "walletd-e2e-cluster", "docker-compose.cluster.yml", "--profile", "observability")
 	p.compose("build")
-	t.Logf("healthy %.1f s after docker-compose up -d", p.up().Seconds())
+	t.Logf("healthy %.1f s after docker-compose up -d", p.up(patience).Seconds())
 	for _, s := range []struct {
 		name string
 		run  func(*testing.T)

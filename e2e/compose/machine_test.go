@@ -20,7 +20,7 @@ func TestOneMachine(t *testing.T) {
 	began := time.Now()
 	p.compose("build")
 	t.Logf("built in %.1f s", time.Since(began).Seconds())
-	t.Logf("healthy %.1f s after docker-compose up -d", p.up().Seconds())
+	t.Logf("healthy %.1f s after docker-compose up -d", p.up(healthyWithin).Seconds())
 	steps := []struct {
 		name string
 		run  func(*testing.T)
@@ -146,7 +146,7 @@ func (p *project) backup(t *testing.T) {
 func (p *project) downAndUp(t *testing.T) {
 	before := ledgerBalance(t, readmeWallet)
 	p.compose("down")
-	t.Logf("down and healthy again in %.1f s", p.up().Seconds())
+	t.Logf("down and healthy again in %.1f s", p.up(healthyWithin).Seconds())
 	if after := ledgerBalance(t, readmeWallet); after != before {
 		t.Errorf("%+v before down, %+v after up", before, after)
 	}
@@ -154,7 +154,7 @@ func (p *project) downAndUp(t *testing.T) {
 		t.Errorf("%+v, and after a deposit of 1 %+v", before, after)
 	}
 	p.compose("down", "-v")
-	p.up()
+	p.up(healthyWithin)
 	if got := status(t, api+"/wallets/"+readmeWallet); got != http.StatusNotFound {
 		t.Errorf("after down -v the wallet is answered %d", got)
 	}
