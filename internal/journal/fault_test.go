@@ -149,16 +149,24 @@ func TestOffsetThatIsNotThereHaltsThePartition(t *testing.T) {
 	}
 }
 
+// The client passes some errors over and reports others to whoever polls.
 func TestFetchThatFailsForAWhileGoesOn(t *testing.T) {
-	t.Parallel()
-	broker, a := embeddedtest.Kfake(t), newApplier(nil)
-	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
-	fault := broker.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: j.Topic, Err: kerr.KafkaStorageError, Count: 3})
-	if _, err := j.Write(deposit(uuid.New(), 1)); err != nil {
-		t.Fatal(err)
-	}
-	a.until(t, "read", func() bool { return len(a.fetched) == 1 })
-	if fault.Hits() == 0 || a.halted[0] != nil {
-		t.Errorf("%d fetches failed, halted: %v", fault.Hits(), a.halted[0])
+	for _, err := range []*kerr.Error{kerr.KafkaStorageError, kerr.TopicAuthorizationFailed} {
+		t.Run(err.Message, func(t *testing.T) {
+			t.Parallel()
+			broker, a := embeddedtest.Kfake(t), newApplier(nil)
+			j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
+			fault := broker.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: j.Topic, Err: err, Count: 2})
+			if err := fault.Wait(t.Context(), 1); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := j.Write(deposit(uuid.New(), 1)); err != nil {
+				t.Fatal(err)
+			}
+			a.until(t, "read", func() bool { return len(a.fetched) == 1 })
+			if a.halted[0] != nil {
+				t.Error(a.halted[0])
+			}
+		})
 	}
 }
