@@ -119,7 +119,7 @@ func (r *running) one(s *send, n int) {
 	headers := append([]string{"Idempotency-Key", s.key}, r.headers...)
 	s.sent = time.Now()
 	deadline := s.sent.Add(patience)
-	for {
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		to := r.to(n)
 		s.by = to.incarnation()
 		s.answer = to.submit(s.wallet, s.kind, s.amount, headers...)
@@ -133,7 +133,7 @@ func (r *running) one(s *send, n int) {
 		}
 		s.repeats++
 		n++
-		elapse(50 * time.Millisecond)
+		elapse(pause)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
