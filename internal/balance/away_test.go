@@ -3,6 +3,7 @@ package balance
 import (
 	"context"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -90,39 +91,55 @@ func TestKilledRedisCostsTheCacheOnlyAndComesBackEmpty(t *testing.T) {
 	}
 }
 
+// unwatched is opened, with nobody probing any more: what the breaker says is what
+// calls have found.
+func unwatched(t *testing.T, cfg Config) *Cache {
+	t.Helper()
+	c := Open(cfg)
+	t.Cleanup(c.Close)
+	ctx, cancel := context.WithCancel(context.Background())
+	var probing sync.WaitGroup
+	probing.Go(func() { c.Run(ctx) })
+	up(t, c)
+	cancel()
+	probing.Wait()
+	return c
+}
+
 func TestPausedRedisCostsOneTimeoutAndThenNothing(t *testing.T) {
 	redis := embeddedtest.Redis(t)
+	defer redis.Resume()
 	w := at(uuid.New(), 3)
 	cfg := testConfig(redis.Addr(), newLedger(w))
-	cfg.Timeout = time.Second
-	c := opened(t, cfg)
-	if err := c.Put(t.Context(), w); err != nil {
-		t.Fatal(err)
-	}
-	redis.Pause()
-	defer redis.Resume()
-	read := func() {
-		if got, err := c.Wallet(t.Context(), w.ID, false, 0); err != nil || got != w {
-			t.Errorf("%+v, %v", got, err)
+	cfg.Timeout = 50 * time.Millisecond
+	for name, call := range map[string]func(c *Cache){
+		"read":  func(c *Cache) { _, _ = c.Wallet(t.Context(), w.ID, false, 0) },
+		"put":   func(c *Cache) { _ = c.Put(t.Context(), w) },
+		"known": func(c *Cache) { c.Known(t.Context(), w.ID) },
+	} {
+		// On a busy machine a call may take long for another reason, but not each time.
+		fastest := patience
+		for range 3 {
+			c := unwatched(t, cfg)
+			redis.Pause()
+			fastest = min(fastest, took(func() { call(c) }))
+			if c.Err() == nil {
+				t.Fatalf("%s: Redis is not known to be down", name)
+			}
+			const calls = 200
+			if d := took(func() {
+				for range calls {
+					call(c)
+				}
+			}); d > calls*cfg.Timeout/2 {
+				t.Errorf("%s: %d calls took %s", name, calls, d)
+			}
+			redis.Resume()
+		}
+		if fastest < cfg.Timeout || fastest > connectTimeout/2 {
+			t.Errorf("%s: took %s", name, fastest)
 		}
 	}
-	// The read, and then the put of what the ledger had, which is not tried.
-	if d := took(read); d > cfg.Timeout+slack {
-		t.Errorf("the first read took %s", d)
-	}
-	const calls = 200
-	d := took(func() {
-		for range calls {
-			read()
-			_ = c.Put(t.Context(), w)
-			c.Known(t.Context(), w.ID)
-		}
-	})
-	if d > cfg.Timeout+slack { // each of them a timeout would be two minutes
-		t.Errorf("%d calls took %s", 3*calls, d)
-	}
-	redis.Resume()
-	up(t, c)
 }
 
 func TestPausedRedisBoundsCallsThatAreUnderWayTogether(t *testing.T) {
@@ -199,6 +216,13 @@ func TestCloseLeavesNothingBehind(t *testing.T) {
 			}
 			goleak.VerifyNone(t, before)
 			redis.Resume()
+			if name != "killed" {
+				direct := client(t, redis.Addr())
+				eventually(t, "no connection is left", func() bool {
+					list, err := direct.Do(t.Context(), direct.B().ClientList().Build()).ToString()
+					return err == nil && !strings.Contains(list, "name=walletd")
+				})
+			}
 			if err := redis.Restart(t.Context()); err != nil {
 				t.Fatal(err)
 			}
