@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -10,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -37,6 +39,7 @@ type load struct {
 	rate    int         // requests a second
 	most    int         // requests under way at once; more are not sent
 	repeat  bool        // a send without an answer is repeated with its key until it has one
+	dodge   bool        // one whose connection is refused, so that nobody has seen it, goes elsewhere
 	headers []string
 	to      func(n int) *replica // nil: the stack's replicas in turn
 }
@@ -127,8 +130,9 @@ func (r *running) one(s *send, n int) {
 		if s.repeats == 0 {
 			s.first = s.answer
 		}
+		dodged := r.dodge && errors.Is(s.answer.err, syscall.ECONNREFUSED)
 		again := s.answer.err != nil || s.answer.code == http.StatusServiceUnavailable || s.answer.code == http.StatusTooManyRequests
-		if !r.repeat || !again || s.end.After(deadline) {
+		if !dodged && !(r.repeat && again) || s.end.After(deadline) {
 			break
 		}
 		s.repeats++

@@ -157,10 +157,14 @@ func (s *stack) count(sql string, args ...any) int64 {
 // ends asks Kafka for the end offset of each partition of the journal.
 func (s *stack) ends() map[int32]int64 {
 	s.t.Helper()
-	listed, err := kadm.NewClient(s.kafkaAPI).ListEndOffsets(context.Background(), s.topic)
-	if err == nil {
-		err = listed.Error()
-	}
+	var listed kadm.ListedOffsets
+	var err error
+	within(patience, func() bool { // a broker that was away may have no leader yet
+		if listed, err = kadm.NewClient(s.kafkaAPI).ListEndOffsets(context.Background(), s.topic); err == nil {
+			err = listed.Error()
+		}
+		return err == nil
+	})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -174,7 +178,7 @@ func (s *stack) ends() map[int32]int64 {
 func (s *stack) drained() {
 	s.t.Helper()
 	var state string
-	eventually2(s.t, "the journal is applied", func() bool {
+	eventuallySaying(s.t, "the journal is applied", func() bool {
 		state = s.behind()
 		return state == ""
 	}, func() string { return state })
@@ -213,8 +217,8 @@ func (s *stack) behind() string {
 	return ""
 }
 
-// eventually2 is eventually that says how things are.
-func eventually2(t testing.TB, what string, is func() bool, state func() string) {
+// eventuallySaying is eventually that says how things are when they are wrong.
+func eventuallySaying(t testing.TB, what string, is func() bool, state func() string) {
 	t.Helper()
 	if !within(patience, is) {
 		t.Fatalf("after %s still not: %s: %s", patience, what, state())
@@ -261,7 +265,7 @@ func (s *stack) records(topic string) []*kgo.Record {
 	return all
 }
 
-// known waits until the replica knows that the wallet exists, and returns it.
+// wallet makes a wallet.
 func (s *stack) wallet() uuid.UUID {
 	s.t.Helper()
 	return s.replicas[0].create(s.t)
@@ -276,8 +280,7 @@ func (s *stack) wallets(n int) []uuid.UUID {
 	return ids
 }
 
-// on returns a wallet whose partition the replica owns, or does not: told by its
-// own operations' way is not possible from outside, so by the group.
+// owner returns the replica that the group has given the partition to.
 func (s *stack) owner(partition int32) *replica {
 	s.t.Helper()
 	groups, err := kadm.NewClient(s.kafkaAPI).DescribeGroups(context.Background(), s.topic)

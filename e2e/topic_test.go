@@ -133,7 +133,7 @@ func TestTheTopicIsAnother(t *testing.T) {
 		elapse(300 * time.Millisecond)
 		s.recreate()
 		began := time.Now()
-		eventually2(t, "the replica shows it", func() bool { return stopped(r) }, func() string { h, _ := r.health(); return s.topic + " " + h.of("kafka") })
+		eventuallySaying(t, "the replica shows it", func() bool { return stopped(r) }, func() string { h, _ := r.health(); return s.topic + " " + h.of("kafka") })
 		t.Logf("shown after %s", time.Since(began).Round(time.Millisecond))
 		elapse(500 * time.Millisecond)
 		sends := l.stop()
