@@ -81,7 +81,11 @@ func (p *project) ports(t *testing.T) {
 }
 
 func (p *project) headline(t *testing.T) {
-	p.startBench(t, "app", "--duration", "60s").wait().processed(t)
+	r := p.startBench(t, "app", "--duration", "60s").wait()
+	r.processed(t)
+	if r.Answers.NotSent > 0 {
+		t.Errorf("%d requests were due and not sent", r.Answers.NotSent)
+	}
 }
 
 // restarts kills each component in turn. No request may notice more than a wait.
