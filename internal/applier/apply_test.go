@@ -289,7 +289,7 @@ func TestPoisonHoldsThePartitionUntilItIsADeadLetter(t *testing.T) {
 	w.append(behind)
 	w.append(elsewhere)
 	for range 3 {
-		<-tries
+		wait(t, "the dead letter is tried again", tries)
 	}
 	r.outcome(elsewhere) // only its own partition is held
 	if next := w.books().Offsets[0]; next > poison.Receipt.Offset {

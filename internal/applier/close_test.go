@@ -85,13 +85,13 @@ func TestARevokedPartitionFinishesItsRunningBatchAndNoMore(t *testing.T) {
 	}))
 	running, waiting := deposit(id, 1), deposit(id, 2)
 	w.append(running)
-	<-reached
+	wait(t, "the batch is at its commit", reached)
 	w.append(waiting)
 	lost := make(chan struct{})
 	go func() { defer close(lost); r.journal.Lose(0) }()
 	eventually(t, "it is no owner any more", func() bool { return !r.Owns(0) })
 	close(open)
-	<-lost
+	wait(t, "the partition is given up", lost)
 	r.outcome(running)
 	if b := w.books(); b.Offsets[0] != 1 || r.Owns(0) {
 		t.Errorf("offset %d", b.Offsets[0])

@@ -58,7 +58,7 @@ func TestWhatQueuesForTheDirectWayIsOneBatch(t *testing.T) {
 	r, id := w.replica(g.option()), w.created()
 	var calls sync.WaitGroup
 	calls.Go(func() { r.mustDirect(deposit(id, 1)) })
-	<-g.reached
+	wait(t, "the first is at its commit", g.reached)
 	const queued = 40
 	entered := make(chan struct{}, queued)
 	for range queued {
@@ -203,7 +203,7 @@ func TestAnOperationThatSQLRefusesFailsAloneOnTheDirectWay(t *testing.T) {
 	db.exec(t, `ALTER TABLE operations ADD CONSTRAINT unlucky CHECK (amount <> 13)`)
 	var calls sync.WaitGroup
 	calls.Go(func() { r.mustDirect(deposit(id, 1)) })
-	<-g.reached
+	wait(t, "the first is at its commit", g.reached)
 	for _, amount := range []wallet.Amount{2, 13, 3} {
 		op := deposit(id, amount)
 		calls.Go(func() {
@@ -238,7 +238,7 @@ func TestADirectOperationOutlivesItsCaller(t *testing.T) {
 	op := deposit(id, 5)
 	result := make(chan error, 1)
 	go func() { _, err := r.tryDirect(ctx, op); result <- err }()
-	<-g.reached
+	wait(t, "the first is at its commit", g.reached)
 	leave()
 	if err := <-result; !errors.Is(err, wallet.ErrUnavailable) {
 		t.Errorf("%v", err)
@@ -262,8 +262,8 @@ func TestADirectOperationWaitsForAHeldRow(t *testing.T) {
 	op := deposit(id, 5)
 	var calls sync.WaitGroup
 	calls.Go(func() { wantOutcome(t, r.mustDirect(op), wallet.Applied, wallet.NoReason, 1, 5) })
-	<-refusals
-	<-refusals // it was refused once
+	wait(t, "it is tried", refusals)
+	wait(t, "it was refused and is tried again", refusals)
 	release()
 	calls.Wait()
 	wantHistory(t, w.books(), id, op)
@@ -285,7 +285,7 @@ func TestEveryDirectOperationGetsABackfillRecordOnceTheJournalIsBack(t *testing.
 		}
 	}
 	r.mustDirect(deposit(uuid.New(), 1)) // of no wallet: it was received all the same
-	<-refused
+	wait(t, "the journal refuses a backfill record", refused)
 	r.journal.Refuse(nil)
 	eventually(t, "all are in the journal", func() bool {
 		left, err := w.ledger.Unjournaled(testContext(t), 100)

@@ -69,7 +69,7 @@ func TestAFencedOwnerTellsNobodyAndGoesOnBehindTheOther(t *testing.T) {
 	}))
 	fenced := []wallet.Operation{deposit(id, 1), deposit(id, 2)}
 	w.append(fenced...)
-	<-reached
+	wait(t, "the zombie is at its commit", reached)
 	owner := w.owning()
 	for _, op := range fenced {
 		owner.outcome(op)

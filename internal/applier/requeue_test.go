@@ -84,7 +84,7 @@ func TestAListOutlivesARestart(t *testing.T) {
 	first.close()
 	joined := deposit(id, 7)
 	w.append(joined)
-	second := w.owning(never)
+	second := w.owning()
 	w.await("a later record joins after the restart", func(b simtest.Books) bool { return len(b.Entries[id]) == 3 })
 	second.close()
 	release()

@@ -180,6 +180,18 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	}
 }
 
+// wait waits for a signal.
+func wait(t testing.TB, what string, signal <-chan struct{}) {
+	t.Helper()
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	select {
+	case <-signal:
+	case <-deadline.C:
+		t.Fatalf("waited in vain: %s", what)
+	}
+}
+
 // settled reports whether every record is passed, no list is left, and the journal
 // has a backfill record of every direct operation.
 func (w *world) settled() bool { return len(w.audit(true)) == 0 }
