@@ -1,0 +1,39 @@
+package journal
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/walletd/walletd/internal/embedded/embeddedtest"
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// A broker's bound on a record is on its compressed size. What a foreign producer
+// got in that way has to get into the dead letters too, or its partition stands
+// still for ever.
+func TestPoisonLargerThanAJournalRecordIsKeptAsDeadLetter(t *testing.T) {
+	t.Parallel()
+	broker, a := embeddedtest.Kfake(t), newApplier(nil)
+	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
+	foreign := client(t, j.Brokers, kgo.ProducerBatchMaxBytes(100<<20), kgo.ProducerBatchCompression(kgo.ZstdCompression()))
+	for i, bytesOf := range []int{maxRecordBytes + 1, 8 << 20} {
+		value := bytes.Repeat([]byte{'x', 0}, bytesOf/2)
+		if err := foreign.ProduceSync(t.Context(), &kgo.Record{Topic: j.Topic, Key: []byte("large"), Value: value}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		a.until(t, "it is read", func() bool { return len(a.fetched) == i+1 })
+		poison := a.fetched[i]
+		if poison.Kind != wallet.KindPoison {
+			t.Fatalf("read as %d", poison.Kind)
+		}
+		if err := j.DeadLetter(t.Context(), poison); err != nil {
+			t.Fatalf("%d bytes: %v", bytesOf, err)
+		}
+		letter := content(t, j.Brokers, deadLetters(j.Topic), 0, i+1)[i]
+		if !bytes.Equal(letter.Value, value) || string(letter.Key) != "large" {
+			t.Errorf("%d bytes: %d were kept", bytesOf, len(letter.Value))
+		}
+	}
+}

@@ -1,0 +1,128 @@
+package journal
+
+import (
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/walletd/walletd/internal/embedded/embeddedtest"
+)
+
+// counting is an applier that counts how often partitions are halted.
+type counting struct {
+	*fakeApplier
+	halts atomic.Int32
+}
+
+func (a *counting) Halt(p int32, err error) {
+	a.halts.Add(1)
+	a.fakeApplier.Halt(p, err)
+}
+
+// reading is a journal of an applier that is more than a fakeApplier, until the
+// test ends.
+func reading(t *testing.T, cfg Config, l *fakeLedger, a Applier) *Journal {
+	t.Helper()
+	j, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j.Start(l, a)
+	t.Cleanup(j.Close)
+	return j
+}
+
+// inPartition is a new wallet of the partition.
+func inPartition(p, partitions int32) uuid.UUID {
+	for {
+		if id := uuid.New(); partitionOf(id, partitions) == p {
+			return id
+		}
+	}
+}
+
+// observed counts the fetches of a topic.
+func observed(broker *kfake.Cluster, topic string) *kfake.FaultHandle {
+	return broker.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: topic, Observe: true, Count: -1})
+}
+
+// The client asks again at once for what it did not get: a partition that is
+// halted has to be left alone, and the others are read on.
+func TestAPartitionOutOfRangeIsHaltedOnceAndTheOthersAreRead(t *testing.T) {
+	t.Parallel()
+	broker := embeddedtest.Kfake(t)
+	a := &counting{fakeApplier: newApplier(&offsets{next: map[int32]int64{0: 1000}})}
+	cfg := testConfig(broker.ListenAddrs())
+	cfg.Partitions = 2
+	j := reading(t, cfg, &fakeLedger{}, a)
+	a.until(t, "halted", func() bool { return a.halted[0] != nil })
+	if !errors.Is(a.halted[0], kerr.OffsetOutOfRange) {
+		t.Errorf("halted with %v", a.halted[0])
+	}
+	id, n := inPartition(1, 2), 0
+	for began := time.Now(); n < 20 || time.Since(began) < 2*fetchAgain; n++ {
+		if _, err := j.Write(deposit(id, 1)); err != nil {
+			t.Fatal(err)
+		}
+		a.until(t, "the other partition is read", func() bool { return len(a.fetched) == n+1 })
+	}
+	if got := a.halts.Load(); got != 1 {
+		t.Errorf("halted %d times while the other partition was read %d times", got, n)
+	}
+}
+
+func TestAPartitionOfATopicMadeAnewIsHaltedOnce(t *testing.T) {
+	t.Parallel()
+	broker, a := embeddedtest.Kfake(t), &counting{fakeApplier: newApplier(nil)}
+	cfg := testConfig(broker.ListenAddrs())
+	j := reading(t, cfg, &fakeLedger{}, a)
+	a.until(t, "assigned", func() bool { return a.owned[0] })
+	if _, err := j.Write(deposit(uuid.New(), 1)); err != nil {
+		t.Fatal(err)
+	}
+	a.until(t, "read", func() bool { return len(a.fetched) == 1 })
+	if err := errors.Join(broker.DeleteTopic(cfg.Topic), broker.CreateTopic(cfg.Topic, 1, nil)); err != nil {
+		t.Fatal(err)
+	}
+	a.until(t, "halted", func() bool { return a.halted[0] != nil })
+	fetches := observed(broker, cfg.Topic)
+	<-time.After(2 * fetchAgain)
+	if got := a.halts.Load(); got != 1 {
+		t.Errorf("halted %d times", got)
+	}
+	if got := fetches.Hits(); got > 10 {
+		t.Errorf("%d fetches of a partition that is halted", got)
+	}
+}
+
+// Whatever else a fetch fails with may pass: it is tried again, after a pause.
+func TestAFetchErrorPausesThePartitionAndItIsReadOn(t *testing.T) {
+	t.Parallel()
+	broker, a := embeddedtest.Kfake(t), &counting{fakeApplier: newApplier(nil)}
+	j := reading(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
+	a.until(t, "assigned", func() bool { return a.owned[0] })
+	fault := broker.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: j.Topic, Err: kerr.TopicAuthorizationFailed, Count: -1})
+	defer fault.Remove()
+	if _, err := j.Write(deposit(uuid.New(), 1)); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	eventually(t, "it is tried again, twice", func() bool { return fault.Hits() >= 3 })
+	if took := time.Since(began); took < fetchAgain {
+		t.Errorf("3 fetches failed within %s, the pause between them is %s", took, fetchAgain)
+	}
+	if got := fault.Hits(); got > 6 {
+		t.Errorf("%d fetches failed in %s", got, time.Since(began))
+	}
+	fault.Remove()
+	a.until(t, "read", func() bool { return len(a.fetched) == 1 })
+	if got := a.halts.Load(); got != 0 {
+		t.Errorf("halted: %v", a.halted[0])
+	}
+}

@@ -1,0 +1,43 @@
+package journal
+
+import (
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/walletd/walletd/internal/embedded/embeddedtest"
+)
+
+// over waits until the pen's flush has ended: its writers are told before.
+func over(t *testing.T, p *pen) {
+	t.Helper()
+	eventually(t, "the flush is over", func() bool { return p.size() == 0 })
+}
+
+// The timer may have fired when the broker answers, and come to the pen only when
+// the next flush is under way: that one has its own time.
+func TestATimerThatComesDuringTheNextFlushLeavesItAlone(t *testing.T) {
+	t.Parallel()
+	broker, a := embeddedtest.Kfake(t), newApplier(nil)
+	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
+	p := j.writing.Load().pens[0]
+	if _, err := j.Write(deposit(uuid.New(), 1)); err != nil {
+		t.Fatal(err)
+	}
+	over(t, p)
+	arrived, release := hold(broker)
+	t.Cleanup(release)
+	flying := begun(t, j, p, operations(deposit(uuid.New(), 2)))
+	taken(t, arrived, "the next flush is under way")
+	waiting := begun(t, j, p, operations(deposit(uuid.New(), 3)))
+	p.late(0)
+	if p.isStalled() || p.size() != 2 {
+		t.Errorf("stalled: %t, %d of 2 still wait", p.isStalled(), p.size())
+	}
+	release()
+	for i, done := range []<-chan result{flying, waiting} {
+		if r := ended(t, done); r.err != nil || r.receipt.Offset != int64(i+1) {
+			t.Errorf("write %d: %+v", i, r)
+		}
+	}
+}
