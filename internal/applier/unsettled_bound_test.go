@@ -5,6 +5,8 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/google/uuid"
+
 	"github.com/walletd/walletd/internal/applier"
 	"github.com/walletd/walletd/internal/wallet"
 )
@@ -16,8 +18,7 @@ func TestUnsettledOperationsAreBoundedOverAllWallets(t *testing.T) {
 	w := newMemoryWorld(t, 1)
 	first, second, beyond := w.created(), w.created(), w.created()
 	r := w.replica(withLimits(func(l *applier.Limits) { l.Unsettled, l.UnsettledPerWallet = 2, 100 }))
-	kept := []wallet.Operation{deposit(first, 1), deposit(second, 1)}
-	journaled := append(kept[:2:2], deposit(beyond, 1))
+	journaled := []wallet.Operation{deposit(first, 1), deposit(second, 1), deposit(beyond, 1)}
 	for _, op := range journaled {
 		if _, err := r.journal.Write(op); err != nil {
 			t.Fatal(err)
@@ -29,8 +30,8 @@ func TestUnsettledOperationsAreBoundedOverAllWallets(t *testing.T) {
 	if !errors.As(err, &refused) || refused.Code != wallet.CodeUnavailable || refused.Fate != wallet.NotApplied {
 		t.Fatalf("a wallet with an operation that was not kept: %v, want that nothing was tried", err)
 	}
-	for i, id := range []wallet.Operation{kept[0], kept[1]} { // these have theirs: it goes first
-		if done := r.mustDirect(deposit(id.WalletID, 3)); done.Sequence != 2 || done.BalanceAfter != 4 {
+	for i, id := range []uuid.UUID{first, second} { // these have theirs: it goes first
+		if done := r.mustDirect(deposit(id, 3)); done.Sequence != 2 || done.BalanceAfter != 4 {
 			t.Errorf("wallet %d: %+v", i, done)
 		}
 	}
