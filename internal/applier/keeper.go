@@ -42,7 +42,7 @@ func (k *keeper) run(ctx context.Context) {
 func (k *keeper) requeue(ctx context.Context) {
 	due, err := k.Ledger.Due(ctx, k.partition, k.now(), k.Limits.CopiesPerRound)
 	if err != nil {
-		k.log.Warn("the ledger does not tell which lists are due", "error", err)
+		k.log.Debug("the ledger does not tell which lists are due", "error", err)
 		return
 	}
 	for id, offset := range k.copies {
@@ -76,7 +76,7 @@ const backfiller = 0
 func (k *keeper) backfill(ctx context.Context) {
 	ops, err := k.Ledger.Unjournaled(ctx, k.Limits.Backfills)
 	if err != nil {
-		k.log.Warn("the ledger does not tell which operations lack a backfill record", "error", err)
+		k.log.Debug("the ledger does not tell which operations lack a backfill record", "error", err)
 		return
 	}
 	for len(ops) > 0 {
@@ -85,7 +85,7 @@ func (k *keeper) backfill(ctx context.Context) {
 			n++
 		}
 		if err := k.backfillWallet(ctx, ops[:n]); err != nil {
-			k.log.Warn("direct operations wait for their backfill record", "wallet", ops[0].WalletID, "error", err)
+			k.log.Debug("direct operations wait for their backfill record", "wallet", ops[0].WalletID, "error", err)
 			return
 		}
 		ops = ops[n:]

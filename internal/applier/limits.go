@@ -36,7 +36,7 @@ func DefaultLimits() Limits {
 		Conflicts: 5, Retries: 10, DirectTries: 50, ListLength: 10_000, ListPerCopy: 1_000, Attempts: 10,
 		CopiesPerRound: 100, Backfills: 500,
 		KeeperInterval: 250 * time.Millisecond, RequeueFirst: 500 * time.Millisecond, RequeueMost: 30 * time.Second,
-		PauseFirst: 50 * time.Millisecond, PauseMost: 2 * time.Second,
+		PauseFirst: 50 * time.Millisecond, PauseMost: 500 * time.Millisecond,
 	}
 }
 

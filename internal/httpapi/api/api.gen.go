@@ -397,7 +397,7 @@ type WalletNotFound = Problem
 // SubmitOperationParams defines parameters for SubmitOperation.
 type SubmitOperationParams struct {
 	// IdempotencyKey Names the request, so that it can be repeated without being applied twice: 1 to 255 visible ASCII characters,
-	// at most one. It is remembered for ever; for operations it is scoped to the wallet.
+	// at most one, such as `order-4711-payment`. It is remembered for ever; for operations it is scoped to the wallet.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 
 	// Prefer RFC 7240. `wait=N` waits at most N seconds for the outcome (0 to 30; more is taken as 30).
@@ -409,7 +409,7 @@ type SubmitOperationParams struct {
 // CreateWalletParams defines parameters for CreateWallet.
 type CreateWalletParams struct {
 	// IdempotencyKey Names the request, so that it can be repeated without being applied twice: 1 to 255 visible ASCII characters,
-	// at most one. It is remembered for ever; for operations it is scoped to the wallet.
+	// at most one, such as `order-4711-payment`. It is remembered for ever; for operations it is scoped to the wallet.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -448,7 +448,7 @@ type ListOperationsParams struct {
 
 // GetOperationParams defines parameters for GetOperation.
 type GetOperationParams struct {
-	// Journal The operation's receipt, its place in the journal, `<partition>-<offset>`.
+	// Journal The operation's receipt, its place in the journal, `<partition>-<offset>`, as the `Location` of its answer has it.
 	Journal *string `form:"journal,omitempty" json:"journal,omitempty"`
 }
 
