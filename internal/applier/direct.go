@@ -50,12 +50,9 @@ func (a *Applier) enqueue(c *call) error {
 	}
 	ln := a.lanes.accept(c.op.WalletID)
 	defer ln.acceptMu.Unlock()
-	if ln.overflow >= 0 {
-		if !a.settled.passed(wallet.Receipt{Partition: a.Journal.PartitionOf(c.op.WalletID), Offset: ln.overflow}) {
-			return &wallet.Error{Code: wallet.CodeUnavailable, Fate: wallet.NotApplied,
-				Detail: "too many operations of this wallet wait in the journal, which cannot be read now"}
-		}
-		ln.overflow = -1
+	if ln.overflow.Known() && !a.unmark(ln) {
+		return &wallet.Error{Code: wallet.CodeUnavailable, Fate: wallet.NotApplied,
+			Detail: "too many operations of this wallet wait in the journal, which cannot be read now"}
 	}
 	ln.queue = append(ln.queue, c)
 	if !ln.draining {

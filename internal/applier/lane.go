@@ -22,10 +22,10 @@ type lane struct {
 
 	// acceptMu guards what the accepting side adds while a commit holds mu.
 	acceptMu  sync.Mutex
-	unsettled []unsettled // own acknowledged operations without an outcome, in journal order
-	overflow  int64       // offset of the last one that did not fit; -1: none
-	queue     []*call     // the direct way's waiting operations
-	draining  bool        // a goroutine of the direct way serves the queue
+	unsettled []unsettled    // own acknowledged operations without an outcome, in journal order
+	overflow  wallet.Receipt // of the last one that did not fit; NoReceipt: none
+	queue     []*call        // the direct way's waiting operations
+	draining  bool           // a goroutine of the direct way serves the queue
 
 	closed bool // retired: written under both mutexes, get another lane
 }
@@ -35,6 +35,8 @@ type lanes struct {
 	m     sync.Map // uuid.UUID → *lane
 	limit int
 	kept  atomic.Int64 // unsettled operations over all lanes
+	// marked is set while lanes may have a mark of what did not fit.
+	marked atomic.Bool
 
 	mu    sync.Mutex
 	order []uuid.UUID // of all lanes, the next to be looked at for retirement first
@@ -51,7 +53,7 @@ func (l *lanes) get(id uuid.UUID) *lane {
 	if v, ok := l.m.Load(id); ok {
 		return v.(*lane)
 	}
-	v, loaded := l.m.LoadOrStore(id, &lane{overflow: -1})
+	v, loaded := l.m.LoadOrStore(id, &lane{overflow: wallet.NoReceipt})
 	if !loaded {
 		l.added(id)
 	}
@@ -134,7 +136,7 @@ func (l *lanes) retire(id uuid.UUID) bool {
 func (ln *lane) close() bool {
 	ln.acceptMu.Lock()
 	defer ln.acceptMu.Unlock()
-	ln.closed = !ln.closed && len(ln.unsettled) == 0 && len(ln.queue) == 0 && !ln.draining && ln.overflow < 0
+	ln.closed = !ln.closed && len(ln.unsettled) == 0 && len(ln.queue) == 0 && !ln.draining && !ln.overflow.Known()
 	return ln.closed
 }
 

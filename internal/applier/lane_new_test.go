@@ -29,7 +29,7 @@ func inUse(limit int) (l *lanes, ids []uuid.UUID) {
 func TestANewLaneIsNotRetiredForItself(t *testing.T) {
 	for what, use := range map[string]func(l *lanes, ln *lane){
 		"unsettled":  func(_ *lanes, ln *lane) { ln.unsettled = make([]unsettled, 1) },
-		"overflowed": func(_ *lanes, ln *lane) { ln.overflow = 3 },
+		"overflowed": func(_ *lanes, ln *lane) { ln.overflow = wallet.Receipt{Offset: 3} },
 		"waiting":    func(_ *lanes, ln *lane) { ln.queue = make([]*call, 1) },
 		"locked":     func(_ *lanes, ln *lane) { ln.mu.Lock() },
 	} {

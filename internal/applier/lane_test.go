@@ -35,8 +35,8 @@ func TestALaneInUseIsNotRetired(t *testing.T) {
 		"unsettled":          func(ln *lane) func() { ln.unsettled = make([]unsettled, 1); return func() {} },
 		"waiting":            func(ln *lane) func() { ln.queue = make([]*call, 1); return func() {} },
 		"served":             func(ln *lane) func() { ln.draining = true; return func() {} },
-		"overflowed":         func(ln *lane) func() { ln.overflow = 7; return func() {} },
-		"overflowed by zero": func(ln *lane) func() { ln.overflow = 0; return func() {} },
+		"overflowed":         func(ln *lane) func() { ln.overflow = wallet.Receipt{Offset: 7}; return func() {} },
+		"overflowed by zero": func(ln *lane) func() { ln.overflow = wallet.Receipt{Offset: 0}; return func() {} },
 	} {
 		t.Run(what, func(t *testing.T) {
 			l, id := newLanes(2), uuid.New()

@@ -2,6 +2,8 @@ package applier
 
 import (
 	"context"
+	"math/rand/v2"
+	"slices"
 	"sync"
 
 	"github.com/google/uuid"
@@ -24,7 +26,8 @@ func (l *lanes) keep(rec wallet.Record, most, mostInAll int) {
 		ln.exists.Store(true)
 	}
 	if len(ln.unsettled)+len(rec.Operations) > most || int(l.kept.Load()) >= mostInAll {
-		ln.overflow = rec.Receipt.Offset
+		ln.overflow = rec.Receipt
+		l.marked.Store(true)
 		return
 	}
 	for _, op := range rec.Operations {
@@ -54,7 +57,12 @@ func (l *lanes) settle(walletID, id uuid.UUID) {
 		if ln.unsettled[i].ID != id {
 			continue
 		}
-		if ln.unsettled = append(ln.unsettled[:i:i], ln.unsettled[i+1:]...); i == 0 && len(ln.unsettled) == 0 {
+		if i == 0 { // as a rule: outcomes come in order
+			ln.unsettled = ln.unsettled[1:]
+		} else {
+			ln.unsettled = slices.Delete(ln.unsettled, i, i+1)
+		}
+		if len(ln.unsettled) == 0 {
 			ln.unsettled = nil
 		}
 		l.kept.Add(-1)
@@ -96,7 +104,7 @@ func (a *Applier) Reconcile(ctx context.Context, offsets map[int32]int64) error 
 	for p, next := range offsets {
 		a.settled.advance(p, next)
 	}
-	if a.lanes.kept.Load() == 0 {
+	if a.lanes.kept.Load() == 0 && !a.lanes.marked.Swap(false) {
 		return nil
 	}
 	keys, created := a.passed()
@@ -115,23 +123,44 @@ func (a *Applier) Reconcile(ctx context.Context, offsets map[int32]int64) error 
 
 // passed returns unsettled operations, and wallets of unsettled creations, whose
 // record the ledger has passed. What it does not have is requeued and stays
-// unsettled; so that such operations of one wallet keep no other's from being
-// asked for, each wallet has a share.
+// unsettled; so that such operations keep no other's from being asked for, each
+// wallet has a share, and each look begins elsewhere. Marks of what did not fit are
+// taken away once they are passed.
 func (a *Applier) passed() (keys []wallet.Key, created []uuid.UUID) {
-	a.lanes.m.Range(func(_, v any) bool {
-		ln := v.(*lane)
-		ln.acceptMu.Lock()
-		defer ln.acceptMu.Unlock()
-		for _, u := range ln.unsettled[:min(len(ln.unsettled), settlePerWallet)] {
-			switch {
-			case !a.settled.passed(u.Receipt):
-			case u.kind == wallet.KindCreate:
-				created = append(created, u.WalletID)
-			default:
-				keys = append(keys, u.Key())
+	first := byte(rand.IntN(256)) //nolint:gosec // a place to begin, not a secret
+	for part := range byte(4) {
+		a.lanes.m.Range(func(id, v any) bool {
+			if (id.(uuid.UUID)[15]-first)/64 == part {
+				keys, created = a.passedOf(v.(*lane), keys, created)
 			}
-		}
-		return len(keys) < settleAtMost
-	})
+			return len(keys)+len(created) < settleAtMost
+		})
+	}
 	return keys, created
+}
+
+func (a *Applier) passedOf(ln *lane, keys []wallet.Key, created []uuid.UUID) ([]wallet.Key, []uuid.UUID) {
+	ln.acceptMu.Lock()
+	defer ln.acceptMu.Unlock()
+	if ln.overflow.Known() && !a.unmark(ln) {
+		a.lanes.marked.Store(true)
+	}
+	for _, u := range ln.unsettled[:min(len(ln.unsettled), settlePerWallet)] {
+		switch {
+		case !a.settled.passed(u.Receipt):
+		case u.kind == wallet.KindCreate:
+			created = append(created, u.WalletID)
+		default:
+			keys = append(keys, u.Key())
+		}
+	}
+	return keys, created
+}
+
+// unmark takes the lane's mark away if the ledger has passed it; acceptMu is held.
+func (a *Applier) unmark(ln *lane) bool {
+	if a.settled.passed(ln.overflow) {
+		ln.overflow = wallet.NoReceipt
+	}
+	return !ln.overflow.Known()
 }

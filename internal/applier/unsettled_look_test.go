@@ -1,0 +1,68 @@
+package applier
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// asking is a ledger that has nothing and counts what it is asked for.
+type asking struct {
+	Ledger
+	asked map[uuid.UUID]int
+}
+
+func (l *asking) Read(_ context.Context, q wallet.SnapshotQuery) (wallet.Snapshot, error) {
+	for _, k := range q.Operations {
+		l.asked[k.WalletID]++
+	}
+	return wallet.Snapshot{}, nil
+}
+
+func keepOf(a *Applier, id uuid.UUID, offset int) {
+	a.lanes.keep(wallet.Record{WalletID: id, Operations: []wallet.Operation{{ID: uuid.New()}}, Receipt: wallet.Receipt{Offset: int64(offset)}},
+		a.Limits.UnsettledPerWallet, a.Limits.Unsettled)
+}
+
+func TestALaneWhoseMarkTheLedgerHasPassedCanBeRetired(t *testing.T) {
+	limits := DefaultLimits()
+	limits.Lanes, limits.Unsettled = 10, 0
+	a := New(Config{Ledger: &asking{asked: map[uuid.UUID]int{}}, Limits: limits, Log: slog.New(slog.DiscardHandler), Now: time.Now})
+	for i := range 1000 {
+		keepOf(a, uuid.New(), i)
+	}
+	if err := a.Reconcile(t.Context(), map[int32]int64{0: 1000}); err != nil {
+		t.Fatal(err)
+	}
+	for range 1000 {
+		a.lanes.get(uuid.New())
+	}
+	if n := size(a.lanes); n > limits.Lanes {
+		t.Errorf("%d lanes, the limit is %d", n, limits.Lanes)
+	}
+}
+
+func TestRequeuedOperationsKeepNoOthersFromBeingAskedFor(t *testing.T) {
+	ledger := &asking{asked: map[uuid.UUID]int{}}
+	a := New(Config{Ledger: ledger, Limits: DefaultLimits(), Log: slog.New(slog.DiscardHandler), Now: time.Now})
+	const wallets = 2 * settleAtMost / settlePerWallet
+	for range wallets {
+		id := uuid.New()
+		for i := range settlePerWallet + 1 {
+			keepOf(a, id, i)
+		}
+	}
+	for range 500 {
+		if err := a.Reconcile(t.Context(), map[int32]int64{0: 1 << 40}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(ledger.asked) != wallets {
+		t.Errorf("%d of %d wallets were asked for", len(ledger.asked), wallets)
+	}
+}
