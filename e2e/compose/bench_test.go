@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -119,21 +120,33 @@ func history(t testing.TB, wallet string) []operation {
 	}
 }
 
-// pause is the longest time after a fault during which nothing was applied, and how
-// many operations took the direct way meanwhile.
-func pause(newestFirst []operation, fault time.Time, within time.Duration) (longest time.Duration, direct int) {
-	for i, op := range newestFirst {
-		if op.AppliedAt.Before(fault) || op.AppliedAt.After(fault.Add(within)) {
-			continue
+// fault is a service's container killed.
+type fault struct {
+	service string
+	at      time.Time
+}
+
+// pauses says for each fault the longest time after it, and before the next, during
+// which nothing was applied, and how many operations took the direct way meanwhile.
+func pauses(t testing.TB, faults []fault, newestFirst []operation) {
+	t.Helper()
+	until := time.Now()
+	for _, f := range slices.Backward(faults) {
+		longest, direct := time.Duration(0), 0
+		for i, op := range newestFirst {
+			if op.AppliedAt.Before(f.at) || op.AppliedAt.After(until) {
+				continue
+			}
+			if op.Origin == "direct" {
+				direct++
+			}
+			if i+1 < len(newestFirst) {
+				longest = max(longest, op.AppliedAt.Sub(newestFirst[i+1].AppliedAt))
+			}
 		}
-		if op.Origin == "direct" {
-			direct++
-		}
-		if i+1 < len(newestFirst) {
-			longest = max(longest, op.AppliedAt.Sub(newestFirst[i+1].AppliedAt))
-		}
+		t.Logf("%s killed: nothing applied for %.2f s, %d operations directly", f.service, longest.Seconds(), direct)
+		until = f.at
 	}
-	return longest, direct
 }
 
 const api = "http://127.0.0.1:8080/api/v1"

@@ -34,20 +34,15 @@ func (p *project) anyOneDies(t *testing.T) {
 	before := haproxy(t)
 	b := p.startBench(t, "haproxy", "--duration", "240s", "--keys")
 	time.Sleep(3 * time.Second)
-	services := []string{"kafka1", "kafka2", "kafka3", "app1", "app2", "app3"}
-	killed := make([]time.Time, len(services))
-	for i, service := range services {
-		killed[i] = p.kill(service)
+	var faults []fault
+	for _, service := range []string{"kafka1", "kafka2", "kafka3", "app1", "app2", "app3"} {
+		faults = append(faults, fault{service, p.kill(service)})
 		p.healthy(patience)
 		time.Sleep(3 * time.Second)
 	}
 	r := b.stop()
 	r.processed(t)
-	ops := history(t, r.Wallets[0])
-	for i, service := range services {
-		longest, direct := pause(ops, killed[i], 12*time.Second)
-		t.Logf("%s killed: taken over after %.2f s, %d operations directly", service, longest.Seconds(), direct)
-	}
+	pauses(t, faults, history(t, r.Wallets[0]))
 	after := haproxy(t)
 	for _, name := range []string{"haproxy_backend_retry_warnings_total", "haproxy_backend_redispatch_warnings_total"} {
 		t.Logf("%s: %s before, %s after", name, before[name], after[name])

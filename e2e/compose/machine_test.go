@@ -92,19 +92,15 @@ func (p *project) headline(t *testing.T) {
 func (p *project) restarts(t *testing.T) {
 	b := p.startBench(t, "app", "--duration", "150s")
 	time.Sleep(3 * time.Second)
-	killed := map[string]time.Time{}
+	var faults []fault
 	for _, service := range []string{"redis", "kafka", "postgres"} {
-		killed[service] = p.kill(service)
+		faults = append(faults, fault{service, p.kill(service)})
 		p.healthy(patience)
 		time.Sleep(3 * time.Second) // of ordinary work before the next
 	}
 	r := b.stop()
 	r.processed(t)
-	ops := history(t, r.Wallets[0])
-	for service, at := range killed {
-		longest, direct := pause(ops, at, 12*time.Second)
-		t.Logf("%s killed: nothing applied for %.2f s, %d operations directly", service, longest.Seconds(), direct)
-	}
+	pauses(t, faults, history(t, r.Wallets[0]))
 }
 
 // killTheApp: who had no answer knows nothing; who had one was told the truth.
@@ -118,8 +114,7 @@ func (p *project) killTheApp(t *testing.T) {
 	if a := r.Answers; a.ServerErrors+a.TooManyRequests+a.Other > 0 {
 		t.Errorf("%v", r)
 	}
-	longest, _ := pause(history(t, r.Wallets[0]), at, 12*time.Second)
-	t.Logf("app killed: nothing applied for %.2f s", longest.Seconds())
+	pauses(t, []fault{{"app", at}}, history(t, r.Wallets[0]))
 }
 
 // backup restores a dump that is older than the journal, as docs/operations.md says.
