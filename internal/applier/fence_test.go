@@ -117,10 +117,8 @@ func TestACommitOfUnknownOutcomeAppliesOnce(t *testing.T) {
 			}
 			w.append(last)
 			wantOutcome(t, r.outcome(last), wallet.Applied, wallet.NoReason, 4, 71)
-			if fault == simtest.CutOff {
-				for _, op := range ops {
-					r.outcome(op)
-				}
+			for _, op := range ops { // told by the worker, once it knows
+				r.outcome(op)
 			}
 			// What nobody was told becomes known by a look at the ledger: the direct way
 			// then has nothing of it left to apply first.

@@ -141,6 +141,9 @@ func (w *worker) apply(ctx context.Context, records []wallet.Record) bool {
 		if w.reload(ctx) != nil {
 			return false
 		}
+		if !errors.Is(err, wallet.ErrFenced) { // else the other owner tells
+			w.tell(ctx, records[:len(records)-len(from(records, w.next.Load()))])
+		}
 	}
 }
 
@@ -159,6 +162,37 @@ func (w *worker) reload(ctx context.Context) error {
 	}
 	w.follow(p)
 	return nil
+}
+
+// tell announces what the ledger has of records whose commit had an unknown
+// outcome and was written after all: nobody else can.
+func (w *worker) tell(ctx context.Context, passed []wallet.Record) {
+	if len(passed) == 0 {
+		return
+	}
+	q := wallet.SnapshotQuery{Wallets: walletsOf(passed)}
+	for _, r := range passed {
+		for _, op := range r.Operations {
+			q.Operations = append(q.Operations, wallet.Key{WalletID: r.WalletID, ID: op.ID})
+		}
+	}
+	s, err := w.Ledger.Read(ctx, q)
+	if err != nil {
+		w.log.Warn("what was passed is not announced: requests will look it up", "error", err)
+		return
+	}
+	c := wallet.Committed{Partition: w.partition, Next: w.next.Load()}
+	for id, state := range s.Wallets {
+		c.Wallets = append(c.Wallets, wallet.Wallet{ID: id, State: state, UpdatedAt: w.now()})
+	}
+	for _, r := range passed {
+		for _, op := range r.Operations {
+			if done, ok := s.Operations[wallet.Key{WalletID: r.WalletID, ID: op.ID}]; ok {
+				c.Results = append(c.Results, wallet.Result{Operation: done, Replica: r.Replica})
+			}
+		}
+	}
+	w.committed <- c
 }
 
 // from returns the records at next and after it: another owner, or a commit whose
