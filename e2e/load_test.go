@@ -132,7 +132,7 @@ func (r *running) one(s *send, n int) {
 		}
 		dodged := r.dodge && errors.Is(s.answer.err, syscall.ECONNREFUSED)
 		again := s.answer.err != nil || s.answer.code == http.StatusServiceUnavailable || s.answer.code == http.StatusTooManyRequests
-		if !dodged && !(r.repeat && again) || s.end.After(deadline) {
+		if !dodged && (!r.repeat || !again) || s.end.After(deadline) {
 			break
 		}
 		s.repeats++
