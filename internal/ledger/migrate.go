@@ -14,6 +14,9 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
+// lockTriesOfOneSecond bounds the wait for another replica's migration.
+const lockTriesOfOneSecond = 600
+
 // Migrate brings the schema to this program's version and returns the names of
 // the migrations it applied. Replicas that start together may all call it: a
 // session-level advisory lock lets one migrate while the others wait.
@@ -30,7 +33,7 @@ func (l *Ledger) Migrate(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	locker, err := lock.NewPostgresSessionLocker()
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, lockTriesOfOneSecond))
 	if err != nil {
 		return nil, err
 	}
