@@ -19,6 +19,9 @@ type commands struct {
 	Operations operationsCommand `cmd:"" help:"Show a wallet's operations, newest first."`
 	Import     importCommand     `cmd:"" help:"Replay a bank statement (CSV): a wallet per account, an operation per row."`
 	Bench      benchCommand      `cmd:"" help:"Put load on new wallets and prove the outcome from their histories."`
+
+	Requeued      requeuedCommands     `cmd:"" group:"operators" help:"Wallets that were set aside: list, release."`
+	Interventions interventionsCommand `cmd:"" group:"operators" help:"Show what operators did, newest first."`
 }
 
 // flags are those of every command.
@@ -31,6 +34,7 @@ type flags struct {
 // screen is what a command runs with.
 type screen struct {
 	ctx      context.Context // ends with ctrl-C
+	in       io.Reader
 	out, err io.Writer
 	terminal bool // err is one
 	flags    *flags

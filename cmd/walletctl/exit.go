@@ -7,6 +7,7 @@ import (
 
 	"github.com/walletd/walletd/cmd/walletctl/internal/api"
 	"github.com/walletd/walletd/cmd/walletctl/internal/importer"
+	"github.com/walletd/walletd/internal/wallet"
 )
 
 // The exit codes, which --help documents.
@@ -26,8 +27,8 @@ Exit codes:
     0    done
     1    something unexpected
     2    the command line or the input file is wrong; nothing was sent
-    3    refused: an answer of 4xx, a FAILED operation
-    4    the service is unavailable or cannot be reached
+    3    refused: an answer of 4xx, a FAILED operation, an intervention that there is no ground for
+    4    the service, or a component that the command needs, is unavailable or cannot be reached
     5    a verification failed: balances or histories are not what they must be
     130  interrupted`
 
@@ -66,11 +67,13 @@ func exitCode(err error) int {
 	switch {
 	case errors.Is(err, importer.ErrInterrupted):
 		return exitInterrupted
-	case errors.As(err, &gaveUp), errors.As(err, &unreachable):
+	case errors.As(err, &gaveUp), errors.As(err, &unreachable), errors.Is(err, wallet.ErrUnavailable):
 		return exitUnavailable
 	case errors.As(err, &refusal) && refusal.Status >= 502 && refusal.Status <= 504:
 		return exitUnavailable
 	case errors.As(err, &refusal) && refusal.Status >= 400 && refusal.Status <= 499:
+		return exitRefused
+	case errors.Is(err, wallet.ErrSettled), errors.Is(err, wallet.ErrTopicChanged):
 		return exitRefused
 	}
 	return exitUnexpected

@@ -17,13 +17,13 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr, term.IsTerminal(int(os.Stderr.Fd())))
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr, term.IsTerminal(int(os.Stderr.Fd())))
 	stop()
 	os.Exit(code)
 }
 
 // run parses and carries out one command and returns the exit code.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer, terminal bool) (code int) {
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, terminal bool) (code int) {
 	defer func() {
 		if exit, ok := recover().(exited); ok {
 			code = int(exit)
@@ -32,10 +32,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, terminal 
 	var cli commands
 	parser := kong.Must(&cli, kong.Name("walletctl"), kong.Description(description),
 		kong.Writers(stdout, stderr), kong.Exit(func(code int) { panic(exited(code)) }),
+		kong.ExplicitGroups([]kong.Group{{Key: "operators", Title: "For operators, next to walletd's PostgreSQL and Kafka:"}}),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}))
 	command, err := parser.Parse(args)
 	if err == nil {
-		screen := &screen{ctx: ctx, out: stdout, err: stderr, terminal: terminal, flags: &cli.flags}
+		screen := &screen{ctx: ctx, in: stdin, out: stdout, err: stderr, terminal: terminal, flags: &cli.flags}
 		err = command.Run(screen)
 	} else {
 		err = &failure{exitUsage, err}

@@ -31,7 +31,7 @@ func start(t *testing.T) *terminal {
 func (t *terminal) run(code int, args ...string) (stdout, stderr string) {
 	t.Helper()
 	var out, err bytes.Buffer
-	got := run(context.WithoutCancel(t.Context()), append([]string{"--url", t.service.URL}, args...), &out, &err, false)
+	got := run(context.WithoutCancel(t.Context()), append([]string{"--url", t.service.URL}, args...), strings.NewReader(""), &out, &err, false)
 	if got != code {
 		t.Fatalf("%q: exit %d, want %d\n%s%s", args, got, code, &out, &err)
 	}

@@ -13,6 +13,8 @@ import (
 const (
 	stateFenced   = "WD001"
 	stateConflict = "WD002"
+	stateSettled  = "WD003"
+	stateChanged  = "WD004"
 )
 
 // kinds maps an SQLSTATE, or its class of two characters, to what it means for a
@@ -22,6 +24,8 @@ const (
 var kinds = map[string]error{
 	stateFenced:   wallet.ErrFenced,
 	stateConflict: wallet.ErrConflict,
+	stateSettled:  wallet.ErrSettled,
+	stateChanged:  wallet.ErrTopicChanged,
 	"23505":       wallet.ErrConflict,      // unique_violation
 	"40001":       wallet.ErrSerialization, // serialization_failure
 	"40P01":       wallet.ErrSerialization, // deadlock_detected

@@ -17,11 +17,15 @@ INSERT INTO requeued (wallet_id, kind, operation_id, type, amount, accepted_at, 
 SELECT $1, e.* FROM unnest($2::smallint[], $3::uuid[], $4::smallint[], $5::bigint[], $6::timestamptz[], $7::integer[], $8::bigint[])
 	AS e (kind, operation_id, type, amount, accepted_at, partition, journal_offset)`
 
+// While the attempt stays, only joining changes a list: its owner does not know
+// that an operator has made it due earlier, and must not undo that.
 const putList = `
 INSERT INTO requeued_lists (wallet_id, partition, length, attempt, refusals, not_before, last_error)
 VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (wallet_id) DO UPDATE SET length = excluded.length, attempt = excluded.attempt,
-	refusals = excluded.refusals, not_before = excluded.not_before, last_error = excluded.last_error`
+	refusals = excluded.refusals, last_error = excluded.last_error,
+	not_before = CASE WHEN requeued_lists.attempt = excluded.attempt
+		THEN least(requeued_lists.not_before, excluded.not_before) ELSE excluded.not_before END`
 
 const dropList = `DELETE FROM requeued_lists WHERE wallet_id = $1`
 
@@ -70,15 +74,17 @@ func (l *Ledger) Due(ctx context.Context, partition int32, at time.Time, limit i
 	if err != nil {
 		return nil, l.done(err)
 	}
-	due, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (wallet.Due, error) {
-		var d wallet.Due
-		h, e := &d.List, &d.First
-		err := row.Scan(&h.WalletID, &h.Length, &h.Attempt, &h.Refusals, &h.NotBefore, &h.LastError,
-			&e.Position, &e.Kind, &e.ID, &e.Type, &e.Amount, &e.AcceptedAt, &e.Receipt.Partition, &e.Receipt.Offset)
-		e.WalletID = h.WalletID
-		return d, err
-	})
+	due, err := pgx.CollectRows(rows, scanDue)
 	return due, l.done(err)
+}
+
+func scanDue(row pgx.CollectableRow) (wallet.Due, error) {
+	var d wallet.Due
+	h, e := &d.List, &d.First
+	err := row.Scan(&h.WalletID, &h.Length, &h.Attempt, &h.Refusals, &h.NotBefore, &h.LastError,
+		&e.Position, &e.Kind, &e.ID, &e.Type, &e.Amount, &e.AcceptedAt, &e.Receipt.Partition, &e.Receipt.Offset)
+	e.WalletID = h.WalletID
+	return d, err
 }
 
 // The order is that of unjournaled's own index: read off operations it would pass

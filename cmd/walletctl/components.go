@@ -1,0 +1,82 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/user"
+	"time"
+
+	"github.com/walletd/walletd/internal/config"
+	"github.com/walletd/walletd/internal/ledger"
+)
+
+// components are where the commands of operators find PostgreSQL and Kafka: as
+// walletd itself does, whose configuration they read.
+type components struct {
+	Config string `default:"config.env" type:"path" placeholder:"FILE" help:"walletd's configuration, to find its components; the environment overrides it (default ${default})."`
+}
+
+func (c *components) load() (config.Config, error) {
+	cfg, err := config.Load(c.Config, os.Environ())
+	if err != nil {
+		return cfg, &failure{exitUsage, err}
+	}
+	return cfg, nil
+}
+
+// operatorConnections are an operator's own, never walletd's.
+const operatorConnections = 2
+
+// ledger opens the ledger; the caller closes it. statement bounds each statement.
+func (c *components) ledger(statement time.Duration) (*ledger.Ledger, error) {
+	cfg, err := c.load()
+	if err != nil {
+		return nil, err
+	}
+	p := cfg.Postgres
+	l, err := ledger.Open(ledger.Config{DSN: p.DSN(), CommitConnections: operatorConnections, ReadConnections: operatorConnections,
+		ConnectTimeout: p.ReadTimeout, CommitTimeout: statement, ReadTimeout: statement, LockTimeout: statement / 2,
+		Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return nil, &failure{exitUsage, err}
+	}
+	return l, nil
+}
+
+// operator is who intervenes, and why: what the trace in the ledger keeps.
+type operator struct {
+	By     string `placeholder:"NAME" help:"Who does it, for the trace in the ledger. Default: the user and host of this system."`
+	Reason string `placeholder:"TEXT" help:"Why, for the trace in the ledger."`
+}
+
+// maxTraceBytes bounds each text of a trace.
+const maxTraceBytes = 500
+
+// Validate is kong's.
+func (o *operator) Validate() error {
+	switch {
+	case len(o.By) > maxTraceBytes:
+		return fmt.Errorf("--by must be of at most %d bytes", maxTraceBytes)
+	case len(o.Reason) > maxTraceBytes:
+		return fmt.Errorf("--reason must be of at most %d bytes", maxTraceBytes)
+	}
+	return nil
+}
+
+func (o *operator) who() string {
+	if o.By != "" {
+		return o.By
+	}
+	name, host := "unknown", "unknown"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	if h, err := os.Hostname(); err == nil {
+		host = h
+	}
+	return name + "@" + host
+}
+
+var errNoReason = errors.New("--reason is missing: why, for the trace in the ledger")

@@ -1,0 +1,92 @@
+package ledger
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+const insertIntervention = `
+INSERT INTO interventions (who, action, subject, reason, detail) VALUES ($1, $2, $3, $4, $5)`
+
+func queueIntervention(p *pgx.Batch, i wallet.Intervention) {
+	p.Queue(insertIntervention, i.Who, i.Action, i.Subject, i.Reason, detail(i))
+}
+
+func detail(i wallet.Intervention) map[string]any {
+	if i.Detail == nil {
+		return map[string]any{}
+	}
+	return i.Detail
+}
+
+const selectInterventions = `
+SELECT id, at, who, action, subject, reason, detail FROM interventions
+WHERE ($1 = 0 OR id < $1) ORDER BY id DESC LIMIT $2`
+
+// Interventions returns up to limit traces of operators' acts, newest first: those
+// before an id, or the newest if that is 0.
+func (l *Ledger) Interventions(ctx context.Context, before int64, limit int) ([]wallet.Intervention, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.readTimeout)
+	defer cancel()
+	rows, err := l.reads.Query(ctx, selectInterventions, before, limit)
+	if err != nil {
+		return nil, l.done(err)
+	}
+	all, err := pgx.CollectRows(rows, scanIntervention)
+	return all, l.done(err)
+}
+
+func scanIntervention(row pgx.CollectableRow) (wallet.Intervention, error) {
+	var i wallet.Intervention
+	err := row.Scan(&i.ID, &i.At, &i.Who, &i.Action, &i.Subject, &i.Reason, &i.Detail)
+	i.At = i.At.UTC()
+	return i, err
+}
+
+// One operator at a time settles a letter: nothing in the table could be locked
+// before its first trace is there.
+const lockSubject = `SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`
+
+const expectNoIntervention = `
+SELECT expect((SELECT count(*) FROM interventions WHERE subject = $1 AND action = ANY($2)), 0, '` + stateSettled + `')`
+
+// Settle leaves the trace of what became of a dead letter. Unless again is set, it
+// is refused with ErrSettled when one is there already, also when two operators
+// write at once.
+func (l *Ledger) Settle(ctx context.Context, i wallet.Intervention, again bool) error {
+	ctx, cancel := context.WithTimeout(ctx, l.commitTimeout)
+	defer cancel()
+	var p pgx.Batch
+	if !again {
+		p.Queue(lockSubject, i.Subject)
+		p.Queue(expectNoIntervention, i.Subject, settling)
+	}
+	queueIntervention(&p, i)
+	return l.done(l.commits.SendBatch(ctx, &p).Close())
+}
+
+// settling are the actions that end the story of a dead letter.
+var settling = []wallet.Action{wallet.ActionReplay, wallet.ActionDiscard}
+
+const selectSettled = `
+SELECT DISTINCT ON (subject) id, at, who, action, subject, reason, detail FROM interventions
+WHERE subject = ANY($1) AND action = ANY($2) ORDER BY subject, id DESC`
+
+// Settled returns, for those of the dead letters that were settled, the last trace.
+func (l *Ledger) Settled(ctx context.Context, subjects []string) (map[string]wallet.Intervention, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.readTimeout)
+	defer cancel()
+	rows, err := l.reads.Query(ctx, selectSettled, subjects, settling)
+	if err != nil {
+		return nil, l.done(err)
+	}
+	settled := make(map[string]wallet.Intervention)
+	all, err := pgx.CollectRows(rows, scanIntervention)
+	for _, i := range all {
+		settled[i.Subject] = i
+	}
+	return settled, l.done(err)
+}

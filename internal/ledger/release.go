@@ -1,0 +1,61 @@
+package ledger
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+const selectAside = `
+SELECT l.wallet_id, l.length, l.attempt, l.refusals, l.not_before, l.last_error,
+	r.position, r.kind, r.operation_id, r.type, r.amount, r.accepted_at, r.partition, r.journal_offset
+FROM requeued_lists l
+CROSS JOIN LATERAL (SELECT * FROM requeued r WHERE r.wallet_id = l.wallet_id ORDER BY position LIMIT 1) r
+WHERE l.wallet_id > $1 ORDER BY l.wallet_id LIMIT $2`
+
+// Aside returns up to limit wallets that are set aside, each with the first
+// operation of its list, by wallet: those after the given one (uuid.Nil: from the
+// first).
+func (l *Ledger) Aside(ctx context.Context, after uuid.UUID, limit int) ([]wallet.Due, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.readTimeout)
+	defer cancel()
+	rows, err := l.reads.Query(ctx, selectAside, after, limit)
+	if err != nil {
+		return nil, l.done(err)
+	}
+	lists, err := pgx.CollectRows(rows, scanDue)
+	return lists, l.done(err)
+}
+
+// The rows are locked in wallet order, as the batches of their owners do. Only
+// not_before moves, and only towards the present: what a list holds is its owner's.
+const releaseLists = `
+WITH chosen AS MATERIALIZED (
+	SELECT * FROM requeued_lists WHERE wallet_id = ANY($1::uuid[]) ORDER BY wallet_id FOR UPDATE
+), released AS (
+	UPDATE requeued_lists l SET not_before = least(l.not_before, now())
+	FROM chosen c WHERE c.wallet_id = l.wallet_id
+	RETURNING l.wallet_id, c.length, c.attempt, c.refusals, c.not_before, c.last_error
+), traced AS (
+	INSERT INTO interventions (who, action, subject, reason, detail)
+	SELECT $2, $3, wallet_id::text, $4, jsonb_build_object('length', length, 'attempt', attempt,
+		'refusals', refusals, 'notBefore', not_before, 'lastError', last_error)
+	FROM released)
+SELECT wallet_id FROM released ORDER BY wallet_id`
+
+// Release makes the lists of the wallets due at once and leaves a trace of each,
+// in one transaction. It returns those that have a list; the others have none, or
+// none any more.
+func (l *Ledger) Release(ctx context.Context, wallets []uuid.UUID, who, reason string) ([]uuid.UUID, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.readTimeout)
+	defer cancel()
+	rows, err := l.reads.Query(ctx, releaseLists, nonNil(wallets), who, wallet.ActionRelease, reason)
+	if err != nil {
+		return nil, l.done(err)
+	}
+	released, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	return released, l.done(err)
+}
