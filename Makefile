@@ -5,10 +5,11 @@
 GOLANGCI = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULN   = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 VERSION  = $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+CHAOS    = go test -tags chaos -count=1 -v -timeout 60m -run '^TestChaos$$' ./e2e -args
 LDFLAGS  = -s -w -X main.version=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-unit lint generate generated vuln ci clean
+.PHONY: help run build test chaos test-unit lint generate generated vuln ci clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,8 +21,12 @@ run: ## Run the service with everything it needs, data under ./.walletd
 build: ## Build walletd (as it goes into an image) and walletctl into ./bin
 	CGO_ENABLED=0 go build -trimpath -tags production -ldflags '$(LDFLAGS)' -o bin/ ./cmd/walletd ./cmd/walletctl
 
-test: ## Every test, on real PostgreSQL, Kafka and Redis, with the race detector
+test: ## Every test, on real PostgreSQL, Kafka and Redis, with the race detector; then a few faults under full load
 	go test -race -timeout 15m ./...
+	$(CHAOS)
+
+chaos: ## Every fault under 1000 requests/s on one wallet, half an hour: make chaos FLAGS='-chaos.seed=1 -chaos.faults=redis-hang,kafka-cut -chaos.for=5m'
+	$(CHAOS) $(or $(FLAGS),-chaos.faults=all -chaos.for=3m)
 
 test-unit: ## The tests of the packages, without the end-to-end tests
 	go test -race -timeout 10m ./internal/... ./cmd/... ./client/...
@@ -40,7 +45,7 @@ vuln: ## Known vulnerabilities; says so where the database cannot be reached
 
 ci: ## What CI runs: lint, generated code, build, vet, vulnerabilities, tests
 	$(MAKE) lint generated build
-	go vet ./...
+	go vet -tags chaos,containers ./...
 	$(MAKE) vuln test
 
 clean: ## Remove what was built, and the data of `make run`

@@ -3,8 +3,8 @@
 // redis-server, which the tests kill and freeze, and everything is judged by what
 // HTTP answers, by the whole history of each wallet, and by what is in the journal.
 //
-// The binaries are built with the race detector; a race or a panic in a replica
-// fails the test that ran it. The components are shared: a test that takes one away
+// The binaries are built with the race detector if the tests are; a race or a panic in
+// a replica fails the test that ran it. The components are shared: a test that takes one away
 // brings it back, and is not parallel.
 package e2e_test
 
@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"testing"
 	"time"
@@ -60,8 +61,8 @@ func TestMain(m *testing.M) {
 func furnish(dir string) {
 	ctx := context.Background()
 	world.dir = dir
-	world.walletd = sync.OnceValue(func() error { return build(dir, "-race", "../cmd/walletd") })
-	world.walletctl = sync.OnceValue(func() error { return build(dir, "../cmd/walletctl") })
+	world.walletd = sync.OnceValue(func() error { return build(dir, raced(), "../cmd/walletd") })
+	world.walletctl = sync.OnceValue(func() error { return build(dir, "-race=false", "../cmd/walletctl") })
 	world.postgres = sync.OnceValues(func() (*embedded.Postgres, error) {
 		return kept(embedded.StartPostgres(ctx, embedded.PostgresConfig{
 			Dir: filepath.Join(dir, "postgres"), Progress: os.Stderr,
@@ -75,6 +76,17 @@ func furnish(dir string) {
 	world.redis = sync.OnceValues(func() (*embedded.Redis, error) {
 		return kept(embedded.StartRedis(ctx, embedded.RedisConfig{Dir: filepath.Join(dir, "redis"), Progress: os.Stderr}))
 	})
+}
+
+// raced is the build flag that these tests were built with.
+func raced() string {
+	info, _ := debug.ReadBuildInfo()
+	for _, s := range info.Settings {
+		if s.Key == "-race" {
+			return "-race=" + s.Value
+		}
+	}
+	return "-race=false"
 }
 
 func build(dir string, args ...string) error {

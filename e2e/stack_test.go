@@ -25,6 +25,7 @@ type stack struct {
 	t        testing.TB
 	postgres *embedded.Postgres
 	kafka    *embedded.Kafka
+	brokers  []string // as the test reaches them
 	redis    *embedded.Redis
 	database string
 	topic    string
@@ -43,15 +44,22 @@ const partitions = 4
 // newStack makes a database and names a topic. No replica runs yet.
 func newStack(t testing.TB) *stack {
 	t.Helper()
-	s := &stack{
-		t: t, postgres: must[*embedded.Postgres](t)(world.postgres()), kafka: must[*embedded.Kafka](t)(world.kafka()),
-		redis: must[*embedded.Redis](t)(world.redis()),
+	postgres, kafka := must[*embedded.Postgres](t)(world.postgres()), must[*embedded.Kafka](t)(world.kafka())
+	return newStackOn(t, postgres, must[*embedded.Redis](t)(world.redis()), kafka)
+}
+
+// newStackOn is newStack on these components.
+func newStackOn(t testing.TB, postgres *embedded.Postgres, redis *embedded.Redis, kafka *embedded.Kafka, more ...*embedded.Kafka) *stack {
+	t.Helper()
+	s := &stack{t: t, postgres: postgres, kafka: kafka, brokers: kafka.Brokers(), redis: redis}
+	for _, k := range more {
+		s.brokers = append(s.brokers, k.Brokers()...)
 	}
 	n := stacks.Add(1)
 	s.database, s.topic = fmt.Sprintf("e2e_%d", n), fmt.Sprintf("e2e.%d", n)
 	s.exec(s.postgres.DSN(), "CREATE DATABASE "+s.database)
 	var err error
-	if s.kafkaAPI, err = kgo.NewClient(kgo.SeedBrokers(s.kafka.Brokers()...), kgo.RecordPartitioner(kgo.ManualPartitioner())); err != nil {
+	if s.kafkaAPI, err = kgo.NewClient(kgo.SeedBrokers(s.brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner())); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.kafkaAPI.Close)
@@ -90,7 +98,7 @@ func (s *stack) env(extra ...string) map[string]string {
 	env := map[string]string{
 		"WALLETD_POSTGRES_HOST": host, "WALLETD_POSTGRES_PORT": port, "WALLETD_POSTGRES_USER": dsn.User.Username(),
 		"WALLETD_POSTGRES_PASSWORD": password, "WALLETD_POSTGRES_DATABASE": s.database,
-		"WALLETD_KAFKA_BROKERS": s.kafka.Brokers()[0], "WALLETD_KAFKA_TOPIC": s.topic, "WALLETD_KAFKA_GROUP": s.topic,
+		"WALLETD_KAFKA_BROKERS": strings.Join(s.brokers, ","), "WALLETD_KAFKA_TOPIC": s.topic, "WALLETD_KAFKA_GROUP": s.topic,
 		"WALLETD_KAFKA_PARTITIONS": strconv.Itoa(partitions), "WALLETD_REDIS_ADDRESS": s.redis.Addr(),
 	}
 	for _, kv := range extra {
@@ -242,7 +250,7 @@ func (s *stack) records(topic string) []*kgo.Record {
 	if len(from) == 0 {
 		return nil
 	}
-	client, err := kgo.NewClient(kgo.SeedBrokers(s.kafka.Brokers()...), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from}))
+	client, err := kgo.NewClient(kgo.SeedBrokers(s.brokers...), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from}))
 	if err != nil {
 		s.t.Fatal(err)
 	}

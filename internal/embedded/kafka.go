@@ -21,6 +21,7 @@ type KafkaConfig struct {
 	Cache           string            // keeps the jars; "" is DefaultCache
 	Port            int               // 0 takes a free one
 	HeapMiB         int               // of the Java machine; 0 is 512
+	ClusterID       string            // of NewClusterID, the same for brokers that form a cluster; "" is one of this broker's own
 	ExtraProperties map[string]string // of server.properties, over ours
 	Log             *slog.Logger      // nil discards
 	Progress        io.Writer         // told what takes long; nil for silence

@@ -80,16 +80,20 @@ func (k *Kafka) format(ctx context.Context) error {
 	if err := os.RemoveAll(k.dataDir()); err != nil {
 		return err
 	}
-	child, err := startChild(k.command("kafka.tools.StorageTool", "format", "-t", clusterID(), "-c", k.propertiesFile()))
+	id := k.config.ClusterID
+	if id == "" {
+		id = NewClusterID()
+	}
+	child, err := startChild(k.command("kafka.tools.StorageTool", "format", "-t", id, "-c", k.propertiesFile()))
 	if err != nil {
 		return err
 	}
 	return errors.Join(child.finish(ctx), os.WriteFile(marker, nil, 0o644))
 }
 
-// clusterID is a random UUID as Kafka writes it: base64 without padding, not beginning with a dash, which the tool's command
+// NewClusterID is a random UUID as Kafka writes it: base64 without padding, not beginning with a dash, which the tool's command
 // line would take for an option.
-func clusterID() string {
+func NewClusterID() string {
 	for {
 		var id [16]byte
 		rand.Read(id[:])

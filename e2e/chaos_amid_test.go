@@ -1,0 +1,91 @@
+//go:build chaos
+
+package e2e_test
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+)
+
+// amidWithin is how recently the ledger has moved when a replica is struck.
+const amidWithin = 20 * time.Millisecond
+
+// healthWithin is health with a deadline, for a replica that may be frozen.
+func (r *replica) healthWithin(d time.Duration) (health, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	a := r.doCtx(ctx, http.MethodGet, "/readyz", nil)
+	h := health{code: a.code}
+	if a.err != nil {
+		return h, a.err
+	}
+	return h, json.Unmarshal(a.body, &h)
+}
+
+// hotPartition is where the load's first wallet has its records.
+func (r *rig) hotPartition(t testing.TB) int32 {
+	t.Helper()
+	var p int32 = -1
+	eventually(t, "the hot wallet's partition is known", func() bool {
+		a := r.replicas[0].get(walletPath(r.hot) + "/operations?limit=10")
+		for _, op := range a.doc.Operations {
+			if op.Partition != nil {
+				p = *op.Partition
+			}
+		}
+		return p >= 0
+	})
+	return p
+}
+
+// hotOwner returns the replica whose worker applies the hot wallet, and its place.
+func (r *rig) hotOwner(t testing.TB) (owner *replica, at int) {
+	t.Helper()
+	p := r.hotPartition(t)
+	eventually(t, "the hot wallet's partition has an owner", func() bool { owner = r.owner(p); return owner != nil })
+	for i := range r.replicas {
+		if r.replicas[i] == owner {
+			at = i
+		}
+	}
+	return owner, at
+}
+
+// amid returns in the middle of a batch: the ledger has just moved, and requests are
+// unanswered at the replica.
+func (r *rig) amid(t testing.TB, at int) {
+	t.Helper()
+	p, conn := r.hotPartition(t), r.connect()
+	next := func() (n int64) {
+		if err := conn.QueryRow(context.Background(), "SELECT next_offset FROM journal_offsets WHERE partition = $1", p).Scan(&n); err != nil {
+			t.Error(err)
+		}
+		return n
+	}
+	eventually(t, "in the middle of a batch", func() bool {
+		for before, since := next(), time.Now(); time.Since(since) < amidWithin; {
+			if now, waiting := next(), r.balancer.pending[at].Load(); now > before && waiting > 0 {
+				t.Logf("struck amid a batch: the ledger went from offset %d to %d within %s, %d requests unanswered at the replica",
+					before, now, time.Since(since).Round(100*time.Microsecond), waiting)
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// leader asks who leads a partition; 0 when nobody is known to.
+func (r *rig) leader(p int32) int32 {
+	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
+	defer cancel()
+	topics, err := kadm.NewClient(r.kafkaAPI).ListTopics(ctx, r.topic)
+	if err != nil {
+		return 0
+	}
+	return topics[r.topic].Partitions[p].Leader
+}

@@ -1,0 +1,134 @@
+//go:build chaos
+
+package e2e_test
+
+import (
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// replays is how many requests are sent once more with their key.
+const replays = 60
+
+// as makes t the test that the rig's faults are of, until what it returns is called.
+func (r *rig) as(t *testing.T) func() {
+	before := r.t
+	r.t = t
+	for _, replica := range r.replicas {
+		replica.t, replica.killed = t, false
+	}
+	return func() {
+		r.t = before
+		for _, replica := range r.replicas {
+			replica.t = before
+		}
+	}
+}
+
+// calm waits until the load is answered as it should be, and returns since when it is.
+func calm(t *testing.T, p *pulse, since time.Time, most time.Duration, when string) (from time.Time) {
+	t.Helper()
+	if !within(most, func() (is bool) { is, from = p.calm(since); return is }) {
+		t.Errorf("%s %s: still less than %v %% of the requests have an outcome within %s", most, when, 100*fineShare, fine)
+	}
+	return from
+}
+
+// strike injects a fault and checks that it is felt. What it returns heals, once.
+func (r *rig) strike(t *testing.T, c chaos) (heal func()) {
+	t.Helper()
+	began := time.Now()
+	w := c.strike(t, r)
+	var err error
+	if !within(max(c.lasts, patience), func() bool { err = w.felt(); return err == nil }) {
+		t.Errorf("%s never reached the code: %v", c.name, err)
+	}
+	t.Logf("%s felt %s after the strike", c.name, round(time.Since(began)))
+	done := false
+	return func() {
+		if !done {
+			done = true
+			w.heal()
+		}
+	}
+}
+
+// judge checks every promise.
+func (r *rig) judge(t *testing.T, row *row, watch *onlookers, sends []*send, faults []chaos) {
+	single := len(faults) == 1
+	if single && row.Errors > 0 {
+		only(t, sends, 200, 202, 422, 429)
+	}
+	if row.NoAnswer+row.NotSent+row.Limited+row.Refusals > 0 {
+		only(t, sends, 200, 202, 422, 500, 502, 503, 504)
+		t.Errorf("no answer %d, not sent %d, 429 %d, other 4xx %d", row.NoAnswer, row.NotSent, row.Limited, row.Refusals)
+	}
+	for _, fault := range watch.faults {
+		t.Error(fault)
+	}
+	r.judgeStale(t, row, watch, faults)
+	r.auditAll(sends)
+	r.replay(t, sends)
+}
+
+// judgeStale allows old plain reads when Redis was away for somebody, or who had to
+// put the balance there was killed.
+func (r *rig) judgeStale(t *testing.T, row *row, watch *onlookers, faults []chaos) {
+	for _, c := range faults {
+		if c.of == "redis" || c.name == "replica-kill" {
+			return
+		}
+	}
+	if len(watch.stale) == 0 {
+		return
+	}
+	for _, replica := range r.replicas {
+		for _, l := range replica.lives {
+			for line := range strings.Lines(l.output()) {
+				if strings.Contains(line, `"Redis is down"`) && row.during(line) {
+					t.Logf("%d of %d reads were stale: Redis was away for %s: %s", len(watch.stale), row.Reads, replica.name, line)
+					return
+				}
+			}
+		}
+	}
+	for _, s := range watch.stale[:min(5, len(watch.stale))] {
+		t.Errorf("stale: %v", s)
+	}
+}
+
+// during says whether a line of a replica's log is of this fault's time.
+func (r *row) during(line string) bool {
+	_, after, _ := strings.Cut(line, `"time":"`)
+	text, _, _ := strings.Cut(after, `"`)
+	at, err := time.Parse(time.RFC3339Nano, text)
+	return err == nil && at.After(r.began)
+}
+
+// replay repeats some of the requests, at either replica: those that were tried more
+// than once first. Each gets the outcome that it had, or that it has by now.
+func (r *rig) replay(t *testing.T, sends []*send) {
+	var again []*send
+	for _, x := range sends {
+		if x.repeats > 0 && len(again) < replays/2 {
+			again = append(again, x)
+		}
+	}
+	for len(again) < replays {
+		again = append(again, sends[rand.IntN(len(sends))])
+	}
+	for n, x := range again {
+		a := r.replicas[n%len(r.replicas)].submit(x.wallet, x.kind, x.amount, "Idempotency-Key", x.key, "Prefer", "wait=10")
+		if a.err != nil || a.code != http.StatusOK && a.code != http.StatusUnprocessableEntity || a.header.Get("Idempotency-Replayed") != "true" ||
+			a.doc.Operation == nil || a.doc.Operation.OperationID != x.id() {
+			t.Errorf("repeated with its key %v, answered %v first: %v", x.key, x.answer, a)
+			continue
+		}
+		if first := x.answer.doc.Operation; x.answer.err == nil && x.answer.code != http.StatusAccepted && first != nil && !same(*first, *a.doc.Operation) {
+			t.Errorf("repeated with its key, %s became %s", show(*first), show(*a.doc.Operation))
+		}
+	}
+}

@@ -1,0 +1,108 @@
+//go:build chaos
+
+package e2e_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// row is what came of one fault.
+type row struct {
+	Fault string `json:"fault"`
+	Sent  int    `json:"sent"`
+
+	Outcomes int `json:"outcomes"` // 200 and 422
+	Pending  int `json:"pending"`  // 202
+	Limited  int `json:"limited"`  // 429
+	Refusals int `json:"refusals"` // other 4xx
+	Errors   int `json:"errors"`   // 5xx
+	NoAnswer int `json:"noAnswer"`
+	NotSent  int `json:"notSent"`
+
+	Refused int64 `json:"refused"` // tries that were repeated elsewhere
+	Reset   int64 `json:"reset"`
+	Timeout int64 `json:"timeout"`
+	Reads   int64 `json:"reads"`
+	Stale   int   `json:"stale"` // plain reads older than what was told, which is allowed without Redis
+
+	Silence  time.Duration `json:"longestSilenceNs"`
+	Slowest  time.Duration `json:"slowestNs"`
+	Recovery time.Duration `json:"recoveryNs"`
+	Took     time.Duration `json:"tookNs"`
+	Verdict  string        `json:"verdict"`
+
+	began time.Time
+}
+
+// count counts the last answers of all requests.
+func (r *row) count(load *storm, sends []*send) {
+	r.Sent, r.NotSent, r.Silence = len(sends), load.skipped, load.pulse.silence()
+	for _, x := range sends {
+		r.Slowest = max(r.Slowest, x.end.Sub(x.sent))
+		switch code := x.answer.code; {
+		case x.answer.err != nil:
+			r.NoAnswer++
+		case code == http.StatusOK, code == http.StatusUnprocessableEntity:
+			r.Outcomes++
+		case code == http.StatusAccepted:
+			r.Pending++
+		case code == http.StatusTooManyRequests:
+			r.Limited++
+		case code >= http.StatusInternalServerError:
+			r.Errors++
+		default:
+			r.Refusals++
+		}
+	}
+}
+
+// report is the rows of a run.
+type report struct {
+	Seed   uint64 `json:"seed"`
+	Rate   int    `json:"rate"`
+	Others int    `json:"others"`
+	Rows   []*row `json:"rows"`
+}
+
+func (r *report) add(t *testing.T, row *row) {
+	if row.Verdict == "" {
+		row.Verdict = "kept"
+	}
+	if t.Failed() {
+		row.Verdict = "BROKEN"
+	}
+	row.Took = time.Since(row.began)
+	r.Rows = append(r.Rows, row)
+	fmt.Fprintf(os.Stderr, "chaos: %s: %s, %d sent, recovered %s after, took %s\n", row.Fault, row.Verdict, row.Sent, round(row.Recovery), round(row.Took))
+}
+
+// show writes the table for people, and the file for programs.
+func (r *report) show(t *testing.T) {
+	var text strings.Builder
+	fmt.Fprintf(&text, "\nseed %d, %d requests/s on one wallet and %d/s on %d others\n\n", r.Seed, r.Rate, r.Others, manyWallets)
+	fmt.Fprintln(&text, "| fault | sent | 2xx/422 | 202 | 429 | 4xx | 5xx | no answer | tried again | longest silence | recovery | verdict |")
+	fmt.Fprintln(&text, "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|")
+	for _, x := range r.Rows {
+		fmt.Fprintf(&text, "| %s | %d | %d | %d | %d | %d | %d | %d | %d | %s | %s | %s |\n", x.Fault, x.Sent, x.Outcomes, x.Pending, x.Limited, x.Refusals,
+			x.Errors, x.NoAnswer+x.NotSent, x.Refused+x.Reset+x.Timeout, round(x.Silence), round(x.Recovery), x.Verdict)
+	}
+	fmt.Println(text.String())
+	if *chaosJSON == "" {
+		return
+	}
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err == nil {
+		err = os.WriteFile(*chaosJSON, append(b, '\n'), 0o644)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func round(d time.Duration) time.Duration { return d.Round(10 * time.Millisecond) }

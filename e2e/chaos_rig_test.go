@@ -1,0 +1,149 @@
+//go:build chaos
+
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/walletd/walletd/internal/embedded"
+)
+
+// rig is a stack of its own, each component behind a proxy: a PostgreSQL that waits
+// for its disk, one Kafka broker or three, a Redis, and two replicas.
+type rig struct {
+	*stack
+	brokerProcesses []*embedded.Kafka
+	ledgerProxy     *proxy
+	cacheProxy      *proxy
+	brokerProxies   []*proxy
+	disk            *disk
+	balancer        *balancer
+	hot             uuid.UUID // the wallet that gets most requests
+}
+
+var rigs int
+
+// newRig starts all of it. It is stopped at the test's end.
+func newRig(t testing.TB, brokers int, env ...string) *rig {
+	t.Helper()
+	rigs++
+	dir := filepath.Join(world.dir, fmt.Sprintf("chaos-%d", rigs))
+	r := &rig{disk: newDisk(t)}
+	postgres := stoppedAfter[*embedded.Postgres](t)(embedded.StartPostgres(t.Context(), embedded.PostgresConfig{
+		Dir: filepath.Join(dir, "postgres"), Progress: os.Stderr,
+		Settings: map[string]string{"max_connections": "200", "log_line_prefix": "%e "},
+	}))
+	redis := stoppedAfter[*embedded.Redis](t)(embedded.StartRedis(t.Context(), embedded.RedisConfig{Dir: filepath.Join(dir, "redis")}))
+	r.startBrokers(t, dir, brokers)
+	r.stack = newStackOn(t, postgres, redis, r.brokerProcesses[0], r.brokerProcesses[1:]...)
+	r.kafkaWentAway = true
+	r.disk.give(t, filepath.Join(dir, "postgres", "data"))
+	r.exec(r.postgres.DSN(), "CREATE TABLESPACE small LOCATION '"+r.disk.dir+"'")
+	r.exec(r.postgres.DSN(), "ALTER DATABASE "+r.database+" SET TABLESPACE small")
+	r.ledgerProxy = newProxy(t, fmt.Sprintf("postgres-%d", rigs), net.JoinHostPort("127.0.0.1", strconv.Itoa(postgres.Port())))
+	r.cacheProxy = newProxy(t, fmt.Sprintf("redis-%d", rigs), redis.Addr())
+	r.add(2, r.through(env...)...)
+	r.balancer = newBalancer(t, r.replicas)
+	for _, replica := range r.replicas {
+		replica.ready()
+	}
+	r.shared(r.replicas...)
+	return r
+}
+
+// through is the environment of replicas that reach the components by the proxies.
+func (r *rig) through(extra ...string) []string {
+	_, port, _ := net.SplitHostPort(r.ledgerProxy.Listen)
+	var brokers []string
+	for _, p := range r.brokerProxies {
+		brokers = append(brokers, p.Listen)
+	}
+	return append([]string{
+		"WALLETD_POSTGRES_PORT=" + port, "WALLETD_REDIS_ADDRESS=" + r.cacheProxy.Listen,
+		"WALLETD_KAFKA_BROKERS=" + strings.Join(brokers, ","), fmt.Sprint("WALLETD_KAFKA_REPLICATION=", len(brokers)),
+		"WALLETD_SHUTDOWN_DELAY=3s", // longer than the balancer takes to notice
+	}, extra...)
+}
+
+// startBrokers starts Kafka with two addresses for each broker: its own for the
+// other brokers and the test, and its proxy's for walletd.
+func (r *rig) startBrokers(t testing.TB, dir string, n int) {
+	t.Helper()
+	ports := freePorts(t, 3*n)
+	var voters []string
+	for i := range n {
+		voters = append(voters, fmt.Sprintf("%d@127.0.0.1:%d", i+1, ports[3*i]))
+	}
+	id := embedded.NewClusterID()
+	r.brokerProcesses = make([]*embedded.Kafka, n)
+	errs := make([]error, n)
+	var starting sync.WaitGroup
+	for i := range n {
+		controller, own, walletd := ports[3*i], ports[3*i+1], ports[3*i+2]
+		p := newProxy(t, fmt.Sprintf("kafka-%d-%d", rigs, i+1), fmt.Sprint("127.0.0.1:", walletd))
+		r.brokerProxies = append(r.brokerProxies, p)
+		properties := map[string]string{
+			"node.id": strconv.Itoa(i + 1), "controller.quorum.voters": strings.Join(voters, ","),
+			"listeners":                      fmt.Sprintf("PLAINTEXT://127.0.0.1:%d,WALLETD://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d", own, walletd, controller),
+			"advertised.listeners":           fmt.Sprintf("PLAINTEXT://127.0.0.1:%d,WALLETD://%s", own, p.Listen),
+			"listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,WALLETD:PLAINTEXT,CONTROLLER:PLAINTEXT",
+			"inter.broker.listener.name":     "PLAINTEXT",
+		}
+		if n > 1 {
+			properties["offsets.topic.replication.factor"], properties["min.insync.replicas"] = "3", "2"
+			properties["replica.lag.time.max.ms"] = "5000" // how long a frozen broker holds up writes; Kafka's own is 30 s
+		}
+		starting.Go(func() {
+			r.brokerProcesses[i], errs[i] = embedded.StartKafka(context.Background(), embedded.KafkaConfig{
+				Dir: filepath.Join(dir, fmt.Sprint("kafka-", i+1)), Port: own, ClusterID: id, ExtraProperties: properties, Progress: os.Stderr,
+			})
+		})
+	}
+	starting.Wait()
+	for i, err := range errs {
+		stoppedAfter[*embedded.Kafka](t)(r.brokerProcesses[i], err)
+		if n > 1 { // the last ones of a cluster do not stop in order, for want of a majority
+			t.Cleanup(r.brokerProcesses[i].Kill)
+		}
+	}
+}
+
+// stoppedAfter ends the test on an error, and stops the component at its end.
+func stoppedAfter[S interface{ Stop(context.Context) error }](t testing.TB) func(S, error) S {
+	return func(s S, err error) S {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := s.Stop(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+		return s
+	}
+}
+
+// freePorts returns ports that nobody listens on now.
+func freePorts(t testing.TB, n int) (ports []int) {
+	t.Helper()
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	return ports
+}
