@@ -225,6 +225,47 @@ type Amount = int64
 // Balance Money in minor units.
 type Balance = int64
 
+// BulkOperation One operation of a bulk. Its wallet is that of the path; if `walletId` or `valletId` is there it must be the same.
+type BulkOperation struct {
+	OperationType OperationType `json:"operationType"`
+	Amount        Amount        `json:"amount"`
+
+	// IdempotencyKey Names the operation, as `Idempotency-Key` does one that is sent by itself.
+	IdempotencyKey string `json:"idempotencyKey,omitempty"`
+	WalletID       *ID    `json:"walletId,omitempty"`
+
+	// ValletID The former spelling of `walletId`.
+	// Deprecated: it is the former spelling of walletId
+	ValletID *ID `json:"valletId,omitempty"`
+}
+
+// BulkOutcome What the operation's own answer would have said.
+type BulkOutcome struct {
+	// Operation The operation; with `idempotency_key_reused` that which the key belongs to.
+	Operation Operation `json:"operation"`
+	Balance   *Balance  `json:"balance,omitempty"`
+	Sequence  *Sequence `json:"sequence,omitempty"`
+
+	// Code Why nothing was applied: the reason of a FAILED operation, or `idempotency_key_reused`, when the key belongs
+	// to an operation with another type or amount.
+	Code ProblemCode `json:"code,omitempty"`
+
+	// Replayed Present, and `true`, when the outcome is that of an earlier operation with the same key.
+	Replayed bool `json:"replayed,omitempty"`
+
+	// Location Where a PENDING operation is found, with its receipt.
+	Location string `json:"location,omitempty"`
+}
+
+// BulkOutcomes defines model for BulkOutcomes.
+type BulkOutcomes struct {
+	// Outcomes One for each operation of the request, in its order.
+	Outcomes []BulkOutcome `json:"outcomes"`
+}
+
+// BulkRequest defines model for BulkRequest.
+type BulkRequest = []BulkOperation
+
 // Component defines model for Component.
 type Component struct {
 	// Name postgres, kafka or redis
@@ -449,6 +490,14 @@ type ListOperationsParams struct {
 	To *time.Time `form:"to,omitempty" json:"to,omitempty"`
 }
 
+// SubmitOperationsParams defines parameters for SubmitOperations.
+type SubmitOperationsParams struct {
+	// Prefer RFC 7240. `wait=N` waits at most N seconds for the outcome (0 to 30; more is taken as 30).
+	// `respond-async` answers as soon as the operation is journaled; together with `wait=N`, after N seconds at most.
+	// Other and malformed preferences are ignored.
+	Prefer *Prefer `json:"Prefer,omitempty"`
+}
+
 // GetOperationParams defines parameters for GetOperation.
 type GetOperationParams struct {
 	// Journal The operation's receipt, its place in the journal, `<partition>-<offset>`, as the `Location` of its answer has it.
@@ -457,6 +506,9 @@ type GetOperationParams struct {
 
 // SubmitOperationJSONRequestBody defines body for SubmitOperation for application/json ContentType.
 type SubmitOperationJSONRequestBody = OperationRequest
+
+// SubmitOperationsJSONRequestBody defines body for SubmitOperations for application/json ContentType.
+type SubmitOperationsJSONRequestBody = BulkRequest
 
 // RequestEditorFn is the function signature for the RequestEditor callback function
 type RequestEditorFn func(ctx context.Context, req *http.Request) error
@@ -576,6 +628,36 @@ type ClientInterface interface {
 	// Corresponds with GET /api/v1/wallets/{walletId}/operations (the `ListOperations` operationId).
 	ListOperations(ctx context.Context, walletID WalletID, params *ListOperationsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// SubmitOperationsWithBody Deposit and withdraw, many at once
+	//
+	// Accepts up to 1000 operations of one wallet and waits for their outcomes, which are answered in the same order.
+	// Each is an operation of its own, as if it had been sent by itself, with its own `idempotencyKey`: one that is
+	// refused changes nothing for the others. They are applied in their order; operations of other requests may come
+	// between. A key that is there again is a repeat of its first occurrence.
+	//
+	// All faults of a request are reported at once, up to a bound, as `[3].amount`; then nothing of it was accepted.
+	// The load limits count each operation. After 503 with `outcome` unknown repeat the request with the same keys.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/v1/wallets/{walletId}/operations (the `SubmitOperations` operationId).
+	SubmitOperationsWithBody(ctx context.Context, walletID WalletID, params *SubmitOperationsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SubmitOperations Deposit and withdraw, many at once
+	//
+	// Accepts up to 1000 operations of one wallet and waits for their outcomes, which are answered in the same order.
+	// Each is an operation of its own, as if it had been sent by itself, with its own `idempotencyKey`: one that is
+	// refused changes nothing for the others. They are applied in their order; operations of other requests may come
+	// between. A key that is there again is a repeat of its first occurrence.
+	//
+	// All faults of a request are reported at once, up to a bound, as `[3].amount`; then nothing of it was accepted.
+	// The load limits count each operation. After 503 with `outcome` unknown repeat the request with the same keys.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/v1/wallets/{walletId}/operations (the `SubmitOperations` operationId).
+	SubmitOperations(ctx context.Context, walletID WalletID, params *SubmitOperationsParams, body SubmitOperationsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetOperation Read one operation
 	//
 	// With its receipt (`journal`, as in the `Location` of the answer to the POST) an accepted operation is found on
@@ -681,6 +763,56 @@ func (c *Client) GetWallet(ctx context.Context, walletID WalletID, params *GetWa
 // Corresponds with GET /api/v1/wallets/{walletId}/operations (the `ListOperations` operationId).
 func (c *Client) ListOperations(ctx context.Context, walletID WalletID, params *ListOperationsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListOperationsRequest(c.Server, walletID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SubmitOperationsWithBody Deposit and withdraw, many at once
+//
+// Accepts up to 1000 operations of one wallet and waits for their outcomes, which are answered in the same order.
+// Each is an operation of its own, as if it had been sent by itself, with its own `idempotencyKey`: one that is
+// refused changes nothing for the others. They are applied in their order; operations of other requests may come
+// between. A key that is there again is a repeat of its first occurrence.
+//
+// All faults of a request are reported at once, up to a bound, as `[3].amount`; then nothing of it was accepted.
+// The load limits count each operation. After 503 with `outcome` unknown repeat the request with the same keys.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/v1/wallets/{walletId}/operations (the `SubmitOperations` operationId).
+func (c *Client) SubmitOperationsWithBody(ctx context.Context, walletID WalletID, params *SubmitOperationsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSubmitOperationsRequestWithBody(c.Server, walletID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SubmitOperations Deposit and withdraw, many at once
+//
+// Accepts up to 1000 operations of one wallet and waits for their outcomes, which are answered in the same order.
+// Each is an operation of its own, as if it had been sent by itself, with its own `idempotencyKey`: one that is
+// refused changes nothing for the others. They are applied in their order; operations of other requests may come
+// between. A key that is there again is a repeat of its first occurrence.
+//
+// All faults of a request are reported at once, up to a bound, as `[3].amount`; then nothing of it was accepted.
+// The load limits count each operation. After 503 with `outcome` unknown repeat the request with the same keys.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/v1/wallets/{walletId}/operations (the `SubmitOperations` operationId).
+func (c *Client) SubmitOperations(ctx context.Context, walletID WalletID, params *SubmitOperationsParams, body SubmitOperationsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSubmitOperationsRequest(c.Server, walletID, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1057,6 +1189,68 @@ func NewListOperationsRequest(server string, walletID WalletID, params *ListOper
 	return req, nil
 }
 
+// NewSubmitOperationsRequest calls the generic SubmitOperations builder with application/json body
+func NewSubmitOperationsRequest(server string, walletID WalletID, params *SubmitOperationsParams, body SubmitOperationsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSubmitOperationsRequestWithBody(server, walletID, params, "application/json", bodyReader)
+}
+
+// NewSubmitOperationsRequestWithBody constructs an http.Request for the SubmitOperations method, with any body, and a specified content type
+func NewSubmitOperationsRequestWithBody(server string, walletID WalletID, params *SubmitOperationsParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "walletId", walletID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/v1/wallets/%s/operations", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.Prefer != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Prefer", *params.Prefer, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Prefer", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewGetOperationRequest constructs an http.Request for the GetOperation method
 func NewGetOperationRequest(server string, walletID WalletID, operationID ID, params *GetOperationParams) (*http.Request, error) {
 	var err error
@@ -1272,6 +1466,36 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /api/v1/wallets/{walletId}/operations (the `ListOperations` operationId).
 	ListOperationsWithResponse(ctx context.Context, walletID WalletID, params *ListOperationsParams, reqEditors ...RequestEditorFn) (*ListOperationsResponse, error)
+
+	// SubmitOperationsWithBodyWithResponse Deposit and withdraw, many at once
+	//
+	// Accepts up to 1000 operations of one wallet and waits for their outcomes, which are answered in the same order.
+	// Each is an operation of its own, as if it had been sent by itself, with its own `idempotencyKey`: one that is
+	// refused changes nothing for the others. They are applied in their order; operations of other requests may come
+	// between. A key that is there again is a repeat of its first occurrence.
+	//
+	// All faults of a request are reported at once, up to a bound, as `[3].amount`; then nothing of it was accepted.
+	// The load limits count each operation. After 503 with `outcome` unknown repeat the request with the same keys.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/wallets/{walletId}/operations (the `SubmitOperations` operationId).
+	SubmitOperationsWithBodyWithResponse(ctx context.Context, walletID WalletID, params *SubmitOperationsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SubmitOperationsResponse, error)
+
+	// SubmitOperationsWithResponse Deposit and withdraw, many at once
+	//
+	// Accepts up to 1000 operations of one wallet and waits for their outcomes, which are answered in the same order.
+	// Each is an operation of its own, as if it had been sent by itself, with its own `idempotencyKey`: one that is
+	// refused changes nothing for the others. They are applied in their order; operations of other requests may come
+	// between. A key that is there again is a repeat of its first occurrence.
+	//
+	// All faults of a request are reported at once, up to a bound, as `[3].amount`; then nothing of it was accepted.
+	// The load limits count each operation. After 503 with `outcome` unknown repeat the request with the same keys.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/v1/wallets/{walletId}/operations (the `SubmitOperations` operationId).
+	SubmitOperationsWithResponse(ctx context.Context, walletID WalletID, params *SubmitOperationsParams, body SubmitOperationsJSONRequestBody, reqEditors ...RequestEditorFn) (*SubmitOperationsResponse, error)
 
 	// GetOperationWithResponse Read one operation
 	//
@@ -1824,6 +2048,141 @@ func (r ListOperationsResponse) ContentType() string {
 	return ""
 }
 
+// SubmitOperationsResponse200Headers the declared response headers of an HTTP 200 response for SubmitOperations
+type SubmitOperationsResponse200Headers struct {
+	CacheControl      *string
+	PreferenceApplied *string
+}
+
+// SubmitOperationsResponse202Headers the declared response headers of an HTTP 202 response for SubmitOperations
+type SubmitOperationsResponse202Headers struct {
+	CacheControl      *string
+	PreferenceApplied *string
+}
+
+// SubmitOperationsResponse429Headers the declared response headers of an HTTP 429 response for SubmitOperations
+type SubmitOperationsResponse429Headers struct {
+	RetryAfter *int
+}
+
+// SubmitOperationsResponse500Headers the declared response headers of an HTTP 500 response for SubmitOperations
+type SubmitOperationsResponse500Headers struct {
+	Location *string
+}
+
+// SubmitOperationsResponse503Headers the declared response headers of an HTTP 503 response for SubmitOperations
+type SubmitOperationsResponse503Headers struct {
+	Location   *string
+	RetryAfter *int
+}
+
+type SubmitOperationsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *BulkOutcomes
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *BulkOutcomes
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *Problem
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *WalletNotFound
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *BodyTooLarge
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *UnsupportedMediaType
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *Overloaded
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *Internal
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *SubmitOperationsResponse200Headers
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *SubmitOperationsResponse202Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *SubmitOperationsResponse429Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *SubmitOperationsResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *SubmitOperationsResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SubmitOperationsResponse) GetJSON200() *BulkOutcomes {
+	return r.JSON200
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r SubmitOperationsResponse) GetJSON202() *BulkOutcomes {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r SubmitOperationsResponse) GetApplicationProblemJSON400() *Problem {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r SubmitOperationsResponse) GetApplicationProblemJSON404() *WalletNotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r SubmitOperationsResponse) GetApplicationProblemJSON413() *BodyTooLarge {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r SubmitOperationsResponse) GetApplicationProblemJSON415() *UnsupportedMediaType {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r SubmitOperationsResponse) GetApplicationProblemJSON429() *Overloaded {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r SubmitOperationsResponse) GetApplicationProblemJSON500() *Internal {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r SubmitOperationsResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r SubmitOperationsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SubmitOperationsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SubmitOperationsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SubmitOperationsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetOperationResponse200Headers the declared response headers of an HTTP 200 response for GetOperation
 type GetOperationResponse200Headers struct {
 	CacheControl *string
@@ -2089,6 +2448,48 @@ func (c *ClientWithResponses) ListOperationsWithResponse(ctx context.Context, wa
 		return nil, err
 	}
 	return ParseListOperationsResponse(rsp)
+}
+
+// SubmitOperationsWithBodyWithResponse Deposit and withdraw, many at once
+//
+// Accepts up to 1000 operations of one wallet and waits for their outcomes, which are answered in the same order.
+// Each is an operation of its own, as if it had been sent by itself, with its own `idempotencyKey`: one that is
+// refused changes nothing for the others. They are applied in their order; operations of other requests may come
+// between. A key that is there again is a repeat of its first occurrence.
+//
+// All faults of a request are reported at once, up to a bound, as `[3].amount`; then nothing of it was accepted.
+// The load limits count each operation. After 503 with `outcome` unknown repeat the request with the same keys.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/wallets/{walletId}/operations (the `SubmitOperations` operationId).
+func (c *ClientWithResponses) SubmitOperationsWithBodyWithResponse(ctx context.Context, walletID WalletID, params *SubmitOperationsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SubmitOperationsResponse, error) {
+	rsp, err := c.SubmitOperationsWithBody(ctx, walletID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSubmitOperationsResponse(rsp)
+}
+
+// SubmitOperationsWithResponse Deposit and withdraw, many at once
+//
+// Accepts up to 1000 operations of one wallet and waits for their outcomes, which are answered in the same order.
+// Each is an operation of its own, as if it had been sent by itself, with its own `idempotencyKey`: one that is
+// refused changes nothing for the others. They are applied in their order; operations of other requests may come
+// between. A key that is there again is a repeat of its first occurrence.
+//
+// All faults of a request are reported at once, up to a bound, as `[3].amount`; then nothing of it was accepted.
+// The load limits count each operation. After 503 with `outcome` unknown repeat the request with the same keys.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/v1/wallets/{walletId}/operations (the `SubmitOperations` operationId).
+func (c *ClientWithResponses) SubmitOperationsWithResponse(ctx context.Context, walletID WalletID, params *SubmitOperationsParams, body SubmitOperationsJSONRequestBody, reqEditors ...RequestEditorFn) (*SubmitOperationsResponse, error) {
+	rsp, err := c.SubmitOperations(ctx, walletID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSubmitOperationsResponse(rsp)
 }
 
 // GetOperationWithResponse Read one operation
@@ -2810,6 +3211,162 @@ func ParseListOperationsResponse(rsp *http.Response) (*ListOperationsResponse, e
 		response.Headers500 = &headers
 	case rsp.StatusCode == 503:
 		var headers ListOperationsResponse503Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSubmitOperationsResponse parses an HTTP response from a SubmitOperationsWithResponse call
+func ParseSubmitOperationsResponse(rsp *http.Response) (*SubmitOperationsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SubmitOperationsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest BulkOutcomes
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest BulkOutcomes
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest WalletNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest BodyTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Overloaded
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers SubmitOperationsResponse200Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
+		if values := rsp.Header.Values("Preference-Applied"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Preference-Applied", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.PreferenceApplied = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 202:
+		var headers SubmitOperationsResponse202Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
+		if values := rsp.Header.Values("Preference-Applied"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Preference-Applied", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.PreferenceApplied = &value
+		}
+		response.Headers202 = &headers
+	case rsp.StatusCode == 429:
+		var headers SubmitOperationsResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 500:
+		var headers SubmitOperationsResponse500Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
+				return nil, err
+			}
+			headers.Location = &value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers SubmitOperationsResponse503Headers
 		if values := rsp.Header.Values("Location"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {

@@ -59,7 +59,7 @@ func (h history) Operation(ctx context.Context, walletID, id uuid.UUID, r wallet
 func (s *System) newServers() (*servers, error) {
 	api, err := httpapi.New(httpapi.Config{
 		Intake: s.intake, Balances: s.balances, History: history{s}, Health: s,
-		Log: s.log, Registerer: s.metrics, DefaultWait: s.cfg.Wait, MaxBodyBytes: int(s.cfg.BodyBytes),
+		Log: s.log, Registerer: s.metrics, DefaultWait: s.cfg.Wait, MaxBodyBytes: int(s.cfg.BodyBytes), MaxBulkBytes: int(s.cfg.BulkBytes),
 		AllowedOrigins: s.cfg.CORSOrigins, Version: buildVersion(),
 	})
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 
 // Journal is where accepted requests are kept.
 type Journal interface {
-	Write(op wallet.Operation) (wallet.Receipt, error)
+	Write(ops ...wallet.Operation) (wallet.Receipt, error)
 	WriteCreate(id uuid.UUID, at time.Time) (wallet.Receipt, error)
 	End(ctx context.Context, partition int32) (int64, error)
 	Find(ctx context.Context, r wallet.Receipt) (wallet.Record, error)
@@ -49,7 +49,7 @@ type Applier interface {
 	Known(id uuid.UUID) bool
 	Exists(id uuid.UUID)
 	Owns(partition int32) bool
-	Direct(ctx context.Context, op wallet.Operation) (wallet.Operation, error)
+	Direct(ctx context.Context, ops ...wallet.Operation) ([]wallet.Operation, error)
 	Reconcile(ctx context.Context, offsets map[int32]int64) error
 }
 
@@ -94,28 +94,56 @@ func (in *Intake) Close() { in.once.Do(func() { close(in.closing) }) }
 // retrySoon is what a client is told to wait for components to come back.
 const retrySoon = 2 * time.Second
 
-// Submit takes in one operation, whose id, wallet, type and amount are set, and
-// waits for its outcome: nil means accepted, and that the operation will be
-// applied or refused exactly once, whatever happens. Errors are *wallet.Error.
+// Submit is SubmitAll of one operation. That its idempotency key belongs to
+// another one is an error here.
 func (in *Intake) Submit(ctx context.Context, op wallet.Operation, wait time.Duration) (wallet.Outcome, error) {
-	leave, err := in.gates.enter(op.WalletID)
+	out, err := in.SubmitAll(ctx, []wallet.Operation{op}, wait)
 	if err != nil {
 		return wallet.Outcome{}, err
+	}
+	if out[0].KeyReused {
+		return wallet.Outcome{}, &wallet.Error{Code: wallet.CodeIdempotencyKeyReused, Operation: &out[0].Operation,
+			Detail: "the idempotency key belongs to an operation of another type or amount; nothing was applied"}
+	}
+	return out[0], nil
+}
+
+// SubmitAll takes in operations of one wallet, at least one and no more than
+// wallet.MaxRecordOperations, whose id, wallet, type and amount are set, and waits
+// for their outcomes, which it returns in order: those that are not known are
+// PENDING. nil means accepted, and that each operation will be applied or refused
+// exactly once, in order, whatever happens; an error that nothing, or nobody knows
+// whether all, was accepted. An id that is there again is a replay of its first
+// occurrence. Errors are *wallet.Error. The operations are the Intake's from here on.
+func (in *Intake) SubmitAll(ctx context.Context, ops []wallet.Operation, wait time.Duration) ([]wallet.Outcome, error) {
+	id := ops[0].WalletID
+	leave, err := in.gates.enter(id, len(ops))
+	if err != nil {
+		return nil, err
 	}
 	defer leave()
-	if err := in.exists(ctx, op.WalletID); err != nil {
-		return wallet.Outcome{}, err
+	if err := in.exists(ctx, id); err != nil {
+		return nil, err
 	}
-	op.AcceptedAt, op.Receipt = in.tick(), wallet.NoReceipt
-	w := in.waiters.add(op)
+	at := in.tick()
+	for i := range ops {
+		ops[i].AcceptedAt, ops[i].Receipt = at, wallet.NoReceipt
+	}
+	w := in.waiters.add(ops...)
 	defer in.waiters.remove(w)
-	receipt, err := in.Journal.Write(op)
+	once := w.firsts()
+	receipt, err := in.Journal.Write(once...)
 	if err != nil {
-		return in.direct(ctx, op, err)
+		if err := in.direct(ctx, once, err); err != nil {
+			return nil, err
+		}
+		return w.outcomes, nil
 	}
-	op.Receipt = receipt
 	w.journaled(receipt)
-	return in.await(ctx, w, op, wait)
+	in.await(ctx, w, wait)
+	in.waiters.remove(w)
+	w.pend(wait <= 0)
+	return w.outcomes, nil
 }
 
 // exists refuses an operation of a wallet that does not exist. What says so is
@@ -140,28 +168,29 @@ func (in *Intake) exists(ctx context.Context, id uuid.UUID) error {
 	return nil
 }
 
-// direct applies an operation that the journal does not have, or may not have,
-// under the same id.
-func (in *Intake) direct(ctx context.Context, op wallet.Operation, journalErr error) (wallet.Outcome, error) {
+// direct applies operations that the journal does not have, or may not have, under
+// the same ids, and settles them.
+func (in *Intake) direct(ctx context.Context, ops []wallet.Operation, journalErr error) error {
 	fate := wallet.Unknown
 	if errors.Is(journalErr, wallet.ErrNotJournaled) {
 		fate = wallet.NotApplied
 	}
 	if err := in.Ledger.Err(); err != nil {
-		return wallet.Outcome{}, unavailable(fate, errors.Join(journalErr, err))
+		return unavailable(fate, errors.Join(journalErr, err))
 	}
-	// The client going away does not take the operation back.
+	// The client going away does not take the operations back.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), in.Limits.DirectTimeout)
 	defer cancel()
-	done, err := in.Applier.Direct(ctx, op)
+	done, err := in.Applier.Direct(ctx, ops...)
 	var known *wallet.Error
 	switch {
 	case errors.As(err, &known):
-		return wallet.Outcome{}, unavailable(fate, err)
+		return unavailable(fate, err)
 	case err != nil:
-		return wallet.Outcome{}, unavailable(wallet.Unknown, err)
+		return unavailable(wallet.Unknown, err)
 	}
-	return resolve(op, done)
+	in.Settle(done)
+	return nil
 }
 
 func unavailable(fate wallet.Fate, err error) error {
@@ -169,32 +198,44 @@ func unavailable(fate wallet.Fate, err error) error {
 		Detail: "neither the journal nor the ledger can take the request now"}
 }
 
-// await waits for the outcome of a journaled operation. The journal has promised
-// it: whatever ends the wait, the answer is that it is accepted.
-func (in *Intake) await(ctx context.Context, w *waiter, op wallet.Operation, wait time.Duration) (wallet.Outcome, error) {
-	if wait > 0 {
-		timer := time.NewTimer(wait)
-		defer timer.Stop()
-		select {
-		case done := <-w.done:
-			return resolve(op, done)
-		case <-timer.C:
-		case <-in.Ledger.Down():
-		case <-in.closing:
-		case <-ctx.Done():
-		}
+// await waits for the outcomes of journaled operations. The journal has promised
+// them: whatever ends the wait, the answer is that they are accepted.
+func (in *Intake) await(ctx context.Context, w *waiter, wait time.Duration) {
+	if wait <= 0 {
+		return
 	}
-	return wallet.Outcome{Operation: op}, nil
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-w.done:
+	case <-timer.C:
+	case <-in.Ledger.Down():
+	case <-in.closing:
+	case <-ctx.Done():
+	}
+}
+
+// pend gives the outcomes that are not known the receipt of their record. Who did
+// not want to wait is told PENDING, whatever has come meanwhile.
+func (w *waiter) pend(all bool) {
+	for i := range w.seats {
+		p, out := &w.seats[i], &w.outcomes[i]
+		if p.known && !all {
+			continue
+		}
+		*out = resolve(&w.ops[i], &w.ops[p.first], p.first != i)
+		out.Operation.Receipt = w.receipt
+	}
 }
 
 // resolve turns what the ledger has under the operation's id into the answer to
-// this request. Two requests with one id are told apart by when they were accepted.
-func resolve(op, done wallet.Operation) (wallet.Outcome, error) {
-	if !done.SameRequest(op) {
-		return wallet.Outcome{}, &wallet.Error{Code: wallet.CodeIdempotencyKeyReused, Operation: &done,
-			Detail: "the idempotency key belongs to an operation of another type or amount; nothing was applied"}
+// this request. Two requests with one id are told apart by when they were accepted;
+// repeats is said of one within its own request.
+func resolve(asked, done *wallet.Operation, repeats bool) wallet.Outcome {
+	if !done.SameRequest(*asked) {
+		return wallet.Outcome{Operation: *done, KeyReused: true}
 	}
-	return wallet.Outcome{Operation: done, Replayed: !done.AcceptedAt.Equal(op.AcceptedAt)}, nil
+	return wallet.Outcome{Operation: *done, Replayed: repeats || !done.AcceptedAt.Equal(asked.AcceptedAt)}
 }
 
 // tick returns the present time in microseconds, later than any it returned before.

@@ -11,7 +11,7 @@ import (
 // key has made. While the ledger does not answer the creation is journaled; the
 // wallet can be used at once.
 func (in *Intake) Create(ctx context.Context, key string) (wallet.Created, error) {
-	leave, err := in.gates.enterReplica()
+	leave, err := in.gates.enterReplica(1)
 	if err != nil {
 		return wallet.Created{}, err
 	}

@@ -22,6 +22,7 @@ var errGone = errors.New("connection refused")
 type fakeJournal struct {
 	mu      sync.Mutex
 	written []wallet.Operation
+	writes  int
 	creates []uuid.UUID
 	err     error         // of the next writes
 	held    chan struct{} // if not nil: writes wait until it is closed
@@ -31,9 +32,10 @@ type fakeJournal struct {
 	findErr error
 }
 
-func (j *fakeJournal) Write(op wallet.Operation) (wallet.Receipt, error) {
+func (j *fakeJournal) Write(ops ...wallet.Operation) (wallet.Receipt, error) {
 	j.mu.Lock()
-	j.written = append(j.written, op)
+	j.written = append(j.written, ops...)
+	j.writes++
 	receipt, err, held := wallet.Receipt{Partition: 4, Offset: int64(len(j.written) - 1)}, j.err, j.held
 	j.mu.Unlock()
 	if held != nil {
@@ -224,6 +226,7 @@ type fakeApplier struct {
 	owns       bool
 	direct     func(context.Context, wallet.Operation) (wallet.Operation, error)
 	directed   []wallet.Operation
+	calls      int
 	reconciled []map[int32]int64
 }
 
@@ -241,11 +244,19 @@ func (a *fakeApplier) Exists(id uuid.UUID) {
 
 func (a *fakeApplier) Owns(int32) bool { return a.owns }
 
-func (a *fakeApplier) Direct(ctx context.Context, op wallet.Operation) (wallet.Operation, error) {
+func (a *fakeApplier) Direct(ctx context.Context, ops ...wallet.Operation) ([]wallet.Operation, error) {
 	a.mu.Lock()
-	a.directed = append(a.directed, op)
+	a.directed = append(a.directed, ops...)
+	a.calls++
 	a.mu.Unlock()
-	return a.direct(ctx, op)
+	done := make([]wallet.Operation, len(ops))
+	var err error
+	for i := range ops {
+		if done[i], err = a.direct(ctx, ops[i]); err != nil {
+			return nil, err
+		}
+	}
+	return done, nil
 }
 
 func (a *fakeApplier) Reconcile(_ context.Context, offsets map[int32]int64) error {

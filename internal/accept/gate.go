@@ -12,8 +12,10 @@ import (
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-// gates bound the unanswered requests, of each wallet and of the replica, before
-// anything is journaled. A wallet has a gate only while it has unanswered requests.
+// gates bound the unanswered operations, of each wallet and of the replica, before
+// anything is journaled. A wallet has a gate only while it has unanswered ones. A
+// request of many enters whole, and always where nothing else is unanswered: else
+// one that is above the bound could never be.
 type gates struct {
 	limits Limits
 	now    func() time.Time
@@ -27,7 +29,7 @@ type gateShard struct {
 	full  map[uuid.UUID]bool // wallets whose requeued list is at its bound
 }
 
-// gate is one wallet's requests, and how fast they are answered: counted over the
+// gate is one wallet's operations, and how fast they are answered: counted over the
 // present window and the one before, since the answers of one commit come together.
 type gate struct {
 	waiting  int
@@ -50,9 +52,10 @@ func newGates(limits Limits, now func() time.Time) *gates {
 
 func (g *gates) shard(id uuid.UUID) *gateShard { return &g.shards[id[15]%64] }
 
-// enter lets a wallet's request in; leave has to be called when it is answered.
-func (g *gates) enter(id uuid.UUID) (leave func(), err error) {
-	out, err := g.enterReplica()
+// enter lets a wallet's request of n operations in; leave has to be called when it
+// is answered.
+func (g *gates) enter(id uuid.UUID, n int) (leave func(), err error) {
+	out, err := g.enterReplica(n)
 	if err != nil {
 		return nil, err
 	}
@@ -68,32 +71,33 @@ func (g *gates) enter(id uuid.UUID) (leave func(), err error) {
 		now := g.now()
 		w = &gate{before: now, began: now}
 		s.gates[id] = w
-	case w.waiting >= g.limits.WalletRequests:
+	case w.waiting+n > g.limits.WalletRequests:
 		out()
-		return nil, overloaded(fmt.Sprintf("%d requests of this wallet wait for their answer", w.waiting), w.drained(g.now()))
+		return nil, overloaded(fmt.Sprintf("%d operations of this wallet wait for their answer", w.waiting), w.drained(g.now()))
 	}
-	w.waiting++
-	return func() { g.leave(s, id, w); out() }, nil
+	w.waiting += n
+	return func() { g.leave(s, id, w, n); out() }, nil
 }
 
-// enterReplica lets a request in that belongs to no wallet yet.
-func (g *gates) enterReplica() (leave func(), err error) {
-	if n := g.total.Add(1); n > int64(g.limits.Requests) {
-		g.total.Add(-1)
-		return nil, overloaded("too many requests wait for their answer", time.Second)
+// enterReplica lets a request of n operations in that belongs to no wallet yet.
+func (g *gates) enterReplica(n int) (leave func(), err error) {
+	count := int64(n)
+	if total := g.total.Add(count); total > max(count, int64(g.limits.Requests)) {
+		g.total.Add(-count)
+		return nil, overloaded("too many operations wait for their answer", time.Second)
 	}
-	return func() { g.total.Add(-1) }, nil
+	return func() { g.total.Add(-count) }, nil
 }
 
-func (g *gates) leave(s *gateShard, id uuid.UUID, w *gate) {
+func (g *gates) leave(s *gateShard, id uuid.UUID, w *gate, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	w.answered++
+	w.answered += n
 	if now := g.now(); now.Sub(w.began) >= rateWindow {
 		w.before, w.earlier = w.began, w.answered
 		w.began, w.answered = now, 0
 	}
-	if w.waiting--; w.waiting == 0 {
+	if w.waiting -= n; w.waiting == 0 {
 		delete(s.gates, id)
 	}
 }

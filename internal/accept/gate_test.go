@@ -86,7 +86,7 @@ func TestRetryAfterIsWhenThoseThatWaitWillHaveBeenAnswered(t *testing.T) {
 				g, id := newGates(Limits{WalletRequests: c.waiting + c.answered, Requests: 1_000_000}, time.Now), uuid.New()
 				var leaves []func()
 				for range c.waiting + c.answered {
-					leave, err := g.enter(id)
+					leave, err := g.enter(id, 1)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -97,7 +97,7 @@ func TestRetryAfterIsWhenThoseThatWaitWillHaveBeenAnswered(t *testing.T) {
 					leave()
 				}
 				g.limits.WalletRequests = c.waiting
-				_, err := g.enter(id)
+				_, err := g.enter(id, 1)
 				if e := problem(t, err, wallet.CodeOverloaded); e.RetryAfter != c.want {
 					t.Errorf("%s, want %s", e.RetryAfter, c.want)
 				}
@@ -112,7 +112,7 @@ func TestAnswersThatComeTogetherCountTogether(t *testing.T) {
 		g, id := newGates(Limits{WalletRequests: 10_000, Requests: 10_000}, time.Now), uuid.New()
 		var leaves []func()
 		for range 10_000 {
-			leave, _ := g.enter(id)
+			leave, _ := g.enter(id, 1)
 			leaves = append(leaves, leave)
 		}
 		for _, c := range []struct{ answered, waiting int }{{5000, 5000}, {1000, 4000}, {1000, 3000}} {
@@ -122,7 +122,7 @@ func TestAnswersThatComeTogetherCountTogether(t *testing.T) {
 			}
 			leaves = leaves[c.answered:]
 			g.limits.WalletRequests = c.waiting
-			_, err := g.enter(id)
+			_, err := g.enter(id, 1)
 			slowest := time.Duration(c.waiting/(1000/5)) * time.Second
 			if e := problem(t, err, wallet.CodeOverloaded); e.RetryAfter > slowest {
 				t.Errorf("%d wait: %s", c.waiting, e.RetryAfter)

@@ -1,7 +1,6 @@
 package accept
 
 import (
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,14 +10,28 @@ import (
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-// waiter is a request that waits for the outcome of its operation.
+// waiter is a request that waits for the outcomes of its operations: one, or as
+// many as a bulk has.
 type waiter struct {
-	op    wallet.Operation
-	since time.Time
-	done  chan wallet.Operation // holds one
+	since    time.Time
+	ops      []wallet.Operation // as they were asked for
+	seats    []seat
+	outcomes []wallet.Outcome // the request may read them after remove
+	open     atomic.Int64     // outcomes that are not known yet
+	done     chan struct{}    // closed when none is open
 
 	mu      sync.Mutex
 	receipt wallet.Receipt
+}
+
+// seat is where one outcome of a request belongs. The mutex of its shard guards
+// it and that outcome.
+type seat struct {
+	of    *waiter
+	at    int // in of.ops and of.outcomes
+	first int // the seat of the request's first operation with this id: at, unless this is a repeat
+	known bool
+	next  *seat // another that waits for the same operation
 }
 
 func (w *waiter) journaled(r wallet.Receipt) {
@@ -34,7 +47,7 @@ func (w *waiter) place() wallet.Receipt {
 }
 
 // waiters are all requests of this replica that wait, by operation. Requests with
-// one idempotency key wait for the same operation.
+// one idempotency key wait for the same operation, and so do a request's items.
 type waiters struct {
 	now    func() time.Time
 	turn   atomic.Uint32
@@ -43,59 +56,114 @@ type waiters struct {
 
 type waiterShard struct {
 	mu      sync.Mutex
-	waiting map[uuid.UUID][]*waiter
+	waiting map[wallet.Key]*seat
 }
 
 func newWaiters(now func() time.Time) *waiters {
 	ws := &waiters{now: now}
 	for i := range ws.shards {
-		ws.shards[i].waiting = map[uuid.UUID][]*waiter{}
+		ws.shards[i].waiting = map[wallet.Key]*seat{}
 	}
 	return ws
 }
 
 func (ws *waiters) shard(id uuid.UUID) *waiterShard { return &ws.shards[id[15]%64] }
 
-func (ws *waiters) add(op wallet.Operation) *waiter {
-	w := &waiter{op: op, since: ws.now(), done: make(chan wallet.Operation, 1), receipt: wallet.NoReceipt}
-	s := ws.shard(op.ID)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.waiting[op.ID] = append(s.waiting[op.ID], w)
+// add has a request wait for its operations, in their order.
+func (ws *waiters) add(ops ...wallet.Operation) *waiter {
+	w := &waiter{
+		since: ws.now(), ops: ops, done: make(chan struct{}), receipt: wallet.NoReceipt,
+		seats: make([]seat, len(ops)), outcomes: make([]wallet.Outcome, len(ops)),
+	}
+	w.open.Store(int64(len(ops)))
+	for i := range ops {
+		ws.put(&w.seats[i], w, i)
+	}
 	return w
 }
 
-func (ws *waiters) remove(w *waiter) {
-	s := ws.shard(w.op.ID)
+func (ws *waiters) put(p *seat, w *waiter, at int) {
+	key, s := w.ops[at].Key(), ws.shard(w.ops[at].ID)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	rest := s.waiting[w.op.ID]
-	for i := range rest {
-		if rest[i] == w {
-			rest = append(rest[:i:i], rest[i+1:]...)
-			break
+	*p = seat{of: w, at: at, first: at, next: s.waiting[key]}
+	for q := p.next; q != nil; q = q.next {
+		if q.of == w {
+			p.first = q.first
 		}
 	}
-	if len(rest) == 0 {
-		delete(s.waiting, w.op.ID)
-	} else {
-		s.waiting[w.op.ID] = rest
+	s.waiting[key] = p
+}
+
+// firsts returns the request's operations, each id once.
+func (w *waiter) firsts() []wallet.Operation {
+	i := 0
+	for i < len(w.ops) && w.seats[i].first == i {
+		i++
+	}
+	once := w.ops[:i:i]
+	for ; i < len(w.ops); i++ {
+		if w.seats[i].first == i {
+			once = append(once, w.ops[i])
+		}
+	}
+	return once
+}
+
+// remove ends the waiting: nobody touches the request's outcomes any more.
+func (ws *waiters) remove(w *waiter) {
+	if w.open.Load() == 0 {
+		return
+	}
+	for i := range w.seats {
+		s := ws.shard(w.ops[i].ID)
+		s.mu.Lock()
+		if p := &w.seats[i]; !p.known {
+			s.unlink(w.ops[i].Key(), p)
+		}
+		s.mu.Unlock()
+	}
+	w.open.Store(0)
+}
+
+func (s *waiterShard) unlink(key wallet.Key, p *seat) {
+	head := s.waiting[key]
+	switch {
+	case head != p:
+		for head.next != p {
+			head = head.next
+		}
+		head.next = p.next
+	case p.next != nil:
+		s.waiting[key] = p.next
+	default:
+		delete(s.waiting, key)
 	}
 }
 
 // settle hands an outcome to whoever waits for it.
 func (ws *waiters) settle(op *wallet.Operation) {
-	s := ws.shard(op.ID)
+	key, s := op.Key(), ws.shard(op.ID)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, w := range s.waiting[op.ID] {
-		if w.op.WalletID != op.WalletID {
-			continue
-		}
-		select {
-		case w.done <- *op:
-		default: // has it already
-		}
+	p := s.waiting[key]
+	if p == nil {
+		return
+	}
+	delete(s.waiting, key)
+	for p != nil {
+		next := p.next
+		p.settle(op)
+		p = next
+	}
+}
+
+func (p *seat) settle(done *wallet.Operation) {
+	w := p.of
+	p.known = true
+	w.outcomes[p.at] = resolve(&w.ops[p.at], done, p.first != p.at)
+	if w.open.Add(-1) == 0 {
+		close(w.done)
 	}
 }
 
@@ -107,10 +175,12 @@ func (ws *waiters) overdue(before time.Time, n int, match func(*waiter) bool) []
 	for i := range ws.shards {
 		s := &ws.shards[(first+i)%len(ws.shards)]
 		s.mu.Lock()
-		for _, list := range s.waiting {
-			due := func(w *waiter) bool { return w.since.Before(before) && match(w) }
-			if i := slices.IndexFunc(list, due); i >= 0 && len(keys) < n {
-				keys = append(keys, list[i].op.Key())
+		for key, p := range s.waiting {
+			for p != nil && (!p.of.since.Before(before) || !match(p.of)) {
+				p = p.next
+			}
+			if p != nil && len(keys) < n {
+				keys = append(keys, key)
 			}
 		}
 		s.mu.Unlock()

@@ -11,33 +11,34 @@ import (
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-// call is one operation that waits for the direct way.
+// call is a request's operations that wait for the direct way.
 type call struct {
 	ctx  context.Context // its caller's patience
-	op   wallet.Operation
+	ops  []wallet.Operation
 	done chan struct{}
-	out  wallet.Operation
+	out  []wallet.Operation
 	err  error
 }
 
-// Direct applies an operation straight to the ledger, without the journal. It
-// returns the operation as the ledger has it: its outcome, or that of an earlier
-// request with the same id. Operations of one wallet that wait together share a
-// commit. What this replica had acknowledged of the wallet before, and whose
-// outcome is not known, is applied first, in order.
+// Direct applies operations of one wallet, at least one, straight to the ledger,
+// without the journal: in one commit, all of them or none. It returns each as the
+// ledger has it: its outcome, or that of an earlier request with the same id.
+// Requests of one wallet that wait together share a commit. What this replica had
+// acknowledged of the wallet before, and whose outcome is not known, is applied
+// first, in order.
 //
 // ErrUnavailable means that the outcome is unknown if ctx ended or a commit was
 // cut off; a *wallet.Error with NotApplied that nothing was tried.
-func (a *Applier) Direct(ctx context.Context, op wallet.Operation) (wallet.Operation, error) {
-	c := &call{ctx: ctx, op: op, done: make(chan struct{})}
+func (a *Applier) Direct(ctx context.Context, ops ...wallet.Operation) ([]wallet.Operation, error) {
+	c := &call{ctx: ctx, ops: ops, done: make(chan struct{})}
 	if err := a.enqueue(c); err != nil {
-		return op, err
+		return nil, err
 	}
 	select {
 	case <-c.done:
 		return c.out, c.err
 	case <-ctx.Done():
-		return op, fmt.Errorf("%w: %w", wallet.ErrUnavailable, ctx.Err())
+		return nil, fmt.Errorf("%w: %w", wallet.ErrUnavailable, ctx.Err())
 	}
 }
 
@@ -48,7 +49,8 @@ func (a *Applier) enqueue(c *call) error {
 	if a.closed {
 		return &wallet.Error{Code: wallet.CodeUnavailable, Fate: wallet.NotApplied, Detail: "the service stops"}
 	}
-	ln := a.lanes.accept(c.op.WalletID)
+	id := c.ops[0].WalletID
+	ln := a.lanes.accept(id)
 	defer ln.acceptMu.Unlock()
 	if ln.overflow.Known() && !a.unmark(ln) {
 		return &wallet.Error{Code: wallet.CodeUnavailable, Fate: wallet.NotApplied,
@@ -57,7 +59,7 @@ func (a *Applier) enqueue(c *call) error {
 	ln.queue = append(ln.queue, c)
 	if !ln.draining {
 		ln.draining = true
-		a.direct.Go(func() { a.drain(c.op.WalletID, ln) })
+		a.direct.Go(func() { a.drain(id, ln) })
 	}
 	return nil
 }
@@ -79,19 +81,20 @@ func (a *Applier) drain(id uuid.UUID, ln *lane) {
 	}
 }
 
-// next takes calls from the queue, and what has to be applied before them. Calls
-// whose caller has gone are not tried. It is false, and the goroutine has to end,
-// when there is nothing more.
+// next takes calls from the queue, of at most as many operations but at least one
+// call, and what has to be applied before them. Calls whose caller has gone are not
+// tried. It is false, and the goroutine has to end, when there is nothing more.
 func (ln *lane) next(most int) (calls []*call, earlier []unsettled, ok bool) {
 	ln.acceptMu.Lock()
 	defer ln.acceptMu.Unlock()
-	for len(ln.queue) > 0 && len(calls) < most {
+	for n := 0; len(ln.queue) > 0 && (n == 0 || n+len(ln.queue[0].ops) <= most); {
 		c := ln.queue[0]
 		ln.queue = ln.queue[1:]
 		if c.err = c.ctx.Err(); c.err != nil {
 			close(c.done)
 			continue
 		}
+		n += len(c.ops)
 		calls = append(calls, c)
 	}
 	if len(calls) == 0 {
@@ -131,7 +134,7 @@ func (a *Applier) applyCalls(id uuid.UUID, ln *lane, earlier []unsettled, calls 
 	if err == nil {
 		b.advance()
 		for _, c := range calls {
-			c.out = b.accounts[id].decided[c.op.ID]
+			c.out = b.accounts[id].outcomes(c.ops)
 		}
 		return b.announcement(-1, 0)
 	}
@@ -149,6 +152,15 @@ func (a *Applier) applyCalls(id uuid.UUID, ln *lane, earlier []unsettled, calls 
 		c.err = err
 	}
 	return wallet.Committed{}
+}
+
+// outcomes returns what was decided of the operations.
+func (a *account) outcomes(ops []wallet.Operation) []wallet.Operation {
+	out := make([]wallet.Operation, len(ops))
+	for i := range ops {
+		out[i] = a.decided[ops[i].ID]
+	}
+	return out
 }
 
 // commitDirect tries until the ledger has decided. Conflicts are expected: other
@@ -196,7 +208,7 @@ func directRecords(id uuid.UUID, earlier []unsettled, calls []*call) []wallet.Re
 	}
 	last := wallet.Record{Kind: wallet.KindOperations, WalletID: id, Receipt: wallet.NoReceipt}
 	for _, c := range calls {
-		last.Operations = append(last.Operations, c.op)
+		last.Operations = append(last.Operations, c.ops...)
 	}
 	return append(records, last)
 }

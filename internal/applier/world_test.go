@@ -152,7 +152,11 @@ func (r *replica) tryDirect(ctx context.Context, op wallet.Operation) (wallet.Op
 	r.mu.Lock()
 	r.direct[op.Key()] = true
 	r.mu.Unlock()
-	return r.Direct(ctx, op)
+	done, err := r.Direct(ctx, op)
+	if err != nil {
+		return op, err
+	}
+	return done[0], nil
 }
 
 func (r *replica) mustDirect(op wallet.Operation) wallet.Operation {

@@ -81,6 +81,7 @@ func (c *Config) check() (faults []error) {
 	}
 	fault(c.Wait >= 0 && c.Wait <= 30*time.Second, "WALLETD_WAIT", "must be 0s to 30s")
 	fault(c.BodyBytes >= 1024, "WALLETD_BODY_BYTES", "must be at least 1024")
+	fault(c.BulkBytes >= 1024, "WALLETD_BULK_BYTES", "must be at least 1024")
 	fault(c.WalletRequests >= 1, "WALLETD_WALLET_REQUESTS", "must be at least 1")
 	fault(c.Requests >= c.WalletRequests, "WALLETD_REQUESTS", "must be at least WALLETD_WALLET_REQUESTS")
 	fault(c.ShutdownDelay >= 0, "WALLETD_SHUTDOWN_DELAY", "must not be negative")

@@ -27,6 +27,7 @@ type Config struct {
 	CORSOrigins     []string      `env:"WALLETD_CORS_ORIGINS" envDefault:"*"`
 	Wait            time.Duration `env:"WALLETD_WAIT" envDefault:"1s"`
 	BodyBytes       int64         `env:"WALLETD_BODY_BYTES" envDefault:"16384"`
+	BulkBytes       int64         `env:"WALLETD_BULK_BYTES" envDefault:"1048576"`
 	WalletRequests  int           `env:"WALLETD_WALLET_REQUESTS" envDefault:"10000"`
 	Requests        int           `env:"WALLETD_REQUESTS" envDefault:"50000"`
 	ShutdownDelay   time.Duration `env:"WALLETD_SHUTDOWN_DELAY" envDefault:"0s"`

@@ -5,17 +5,19 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-// readBody reads the whole body into b. A body that is too long is not read to
-// its end; net/http decides whether the connection can be kept.
-func (s *server) readBody(r *http.Request, b []byte) ([]byte, error) {
-	if r.ContentLength > int64(s.MaxBodyBytes) {
-		return b, s.tooLarge()
+// readBody reads the whole body, of at most as many bytes, into b. A body that is
+// too long is not read to its end; net/http decides whether the connection can be kept.
+func readBody(r *http.Request, b []byte, most int) ([]byte, error) {
+	if r.ContentLength > int64(most) {
+		return b, tooLarge(most)
 	}
+	b = slices.Grow(b, int(max(0, r.ContentLength))+1) // one more, to meet the end
 	for {
 		if len(b) == cap(b) {
 			b = append(b, 0)[:len(b)]
@@ -23,8 +25,8 @@ func (s *server) readBody(r *http.Request, b []byte) ([]byte, error) {
 		n, err := r.Body.Read(b[len(b):cap(b)])
 		b = b[:len(b)+n]
 		switch {
-		case len(b) > s.MaxBodyBytes:
-			return b, s.tooLarge()
+		case len(b) > most:
+			return b, tooLarge(most)
 		case err == io.EOF: //nolint:errorlint // a Reader returns io.EOF itself
 			return b, nil
 		case err != nil:
@@ -33,22 +35,25 @@ func (s *server) readBody(r *http.Request, b []byte) ([]byte, error) {
 	}
 }
 
-func (s *server) tooLarge() error {
+func tooLarge(most int) error {
 	return &wallet.Error{
 		Code:   codeBodyTooLarge,
-		Detail: fmt.Sprintf("the body must not be longer than %d bytes", s.MaxBodyBytes),
+		Detail: fmt.Sprintf("the body must not be longer than %d bytes", most),
 	}
 }
 
-// checkMediaType refuses a body that is not JSON in UTF-8, or is compressed.
-func checkMediaType(h http.Header) error {
+// checkMediaType refuses a body that is of none of the types, not in UTF-8, or
+// compressed.
+func checkMediaType(h http.Header, types ...string) error {
 	if e := h.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
 		return unsupported("Content-Encoding", "must be absent: bodies are not decompressed")
 	}
-	if !isJSON(h["Content-Type"]) {
-		return unsupported("Content-Type", "must be application/json in UTF-8")
+	for _, media := range types {
+		if isMedia(h["Content-Type"], media) {
+			return nil
+		}
 	}
-	return nil
+	return unsupported("Content-Type", "must be "+strings.Join(types, " or ")+" in UTF-8")
 }
 
 func unsupported(header, rule string) error {
@@ -59,14 +64,14 @@ func unsupported(header, rule string) error {
 	}
 }
 
-func isJSON(contentType []string) bool {
+func isMedia(contentType []string, wanted string) bool {
 	if len(contentType) != 1 {
 		return false
 	}
-	if contentType[0] == jsonType[0] {
+	if contentType[0] == wanted {
 		return true
 	}
 	media, params, err := mime.ParseMediaType(contentType[0])
 	charset, said := params["charset"]
-	return err == nil && media == jsonType[0] && (!said || strings.EqualFold(charset, "utf-8"))
+	return err == nil && media == wanted && (!said || strings.EqualFold(charset, "utf-8"))
 }

@@ -20,12 +20,14 @@ const (
 // keys in another case, and stops at the first fault.
 type decoder struct {
 	scanner
-	known  member // the members the body may have
+	known  member // the members an operation may have
 	seen   member
+	nth    int // of a bulk's operations, from 1; 0: the body as a whole
 	faults []wallet.FieldError
 
 	submission
 	valletID uuid.UUID
+	key      string // of a bulk's operation
 }
 
 // decodeNothing reads a body that is empty or an empty object.
@@ -37,34 +39,36 @@ func decodeNothing(body []byte) []wallet.FieldError {
 	return d.faults
 }
 
-// document reads the whole body and reports whether it has an object, so that
+// document reads the whole text and reports whether it has an object, so that
 // what is missing of it can be told.
-func (d *decoder) document() bool {
+func (d *decoder) document() bool { return d.whole('{', "object", d.object) }
+
+func (d *decoder) whole(opening byte, what string, read func() bool) bool {
 	if i := invalidUTF8(d.text); i >= 0 {
-		d.add("body", fmt.Sprintf("is not UTF-8 at byte %d", i))
+		d.addText(fmt.Sprintf("is not UTF-8 at byte %d", i))
 		return false
 	}
 	switch c := d.space(); {
 	case d.at == len(d.text):
-		d.add("body", "must not be empty")
+		d.addText("must not be empty")
 		return false
-	case c != '{':
-		d.add("body", "must be a JSON object")
+	case c != opening:
+		d.addText("must be a JSON " + what)
 		return false
 	}
-	if !d.object() {
+	if !read() {
 		if d.malformed != "" {
-			d.add("body", fmt.Sprintf("is malformed JSON at byte %d: %s", d.at, d.malformed))
+			d.addText(fmt.Sprintf("is malformed JSON at byte %d: %s", d.at, d.malformed))
 		}
 		return false
 	}
 	if d.space(); d.at < len(d.text) {
-		d.add("body", fmt.Sprintf("goes on after the object at byte %d", d.at))
+		d.addText(fmt.Sprintf("goes on after the %s at byte %d", what, d.at))
 	}
 	return true
 }
 
-// object reads the members of the body. It ends early, without a fault of its
+// object reads the members of an operation. It ends early, without a fault of its
 // own, once there are too many to report.
 func (d *decoder) object() bool {
 	d.at++
@@ -86,7 +90,7 @@ func (d *decoder) object() bool {
 // unknown reports a member that the body must not have, and its second occurrence.
 func (d *decoder) unknown(name string) {
 	for _, f := range d.faults {
-		if f.Field == name {
+		if f.Field == d.field(name) {
 			d.add(name, "must appear once")
 			return
 		}
@@ -104,8 +108,25 @@ func (d *decoder) stringOr(field, rule string) (value []byte, is, ok bool) {
 	return value, ok, ok
 }
 
-func (d *decoder) add(field, detail string) {
+func (d *decoder) add(name, detail string) {
+	d.faults = append(d.faults, wallet.FieldError{Field: d.field(name), Detail: detail})
+}
+
+// addText reports a fault of the body, or of one of its operations, as a whole.
+func (d *decoder) addText(detail string) {
+	field := "body"
+	if d.nth > 0 {
+		field = fmt.Sprintf("[%d]", d.nth-1)
+	}
 	d.faults = append(d.faults, wallet.FieldError{Field: field, Detail: detail})
+}
+
+// field is how a fault names a member.
+func (d *decoder) field(name string) string {
+	if d.nth > 0 {
+		return fmt.Sprintf("[%d].%s", d.nth-1, name)
+	}
+	return name
 }
 
 // invalidUTF8 returns where b stops being UTF-8, or -1.

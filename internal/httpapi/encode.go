@@ -3,6 +3,7 @@ package httpapi
 import (
 	"encoding/hex"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"time"
 
@@ -47,12 +48,56 @@ func appendOperation(b []byte, op *wallet.Operation) []byte {
 }
 
 func appendOutcome(b []byte, op *wallet.Operation) []byte {
-	b = appendOperation(append(b, `{"operation":`...), op)
+	return append(appendBalance(appendOperation(append(b, `{"operation":`...), op), op), '}')
+}
+
+func appendBalance(b []byte, op *wallet.Operation) []byte {
 	if op.Sequence > 0 {
 		b = strconv.AppendInt(append(b, `,"balance":`...), int64(op.BalanceAfter), 10)
 		b = strconv.AppendInt(append(b, `,"sequence":`...), op.Sequence, 10)
 	}
+	return b
+}
+
+func appendOutcomes(b []byte, outs []wallet.Outcome) []byte {
+	b = slices.Grow(b, len(outs)*usualOutcomeBytes)
+	b = append(b, `{"outcomes":[`...)
+	for i := range outs {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendBulkOutcome(b, &outs[i])
+	}
+	return append(b, `]}`...)
+}
+
+// usualOutcomeBytes is room for most outcomes of a bulk.
+const usualOutcomeBytes = 480
+
+// appendBulkOutcome appends what one operation's own answer would say, its headers
+// included.
+func appendBulkOutcome(b []byte, out *wallet.Outcome) []byte {
+	op := &out.Operation
+	b = appendOperation(append(b, `{"operation":`...), op)
+	switch {
+	case out.KeyReused:
+		b = appendCode(b, wallet.CodeIdempotencyKeyReused)
+	case op.Status == wallet.Failed:
+		b = appendCode(appendBalance(b, op), refusal(op).code)
+	default:
+		b = appendBalance(b, op)
+	}
+	if out.Replayed {
+		b = append(b, `,"replayed":true`...)
+	}
+	if op.Status == wallet.Pending {
+		b = append(appendLocation(append(b, `,"location":"`...), op), '"')
+	}
 	return append(b, '}')
+}
+
+func appendCode(b []byte, code wallet.Code) []byte {
+	return append(append(append(b, `,"code":"`...), code...), '"')
 }
 
 func appendWallet(b []byte, w *wallet.Wallet) []byte {

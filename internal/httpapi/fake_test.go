@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -87,6 +88,23 @@ func (f *fake) Submit(_ context.Context, op wallet.Operation, wait time.Duration
 	f.wallets[op.WalletID], op = wallet.Apply(state, op, at)
 	f.operations[op.ID] = op
 	return wallet.Outcome{Operation: op}, nil
+}
+
+// SubmitAll answers what Submit would, one after the other.
+func (f *fake) SubmitAll(ctx context.Context, ops []wallet.Operation, wait time.Duration) ([]wallet.Outcome, error) {
+	outs := make([]wallet.Outcome, len(ops))
+	for i, op := range ops {
+		out, err := f.Submit(ctx, op, wait)
+		var e *wallet.Error
+		if errors.As(err, &e) && e.Code == wallet.CodeIdempotencyKeyReused {
+			out, err = wallet.Outcome{Operation: f.operations[op.ID], KeyReused: true}, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		outs[i] = out
+	}
+	return outs, nil
 }
 
 func (f *fake) Wallet(_ context.Context, id uuid.UUID, fresh bool, minSequence int64) (wallet.Wallet, error) {

@@ -17,6 +17,10 @@ type Intake interface {
 	// Submit accepts op, of which ID, WalletID, Type and Amount are set, and waits
 	// at most wait for its outcome.
 	Submit(ctx context.Context, op wallet.Operation, wait time.Duration) (wallet.Outcome, error)
+	// SubmitAll accepts operations of one wallet, as Submit does, at most
+	// MaxBulkOperations, and returns the outcome of each in order; the operations
+	// are the Intake's from then on.
+	SubmitAll(ctx context.Context, ops []wallet.Operation, wait time.Duration) ([]wallet.Outcome, error)
 }
 
 // Balances reads wallets.

@@ -123,7 +123,10 @@ func retryAfter(d time.Duration) string {
 // invalid is the error of a request with the given faults.
 func invalid(faults []wallet.FieldError) *wallet.Error {
 	detail := fmt.Sprintf("the request has %d faults", len(faults))
-	if len(faults) == 1 {
+	switch {
+	case len(faults) >= maxFaults:
+		detail = fmt.Sprintf("the request has at least %d faults", len(faults))
+	case len(faults) == 1:
 		detail = faults[0].Field + " " + faults[0].Detail
 	}
 	return &wallet.Error{Code: wallet.CodeInvalidRequest, Detail: detail, Fields: faults}

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"net/http"
+	"strconv"
 	"sync"
 )
 
@@ -14,30 +15,47 @@ var (
 	replayed    = []string{"true"}
 )
 
-// maxPooledBytes bounds the buffers that are kept for the next request.
-const maxPooledBytes = 64 << 10
+// pool keeps buffers for the next request, unless a long body or list made them
+// longer than most.
+type pool struct {
+	sync.Pool
+	most int
+}
 
-var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 1024); return &b }}
+func newPool(first, most int) *pool {
+	return &pool{sync.Pool{New: func() any { b := make([]byte, 0, first); return &b }}, most}
+}
 
-func getBuffer() *[]byte { return buffers.Get().(*[]byte) }
+// The buffers of all requests but bulks, and those of bulks.
+var (
+	buffers     = newPool(1<<10, 64<<10)
+	bulkBuffers = newPool(64<<10, 1<<20)
+)
 
-// putBuffer keeps a buffer for another request, unless a long list made it big.
-func putBuffer(b *[]byte) {
-	if cap(*b) <= maxPooledBytes {
+func (p *pool) get() *[]byte { return p.Get().(*[]byte) }
+
+func (p *pool) put(b *[]byte) {
+	if cap(*b) <= p.most {
 		*b = (*b)[:0]
-		buffers.Put(b)
+		p.Put(b)
 	}
 }
 
 // writeJSON answers with what encode appends. An error of writing means that the
 // client is gone, which concerns nobody here.
-func writeJSON(w http.ResponseWriter, status int, mediaType []string, encode func([]byte) []byte) {
-	buf := getBuffer()
+func (p *pool) writeJSON(w http.ResponseWriter, status int, mediaType []string, encode func([]byte) []byte) {
+	buf := p.get()
 	*buf = encode(*buf)
-	w.Header()["Content-Type"] = mediaType
+	h := w.Header()
+	h["Content-Type"] = mediaType
+	h["Content-Length"] = []string{strconv.Itoa(len(*buf))}
 	w.WriteHeader(status)
 	_, _ = w.Write(*buf)
-	putBuffer(buf)
+	p.put(buf)
+}
+
+func writeJSON(w http.ResponseWriter, status int, mediaType []string, encode func([]byte) []byte) {
+	buffers.writeJSON(w, status, mediaType, encode)
 }
 
 func writeProblem(w http.ResponseWriter, p problem) {

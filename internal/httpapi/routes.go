@@ -39,6 +39,9 @@ func (s *server) handlers() map[string]http.HandlerFunc {
 		"GET /api/v1/wallets/{walletId}": func(w http.ResponseWriter, r *http.Request) {
 			s.GetWallet(w, r, id, api.GetWalletParams{})
 		},
+		"POST /api/v1/wallets/{walletId}/operations": func(w http.ResponseWriter, r *http.Request) {
+			s.SubmitOperations(w, r, id, api.SubmitOperationsParams{})
+		},
 		"GET /api/v1/wallets/{walletId}/operations": func(w http.ResponseWriter, r *http.Request) {
 			s.ListOperations(w, r, id, api.ListOperationsParams{})
 		},

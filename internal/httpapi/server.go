@@ -17,6 +17,9 @@ const (
 	MaxWait = 30 * time.Second
 	// DefaultMaxBodyBytes is the longest body that is read unless configured otherwise.
 	DefaultMaxBodyBytes = 16 << 10
+	// DefaultMaxBulkBytes is the same for a bulk: room for MaxBulkOperations with
+	// the longest keys, more than twice.
+	DefaultMaxBulkBytes = 1 << 20
 )
 
 // Config is what New needs. All but the last group is required.
@@ -31,6 +34,7 @@ type Config struct {
 
 	DefaultWait    time.Duration // for the outcome, if the request does not say; 0: nobody waits
 	MaxBodyBytes   int           // 0: DefaultMaxBodyBytes
+	MaxBulkBytes   int           // of a bulk's body; 0: DefaultMaxBulkBytes
 	AllowedOrigins []string      // of cross-origin requests; none, or "*": any
 	Version        string        // shown in the title of the Swagger page
 }
@@ -43,8 +47,8 @@ func (c Config) check() error {
 		return errors.New("httpapi: Log and Registerer are required")
 	case c.DefaultWait < 0 || c.DefaultWait > MaxWait:
 		return errors.New("httpapi: DefaultWait must be from 0 to 30 s")
-	case c.MaxBodyBytes < 0:
-		return errors.New("httpapi: MaxBodyBytes must not be negative")
+	case c.MaxBodyBytes < 0 || c.MaxBulkBytes < 0:
+		return errors.New("httpapi: MaxBodyBytes and MaxBulkBytes must not be negative")
 	}
 	return nil
 }
@@ -66,6 +70,9 @@ func New(c Config) (http.Handler, error) {
 	}
 	if c.MaxBodyBytes == 0 {
 		c.MaxBodyBytes = DefaultMaxBodyBytes
+	}
+	if c.MaxBulkBytes == 0 {
+		c.MaxBulkBytes = DefaultMaxBulkBytes
 	}
 	m, err := newMetrics(c.Registerer)
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-// submission is the body of POST /api/v1/wallet.
+// submission is the body of POST /api/v1/wallet, or one operation of a bulk.
 type submission struct {
 	walletID uuid.UUID
 	kind     wallet.Type
@@ -22,6 +22,7 @@ const (
 	valletIDMember
 	typeMember
 	amountMember
+	keyMember
 )
 
 // What ids and amounts must be, in the words of a fault.
@@ -35,7 +36,7 @@ const (
 func decodeSubmission(body []byte) (submission, []wallet.FieldError) {
 	d := decoder{scanner: scanner{text: body}, known: walletIDMember | valletIDMember | typeMember | amountMember}
 	if d.document() {
-		d.complete()
+		d.named()
 	}
 	d.legacy = d.seen&valletIDMember != 0
 	if d.seen&walletIDMember == 0 {
@@ -62,6 +63,8 @@ func (d *decoder) member(name []byte) bool {
 		return d.id(&d.valletID, "valletId")
 	case typeMember:
 		return d.operationType()
+	case keyMember:
+		return d.idempotencyKey()
 	}
 	return d.money()
 }
@@ -76,6 +79,8 @@ func memberNamed(name []byte) member {
 		return typeMember
 	case "amount":
 		return amountMember
+	case "idempotencyKey":
+		return keyMember
 	}
 	return 0
 }
@@ -139,19 +144,25 @@ func parseAmount(digits []byte) (wallet.Amount, bool) {
 	return a, a.Valid()
 }
 
-// complete reports members that are missing and spellings that disagree.
-func (d *decoder) complete() {
+// named reports what is missing of a submission that names its wallet, and
+// spellings that disagree.
+func (d *decoder) named() {
 	if d.seen&(walletIDMember|valletIDMember) == 0 {
 		d.add("walletId", "is required")
 	}
+	d.complete()
+	both := d.walletID != uuid.Nil && d.valletID != uuid.Nil
+	if both && d.walletID != d.valletID {
+		d.add("valletId", "must be the same as walletId")
+	}
+}
+
+// complete reports members that are missing of any operation.
+func (d *decoder) complete() {
 	if d.seen&typeMember == 0 {
 		d.add("operationType", "is required")
 	}
 	if d.seen&amountMember == 0 {
 		d.add("amount", "is required")
-	}
-	both := d.walletID != uuid.Nil && d.valletID != uuid.Nil
-	if both && d.walletID != d.valletID {
-		d.add("valletId", "must be the same as walletId")
 	}
 }

@@ -28,13 +28,13 @@ func (s *server) SubmitOperation(w http.ResponseWriter, r *http.Request, _ api.S
 
 // readOperation reads the request; its faults are reported together.
 func (s *server) readOperation(w http.ResponseWriter, r *http.Request) (wallet.Operation, error) {
-	if err := checkMediaType(r.Header); err != nil {
+	if err := checkMediaType(r.Header, jsonType[0]); err != nil {
 		return wallet.Operation{}, err
 	}
-	buf := getBuffer()
-	defer putBuffer(buf)
+	buf := buffers.get()
+	defer buffers.put(buf)
 	var err error
-	if *buf, err = s.readBody(r, *buf); err != nil {
+	if *buf, err = readBody(r, *buf, s.MaxBodyBytes); err != nil {
 		return wallet.Operation{}, err
 	}
 	key, faults := idempotencyKey(r.Header)

@@ -17,7 +17,7 @@ func TestOtherMethodsAndPaths(t *testing.T) {
 	r := newRig(t)
 	for path, allow := range map[string]string{
 		"/api/v1/wallet": "POST, OPTIONS", "/api/v1/wallet/create": "POST, OPTIONS",
-		alicePath: "GET, HEAD, OPTIONS", alicePath + "/operations": "GET, HEAD, OPTIONS", alicePath + "/operations/" + opText: "GET, HEAD, OPTIONS",
+		alicePath: "GET, HEAD, OPTIONS", alicePath + "/operations": "GET, HEAD, POST, OPTIONS", alicePath + "/operations/" + opText: "GET, HEAD, OPTIONS",
 		"/livez": "GET, HEAD, OPTIONS", "/readyz": "GET, HEAD, OPTIONS", "/api/v1/openapi.yaml": "GET, HEAD, OPTIONS",
 	} {
 		for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "BREW"} {

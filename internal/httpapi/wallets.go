@@ -35,10 +35,10 @@ func (s *server) CreateWallet(w http.ResponseWriter, r *http.Request, _ api.Crea
 // readCreation returns the key of a request that need not have a body. Without
 // one the media type means nothing, so it is not looked at.
 func (s *server) readCreation(r *http.Request) (string, error) {
-	buf := getBuffer()
-	defer putBuffer(buf)
+	buf := buffers.get()
+	defer buffers.put(buf)
 	var err error
-	if *buf, err = s.readBody(r, *buf); err != nil {
+	if *buf, err = readBody(r, *buf, s.MaxBodyBytes); err != nil {
 		return "", err
 	}
 	key, faults := idempotencyKey(r.Header)

@@ -114,10 +114,12 @@ func clientOptions(cfg Config) []kgo.Opt {
 	}
 }
 
-// Write journals one operation and returns its receipt once all in-sync replicas
-// have it. ErrNotJournaled: nothing was handed over. ErrUnacknowledged: unknown.
-func (j *Journal) Write(op wallet.Operation) (wallet.Receipt, error) {
-	return j.write(wallet.Record{Kind: wallet.KindOperations, WalletID: op.WalletID, Operations: []wallet.Operation{op}, Replica: j.Replica})
+// Write journals operations of one wallet, at least one and no more than
+// wallet.MaxRecordOperations, in one record, and returns its receipt once all
+// in-sync replicas have it. They must stay as they are. ErrNotJournaled: nothing
+// was handed over. ErrUnacknowledged: unknown.
+func (j *Journal) Write(ops ...wallet.Operation) (wallet.Receipt, error) {
+	return j.write(wallet.Record{Kind: wallet.KindOperations, WalletID: ops[0].WalletID, Operations: ops[:len(ops):len(ops)], Replica: j.Replica})
 }
 
 // WriteCreate journals the creation of a wallet; as Write.

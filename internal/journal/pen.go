@@ -166,7 +166,7 @@ func group(entries []*entry) []*shared {
 	for _, e := range entries {
 		g := open[e.rec.WalletID]
 		shares := e.rec.Kind == wallet.KindOperations && e.rec.Attempt == 0
-		if shares && g != nil && len(g.rec.Operations)+len(e.rec.Operations) <= MaxRecordOperations {
+		if shares && g != nil && len(g.rec.Operations)+len(e.rec.Operations) <= wallet.MaxRecordOperations {
 			g.rec.Operations = append(g.rec.Operations, e.rec.Operations...)
 			g.entries = append(g.entries, e)
 			continue

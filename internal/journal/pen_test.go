@@ -167,13 +167,41 @@ func TestWhatArrivesDuringAFlushSharesRecordsAndOneRequest(t *testing.T) {
 func TestRecordHoldsNoMoreThanItsBound(t *testing.T) {
 	id := uuid.New()
 	var entries []*entry
-	for i := range 2*MaxRecordOperations + 1 {
+	for i := range 2*wallet.MaxRecordOperations + 1 {
 		entries = append(entries, &entry{rec: operations(deposit(id, wallet.Amount(i+1)))})
 	}
 	next := wallet.Amount(1)
 	groups := group(entries)
-	for i, want := range []int{MaxRecordOperations, MaxRecordOperations, 1} {
+	for i, want := range []int{wallet.MaxRecordOperations, wallet.MaxRecordOperations, 1} {
 		if got := len(groups[i].rec.Operations); got != want || len(groups[i].entries) != want {
+			t.Fatalf("record %d: %d operations", i, got)
+		}
+		for _, op := range groups[i].rec.Operations {
+			if op.Amount != next {
+				t.Fatalf("operation %d stands where %d belongs", op.Amount, next)
+			}
+			next++
+		}
+	}
+}
+
+// A bulk is never split, whatever shares its record.
+func TestABulkStaysTogetherAndInOrder(t *testing.T) {
+	id := uuid.New()
+	amount := wallet.Amount(0)
+	some := func(n int) *entry {
+		ops := make([]wallet.Operation, n)
+		for i := range ops {
+			amount++
+			ops[i] = deposit(id, amount)
+		}
+		return &entry{rec: operations(ops...)}
+	}
+	entries := []*entry{some(1), some(600), some(399), some(1), some(wallet.MaxRecordOperations), some(500), some(500)}
+	next := wallet.Amount(1)
+	groups := group(entries)
+	for i, want := range []int{1000, 1, 1000, 1000} {
+		if got := len(groups[i].rec.Operations); got != want {
 			t.Fatalf("record %d: %d operations", i, got)
 		}
 		for _, op := range groups[i].rec.Operations {

@@ -27,10 +27,6 @@ const (
 	headerReplica = "replica" // that accepted the record
 )
 
-// MaxRecordOperations bounds the operations that share a record, so that it stays
-// far below a broker's usual limit of 1 MB.
-const MaxRecordOperations = 1_000
-
 // Encode returns the record's key, value and headers; topic and partition are the
 // caller's to set.
 func Encode(rec *wallet.Record) *kgo.Record {
@@ -106,7 +102,7 @@ func decode(r *kgo.Record, rec *wallet.Record) error {
 		return fmt.Errorf("kind %d is not known", rec.Kind)
 	}
 	n := d.uvarint()
-	if n < 1 || n > MaxRecordOperations || rec.Kind == wallet.KindCreate && n != 1 {
+	if n < 1 || n > wallet.MaxRecordOperations || rec.Kind == wallet.KindCreate && n != 1 {
 		return fmt.Errorf("%d operations in a record", n)
 	}
 	rec.Operations = make([]wallet.Operation, n)

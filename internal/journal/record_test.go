@@ -82,7 +82,7 @@ func TestLargestRecordDecodesAndStaysFarBelowTheBrokersLimit(t *testing.T) {
 		Status: wallet.Failed, Reason: wallet.NotFound, Origin: wallet.Direct, Sequence: 1 << 62, BalanceAfter: wallet.MaxAmount,
 		AppliedAt: time.UnixMicro(1 << 62).UTC(), Receipt: wallet.Receipt{Partition: 1<<31 - 1, Offset: 1 << 62},
 	}
-	for range MaxRecordOperations {
+	for range wallet.MaxRecordOperations {
 		rec.Operations = append(rec.Operations, op)
 	}
 	r := Encode(&rec)
@@ -155,7 +155,7 @@ var faults = map[string]func(*kgo.Record){
 	"kind 0":                     at(1, 0),
 	"later kind":                 at(1, 4),
 	"no operations":              at(2, 0),
-	"too many operations":        instead(2, 1, binary.AppendUvarint(nil, MaxRecordOperations+1)...),
+	"too many operations":        instead(2, 1, binary.AppendUvarint(nil, wallet.MaxRecordOperations+1)...),
 	"number is not canonical":    instead(2, 1, 0x82, 0x00),
 	"fewer operations than said": at(2, 3),
 	"more operations than said":  at(2, 1),

@@ -7,6 +7,7 @@ import "time"
 type Outcome struct {
 	Operation Operation
 	Replayed  bool // the operation is that of an earlier request with the same key
+	KeyReused bool // the key belongs to Operation, which asks for something else: nothing was applied
 }
 
 // Created is the answer to a request for a new wallet.

@@ -13,6 +13,10 @@ const (
 	KindBackfill   Kind = 3 // operations that the direct way applied, with their outcomes
 )
 
+// MaxRecordOperations bounds the operations that share a record, and so those that
+// one request may ask for: a record stays far below a broker's usual limit of 1 MB.
+const MaxRecordOperations = 1_000
+
 // Record is one journal record: one or more operations of one wallet, in order.
 type Record struct {
 	Kind       Kind

@@ -222,6 +222,47 @@ type Amount = int64
 // Balance Money in minor units.
 type Balance = int64
 
+// BulkOperation One operation of a bulk. Its wallet is that of the path; if `walletId` or `valletId` is there it must be the same.
+type BulkOperation struct {
+	OperationType OperationType `json:"operationType"`
+	Amount        Amount        `json:"amount"`
+
+	// IdempotencyKey Names the operation, as `Idempotency-Key` does one that is sent by itself.
+	IdempotencyKey string `json:"idempotencyKey,omitempty"`
+	WalletID       *ID    `json:"walletId,omitempty"`
+
+	// ValletID The former spelling of `walletId`.
+	// Deprecated: it is the former spelling of walletId
+	ValletID *ID `json:"valletId,omitempty"`
+}
+
+// BulkOutcome What the operation's own answer would have said.
+type BulkOutcome struct {
+	// Operation The operation; with `idempotency_key_reused` that which the key belongs to.
+	Operation Operation `json:"operation"`
+	Balance   *Balance  `json:"balance,omitempty"`
+	Sequence  *Sequence `json:"sequence,omitempty"`
+
+	// Code Why nothing was applied: the reason of a FAILED operation, or `idempotency_key_reused`, when the key belongs
+	// to an operation with another type or amount.
+	Code ProblemCode `json:"code,omitempty"`
+
+	// Replayed Present, and `true`, when the outcome is that of an earlier operation with the same key.
+	Replayed bool `json:"replayed,omitempty"`
+
+	// Location Where a PENDING operation is found, with its receipt.
+	Location string `json:"location,omitempty"`
+}
+
+// BulkOutcomes defines model for BulkOutcomes.
+type BulkOutcomes struct {
+	// Outcomes One for each operation of the request, in its order.
+	Outcomes []BulkOutcome `json:"outcomes"`
+}
+
+// BulkRequest defines model for BulkRequest.
+type BulkRequest = []BulkOperation
+
 // Component defines model for Component.
 type Component struct {
 	// Name postgres, kafka or redis
@@ -446,6 +487,14 @@ type ListOperationsParams struct {
 	To *time.Time `form:"to,omitempty" json:"to,omitempty"`
 }
 
+// SubmitOperationsParams defines parameters for SubmitOperations.
+type SubmitOperationsParams struct {
+	// Prefer RFC 7240. `wait=N` waits at most N seconds for the outcome (0 to 30; more is taken as 30).
+	// `respond-async` answers as soon as the operation is journaled; together with `wait=N`, after N seconds at most.
+	// Other and malformed preferences are ignored.
+	Prefer *Prefer `json:"Prefer,omitempty"`
+}
+
 // GetOperationParams defines parameters for GetOperation.
 type GetOperationParams struct {
 	// Journal The operation's receipt, its place in the journal, `<partition>-<offset>`, as the `Location` of its answer has it.
@@ -454,6 +503,9 @@ type GetOperationParams struct {
 
 // SubmitOperationJSONRequestBody defines body for SubmitOperation for application/json ContentType.
 type SubmitOperationJSONRequestBody = OperationRequest
+
+// SubmitOperationsJSONRequestBody defines body for SubmitOperations for application/json ContentType.
+type SubmitOperationsJSONRequestBody = BulkRequest
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
@@ -469,6 +521,9 @@ type ServerInterface interface {
 	// ListOperations List a wallet's operations, newest first
 	// (GET /api/v1/wallets/{walletId}/operations)
 	ListOperations(w http.ResponseWriter, r *http.Request, walletID WalletID, params ListOperationsParams)
+	// SubmitOperations Deposit and withdraw, many at once
+	// (POST /api/v1/wallets/{walletId}/operations)
+	SubmitOperations(w http.ResponseWriter, r *http.Request, walletID WalletID, params SubmitOperationsParams)
 	// GetOperation Read one operation
 	// (GET /api/v1/wallets/{walletId}/operations/{operationId})
 	GetOperation(w http.ResponseWriter, r *http.Request, walletID WalletID, operationID ID, params GetOperationParams)
@@ -779,6 +834,56 @@ func (siw *ServerInterfaceWrapper) ListOperations(w http.ResponseWriter, r *http
 	handler.ServeHTTP(w, r)
 }
 
+// SubmitOperations operation middleware
+func (siw *ServerInterfaceWrapper) SubmitOperations(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "walletId" -------------
+	var walletID WalletID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "walletId", r.PathValue("walletId"), &walletID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "walletId", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SubmitOperationsParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "Prefer" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Prefer")]; found {
+		var Prefer Prefer
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "Prefer", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Prefer", valueList[0], &Prefer, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "Prefer", Err: err})
+			return
+		}
+
+		params.Prefer = &Prefer
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.SubmitOperations(w, r, walletID, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetOperation operation middleware
 func (siw *ServerInterfaceWrapper) GetOperation(w http.ResponseWriter, r *http.Request) {
 
@@ -982,6 +1087,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/wallet", wrapper.SubmitOperation)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/wallets/{walletId}", wrapper.GetWallet)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/wallets/{walletId}/operations", wrapper.ListOperations)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api/v1/wallets/{walletId}/operations", wrapper.SubmitOperations)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api/v1/wallets/{walletId}/operations/{operationId}", wrapper.GetOperation)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/livez", wrapper.GetLiveness)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/readyz", wrapper.GetReadiness)

@@ -1,0 +1,134 @@
+package httpapi
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// bulk decodes the operations of one wallet. While there is no fault it collects
+// them.
+type bulk struct {
+	decoder
+	walletID uuid.UUID // of the path; nil if that is no id
+	count    int
+	ops      []wallet.Operation
+}
+
+// decodeBulk reads a JSON array of operations, or one on each line. They are valid
+// if there are no faults.
+func decodeBulk(body []byte, walletID uuid.UUID, lines bool) ([]wallet.Operation, []wallet.FieldError) {
+	b := bulk{walletID: walletID, ops: make([]wallet.Operation, 0, min(MaxBulkOperations, 1+len(body)/leastItemBytes))}
+	b.known = walletIDMember | valletIDMember | typeMember | amountMember | keyMember
+	if lines {
+		b.lines(body)
+	} else {
+		b.text = body
+		b.whole('[', "array", b.array)
+	}
+	if len(b.ops) == 0 && len(b.faults) == 0 {
+		b.addText("must have at least one operation")
+	}
+	return b.ops, b.faults
+}
+
+// leastItemBytes is the length of the shortest operation.
+const leastItemBytes = len(`{"operationType":"DEPOSIT","amount":1}`)
+
+func (b *bulk) array() bool {
+	b.at++
+	if b.space() == ']' {
+		b.at++
+		return true
+	}
+	for {
+		if !b.within() || !b.element() {
+			return false
+		}
+		if more, ok := b.next(']'); !more {
+			return ok
+		}
+	}
+}
+
+// element reads one element; a fault of the text is one of the whole body.
+func (b *bulk) element() (ok bool) {
+	b.begin()
+	if b.peek() == '{' {
+		if ok = b.object(); ok {
+			b.end()
+		}
+	} else if ok = b.skip(1); ok {
+		b.addText("must be a JSON object")
+	}
+	b.nth = 0
+	return ok && len(b.faults) < maxFaults
+}
+
+// lines reads newline-delimited JSON: a fault of one line leaves the others readable.
+func (b *bulk) lines(body []byte) {
+	for line := range bytes.SplitSeq(body, []byte{'\n'}) {
+		if len(bytes.Trim(line, " \t\r")) == 0 {
+			continue
+		}
+		if len(b.faults) >= maxFaults || !b.within() {
+			return
+		}
+		b.begin()
+		b.scanner = scanner{text: line}
+		if b.document() {
+			b.end()
+		}
+		b.nth = 0
+	}
+}
+
+// within reports whether there may be another operation.
+func (b *bulk) within() bool {
+	if b.count == MaxBulkOperations {
+		b.addText(fmt.Sprintf("must have at most %d operations", MaxBulkOperations))
+		return false
+	}
+	return true
+}
+
+func (b *bulk) begin() {
+	b.count++
+	b.nth = b.count
+	b.seen, b.submission, b.valletID, b.key = 0, submission{}, uuid.Nil, ""
+}
+
+// end takes in an operation that was read whole.
+func (b *bulk) end() {
+	b.complete()
+	b.ofWallet(b.submission.walletID, "walletId")
+	b.ofWallet(b.valletID, "valletId")
+	if len(b.faults) == 0 {
+		b.ops = append(b.ops, wallet.Operation{
+			ID: wallet.OperationID(b.walletID, b.key), WalletID: b.walletID,
+			Type: b.kind, Amount: b.amount, Receipt: wallet.NoReceipt,
+		})
+	}
+}
+
+// ofWallet reports an operation that names another wallet than the path does.
+func (b *bulk) ofWallet(id uuid.UUID, field string) {
+	if id != uuid.Nil && b.walletID != uuid.Nil && id != b.walletID {
+		b.add(field, "must be the wallet of the path, or absent")
+	}
+}
+
+func (d *decoder) idempotencyKey() bool {
+	text, is, ok := d.stringOr("idempotencyKey", wallet.ErrKey.Error())
+	if !is {
+		return ok
+	}
+	d.key = string(text)
+	if err := wallet.CheckKey(d.key); err != nil {
+		d.add("idempotencyKey", err.Error())
+	}
+	return ok
+}
