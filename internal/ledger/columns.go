@@ -1,10 +1,8 @@
 package ledger
 
 import (
-	"time"
-
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/walletd/walletd/internal/wallet"
 )
@@ -12,43 +10,53 @@ import (
 // columns are operations turned on their side: one array a column, so that any
 // number of rows is one statement with the same plan.
 type columns struct {
-	walletIDs, ids                []uuid.UUID
-	types, status, reason, origin []int16
-	amounts                       []int64
-	sequence, balance, offsets    []*int64
-	accepted, applied             []time.Time
-	partitions                    []*int32
+	walletIDs, ids                array
+	types, status, reason, origin array
+	amounts                       array
+	sequence, balance, offsets    array
+	accepted, applied             array
+	partitions                    array
 }
 
 func newColumns(n int) *columns {
+	ids := func() array { return newArray(pgtype.UUIDOID, n, 16) }
+	small := func() array { return newArray(pgtype.Int2OID, n, 2) }
+	big := func() array { return newArray(pgtype.Int8OID, n, 8) }
+	times := func() array { return newArray(pgtype.TimestamptzOID, n, 8) }
 	return &columns{
-		walletIDs: make([]uuid.UUID, 0, n), ids: make([]uuid.UUID, 0, n),
-		types: make([]int16, 0, n), status: make([]int16, 0, n), reason: make([]int16, 0, n), origin: make([]int16, 0, n),
-		amounts:  make([]int64, 0, n),
-		sequence: make([]*int64, 0, n), balance: make([]*int64, 0, n), offsets: make([]*int64, 0, n),
-		accepted: make([]time.Time, 0, n), applied: make([]time.Time, 0, n),
-		partitions: make([]*int32, 0, n),
+		walletIDs: ids(), ids: ids(),
+		types: small(), status: small(), reason: small(), origin: small(),
+		amounts:  big(),
+		sequence: big(), balance: big(), offsets: big(),
+		accepted: times(), applied: times(),
+		partitions: newArray(pgtype.Int4OID, n, 4),
 	}
 }
 
-// add appends op. It keeps pointers into op, which must stay as it is until the
-// columns are sent.
 func (c *columns) add(op *wallet.Operation) {
-	c.walletIDs, c.ids = append(c.walletIDs, op.WalletID), append(c.ids, op.ID)
-	c.types, c.amounts = append(c.types, int16(op.Type)), append(c.amounts, int64(op.Amount))
-	c.status, c.reason = append(c.status, int16(op.Status)), append(c.reason, int16(op.Reason))
-	c.origin = append(c.origin, int16(op.Origin))
-	c.accepted, c.applied = append(c.accepted, op.AcceptedAt), append(c.applied, op.AppliedAt)
-	var sequence, balance, offset *int64
-	var partition *int32
+	c.walletIDs.addID(op.WalletID)
+	c.ids.addID(op.ID)
+	c.types.addInt16(int16(op.Type))
+	c.amounts.addInt64(int64(op.Amount))
+	c.status.addInt16(int16(op.Status))
+	c.reason.addInt16(int16(op.Reason))
+	c.origin.addInt16(int16(op.Origin))
+	c.accepted.addTime(op.AcceptedAt)
+	c.applied.addTime(op.AppliedAt)
 	if op.Sequence > 0 {
-		sequence, balance = &op.Sequence, (*int64)(&op.BalanceAfter)
+		c.sequence.addInt64(op.Sequence)
+		c.balance.addInt64(int64(op.BalanceAfter))
+	} else {
+		c.sequence.addNull()
+		c.balance.addNull()
 	}
 	if op.Receipt.Known() {
-		partition, offset = &op.Receipt.Partition, &op.Receipt.Offset
+		c.partitions.addInt32(op.Receipt.Partition)
+		c.offsets.addInt64(op.Receipt.Offset)
+	} else {
+		c.partitions.addNull()
+		c.offsets.addNull()
 	}
-	c.sequence, c.balance = append(c.sequence, sequence), append(c.balance, balance)
-	c.partitions, c.offsets = append(c.partitions, partition), append(c.offsets, offset)
 }
 
 func queueOperations(p *pgx.Batch, ops []wallet.Operation) {
@@ -56,18 +64,27 @@ func queueOperations(p *pgx.Batch, ops []wallet.Operation) {
 		return
 	}
 	c := newColumns(len(ops))
-	var direct columns
-	var sequences []int64
 	for i := range ops {
 		c.add(&ops[i])
-		if ops[i].Origin == wallet.Direct {
-			direct.walletIDs, direct.ids = append(direct.walletIDs, ops[i].WalletID), append(direct.ids, ops[i].ID)
-			sequences = append(sequences, ops[i].Sequence)
-		}
 	}
 	p.Queue(insertOperations, c.walletIDs, c.ids, c.sequence, c.types, c.amounts, c.status, c.reason, c.origin,
 		c.balance, c.accepted, c.applied, c.partitions, c.offsets)
-	if len(direct.ids) > 0 {
-		p.Queue(insertUnjournaled, direct.walletIDs, direct.ids, sequences)
+	queueUnjournaled(p, ops)
+}
+
+// queueUnjournaled notes which of the operations the journal does not have.
+func queueUnjournaled(p *pgx.Batch, ops []wallet.Operation) {
+	walletIDs, ids, sequences := newArray(pgtype.UUIDOID, 0, 16), newArray(pgtype.UUIDOID, 0, 16), newArray(pgtype.Int8OID, 0, 8)
+	direct := false
+	for i := range ops {
+		if ops[i].Origin == wallet.Direct {
+			direct = true
+			walletIDs.addID(ops[i].WalletID)
+			ids.addID(ops[i].ID)
+			sequences.addInt64(ops[i].Sequence)
+		}
+	}
+	if direct {
+		p.Queue(insertUnjournaled, walletIDs, ids, sequences)
 	}
 }

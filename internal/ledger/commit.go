@@ -2,10 +2,9 @@ package ledger
 
 import (
 	"context"
-	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/walletd/walletd/internal/wallet"
 )
@@ -66,9 +65,10 @@ func queueCreates(p *pgx.Batch, creates []wallet.Creation) {
 	if len(creates) == 0 {
 		return
 	}
-	ids, at := make([]uuid.UUID, len(creates)), make([]time.Time, len(creates))
-	for i, c := range creates {
-		ids[i], at[i] = c.ID, c.At
+	ids, at := newArray(pgtype.UUIDOID, len(creates), 16), newArray(pgtype.TimestamptzOID, len(creates), 8)
+	for _, c := range creates {
+		ids.addID(c.ID)
+		at.addTime(c.At)
 	}
 	p.Queue(insertWallets, ids, at)
 }
@@ -78,11 +78,14 @@ func queueChanges(p *pgx.Batch, changes []wallet.Change) {
 	if n == 0 {
 		return
 	}
-	ids, at := make([]uuid.UUID, n), make([]time.Time, n)
-	from, balance, version := make([]int64, n), make([]int64, n), make([]int64, n)
-	for i, c := range changes {
-		ids[i], at[i] = c.ID, c.At
-		from[i], balance[i], version[i] = c.FromSequence, int64(c.Balance), c.Sequence
+	big := func() array { return newArray(pgtype.Int8OID, n, 8) }
+	ids, from, balance, version, at := newArray(pgtype.UUIDOID, n, 16), big(), big(), big(), newArray(pgtype.TimestamptzOID, n, 8)
+	for _, c := range changes {
+		ids.addID(c.ID)
+		from.addInt64(c.FromSequence)
+		balance.addInt64(int64(c.Balance))
+		version.addInt64(c.Sequence)
+		at.addTime(c.At)
 	}
 	p.Queue(changeWallets, ids, from, balance, version, at, n)
 }

@@ -84,6 +84,7 @@ func pool(cfg Config, size int32, timeout time.Duration, params map[string]strin
 	}
 	c.MaxConns = size
 	c.ConnConfig.ConnectTimeout = cfg.ConnectTimeout
+	c.AfterConnect = takeArrays
 	run := c.ConnConfig.RuntimeParams
 	run["application_name"] = "walletd"
 	run["timezone"] = "UTC"
