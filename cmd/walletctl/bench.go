@@ -21,11 +21,14 @@ type benchCommand struct {
 	Connections *int          `xor:"loop" placeholder:"N" help:"Closed loop instead: N connections, each with one request at a time."`
 	Duration    time.Duration `default:"60s" help:"Of the sending."`
 	Wallets     int           `default:"1" help:"New wallets that the requests go round."`
+	Zipf        float64       `placeholder:"S" help:"Not round: the k-th wallet gets a share as k^-S, S above 1."`
+	Reads       bool          `help:"Read balances instead of sending operations."`
 	preference
 	WithdrawShare float64       `default:"0.3" help:"Share of withdrawals, 0 to 1; so large that now and then one is refused."`
 	Keys          bool          `help:"Send an Idempotency-Key with every request."`
 	MaxInFlight   int           `default:"4096" help:"Bound of the open loop. A request that is due beyond it is not sent, and counts as a failure. Each takes a connection and up to 32 KB."`
 	Drain         time.Duration `default:"60s" help:"How long accepted operations may take to get their outcome after the sending."`
+	Verify        bool          `default:"true" negatable:"" help:"Read the histories afterwards and check them."`
 	Strict        bool          `default:"true" negatable:"" help:"Any request that was not processed (429, other 4xx, 5xx, no answer, not sent) fails the run."`
 	Cores         int           `default:"1" help:"Cores that the sending may use. On the service's own machine, each is one that the service lacks; one sends some 20000 requests a second."`
 	Seed          uint64        `help:"Of types and amounts; 0: a new one, which is shown."`
@@ -53,6 +56,8 @@ func (c *benchCommand) Validate() error {
 		return errors.New("--wallets must be from 1 to 100000")
 	case !(c.WithdrawShare >= 0 && c.WithdrawShare <= 1):
 		return errors.New("--withdraw-share must be from 0 to 1")
+	case c.Zipf != 0 && c.Zipf <= 1:
+		return errors.New("--zipf must be above 1")
 	case c.Cores < 1:
 		return errors.New("--cores must be at least 1")
 	case c.MaxInFlight < 1 || c.MaxInFlight > 60_000:
@@ -68,7 +73,7 @@ func (c *benchCommand) Validate() error {
 const defaultRate = 1000
 
 func (c *benchCommand) config(at string, timeout time.Duration) load.Config {
-	config := load.Config{URL: strings.TrimRight(at, "/"), Duration: c.Duration, Wallets: c.Wallets,
+	config := load.Config{URL: strings.TrimRight(at, "/"), Duration: c.Duration, Wallets: c.Wallets, Zipf: c.Zipf, Reads: c.Reads, Blind: !c.Verify,
 		WithdrawShare: c.WithdrawShare, Prefer: c.header(), Keys: c.Keys, MaxInFlight: c.MaxInFlight,
 		Timeout: timeout, Drain: c.Drain, Seed: c.Seed}
 	switch {
@@ -105,8 +110,10 @@ func (c *benchCommand) Run(s *screen) error {
 	report := run.Load(s.ctx)
 	runtime.GOMAXPROCS(before)
 	stop()
-	fmt.Fprintln(s.err, "verifying: waiting for open outcomes, then reading the histories")
-	run.Verify(s.ctx, report)
+	if c.Verify && !c.Reads {
+		fmt.Fprintln(s.err, "verifying: waiting for open outcomes, then reading the histories")
+		run.Verify(s.ctx, report)
+	}
 	return s.benched(config, report, c.Strict)
 }
 

@@ -9,7 +9,6 @@ import (
 	"net/http/pprof"
 	"sync"
 	"syscall"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,15 +20,6 @@ import (
 
 // Addresses are where a System listens.
 type Addresses struct{ HTTP, Pprof, Metrics string }
-
-// The bounds that slow or endless clients meet.
-const (
-	readHeaderTimeout = 5 * time.Second
-	readTimeout       = 10 * time.Second
-	writeTimeout      = 60 * time.Second // above the longest wait
-	idleTimeout       = 2 * time.Minute
-	maxHeaderBytes    = 16 << 10
-)
 
 // servers are the three listeners: the API, pprof and metrics.
 type servers struct {
@@ -81,10 +71,7 @@ func (s *System) newServers() (*servers, error) {
 }
 
 func (sv *servers) add(variable, address string, h http.Handler) {
-	sv.all = append(sv.all, &server{variable: variable, Server: &http.Server{
-		Addr: address, Handler: h, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
-		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-	}})
+	sv.all = append(sv.all, &server{variable: variable, Server: httpapi.NewServer(address, h)})
 }
 
 // listen opens all listeners or none; every fault is reported, with its variable.

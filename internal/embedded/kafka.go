@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -22,6 +23,7 @@ type KafkaConfig struct {
 	Port            int               // 0 takes a free one
 	HeapMiB         int               // of the Java machine; 0 is 512
 	ClusterID       string            // of NewClusterID, the same for brokers that form a cluster; "" is one of this broker's own
+	Measured        bool              // the optimising compiler too: slower for a minute, then faster
 	ExtraProperties map[string]string // of server.properties, over ours
 	Log             *slog.Logger      // nil discards
 	Progress        io.Writer         // told what takes long; nil for silence
@@ -109,12 +111,15 @@ func answers(port int) bool {
 	return true
 }
 
-// command runs a class of the broker's jars. The heap is small and the compiler a quick one: a broker for tests lives for
-// seconds and is to leave the processors to what it is tested with.
+// command runs a class of the broker's jars. The heap is small and the compiler a quick one unless the broker is to be
+// measured: one for tests lives for seconds and is to leave the processors to what it is tested with.
 func (k *Kafka) command(class string, args ...string) command {
 	java := []string{
-		fmt.Sprintf("-Xmx%dm", k.config.HeapMiB), "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
+		fmt.Sprintf("-Xmx%dm", k.config.HeapMiB), "-XX:+UseSerialGC", "-Xshare:auto",
 		"-cp", filepath.Join(k.jars, "*"), class,
+	}
+	if !k.config.Measured {
+		java = slices.Insert(java, 0, "-XX:TieredStopAtLevel=1")
 	}
 	return command{
 		name:    k.name,

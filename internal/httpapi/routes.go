@@ -67,6 +67,11 @@ func (s *server) routed() (http.Handler, error) {
 		return nil, fmt.Errorf("httpapi: %d requests are described and %d have a handler", len(d.patterns), len(table))
 	}
 	s.addPages(table)
+	return s.router(table), nil
+}
+
+// router answers the patterns of a table, each observed.
+func (s *server) router(table map[string]http.HandlerFunc) http.Handler {
 	mux := http.NewServeMux()
 	for pattern, handler := range table {
 		_, route, _ := strings.Cut(pattern, " ")
@@ -75,7 +80,7 @@ func (s *server) routed() (http.Handler, error) {
 	for route, methods := range methodsByPath(table) {
 		mux.Handle(route, s.observed(route, s.otherMethod(methods)))
 	}
-	return s.matched(mux), nil
+	return s.matched(mux)
 }
 
 // matched sends unknown paths to a problem. ServeMux would redirect a path like

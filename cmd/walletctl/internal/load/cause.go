@@ -1,12 +1,13 @@
 package load
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net"
 	"os"
 	"syscall"
+
+	"github.com/valyala/fasthttp"
 )
 
 // cause names why there was no answer, without ports and ids, so that equal
@@ -14,13 +15,13 @@ import (
 func cause(err error) string {
 	var dns *net.DNSError
 	switch {
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+	case errors.Is(err, fasthttp.ErrTimeout), errors.Is(err, os.ErrDeadlineExceeded):
 		return "timeout"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "connection refused"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return "connection reset"
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, fasthttp.ErrConnectionClosed), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "connection closed"
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.EADDRNOTAVAIL):
 		return "out of file descriptors or ports on this side"

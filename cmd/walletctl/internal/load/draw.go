@@ -19,6 +19,7 @@ type drawing struct {
 	wallets  int
 	share    float64
 	withdraw int64 // the largest amount withdrawn
+	zipf     *rand.Zipf
 	next     int
 }
 
@@ -30,14 +31,24 @@ func newDrawing(c Config, stream uint64) *drawing {
 	if c.WithdrawShare > 0 {
 		d.withdraw = max(1, int64(amountMax*(1-c.WithdrawShare)/c.WithdrawShare))
 	}
+	if c.Zipf > 0 {
+		d.zipf = rand.NewZipf(d.random, c.Zipf, 1, uint64(c.Wallets-1))
+	}
 	return d
 }
 
 func (d *drawing) draw() draft {
-	f := draft{target: int32(d.next % d.wallets), kind: wallet.Deposit, amount: wallet.Amount(1 + d.random.Int64N(amountMax))}
-	d.next++
+	f := draft{target: d.wallet(), kind: wallet.Deposit, amount: wallet.Amount(1 + d.random.Int64N(amountMax))}
 	if d.random.Float64() < d.share {
 		f.kind, f.amount = wallet.Withdraw, wallet.Amount(1+d.random.Int64N(d.withdraw))
 	}
 	return f
+}
+
+func (d *drawing) wallet() int32 {
+	if d.zipf != nil {
+		return int32(d.zipf.Uint64())
+	}
+	d.next++
+	return int32((d.next - 1) % d.wallets)
 }

@@ -15,6 +15,7 @@ const (
 	receiptsMax   = 1000      // answers of 202 whose Location is followed
 	faultsMax     = 20        // shown of each kind; all are counted
 	codesMax      = 32        // different answers told apart
+	creatingMax   = 16        // wallets created at once
 	amountMax     = 1000      // minor units, of a deposit
 	drainPollMin  = 20 * time.Millisecond
 	drainPollMax  = time.Second
@@ -28,14 +29,25 @@ type Config struct {
 	Rate          float64       // requests a second, open loop; 0: closed loop
 	Connections   int           // of the closed loop, one request at a time each
 	Duration      time.Duration // of the sending
-	Wallets       int           // new ones; the requests go round them
+	Wallets       int           // new ones
+	Zipf          float64       // above 1: the k-th wallet gets a share as k^-Zipf; 0: the requests go round the wallets
+	Reads         bool          // of the balance, instead of operations
 	WithdrawShare float64       // 0 … 1
 	Prefer        string        // the header of every request; empty: none
+	Blind         bool          // only the statuses of the answers are read: nothing can be verified
 	Keys          bool          // send an Idempotency-Key with every request
 	MaxInFlight   int           // of the open loop: what is due beyond it is not sent, and counted
 	Timeout       time.Duration // of a request
 	Drain         time.Duration // how long accepted operations may take to get their outcome after the sending
 	Seed          uint64        // of types and amounts
+}
+
+// parallel is how many requests are sent at once at the most.
+func (c Config) parallel() int {
+	if c.Rate > 0 {
+		return c.MaxInFlight
+	}
+	return c.Connections
 }
 
 // Planned returns how many requests a run sends, or 0 if only its end tells.

@@ -17,6 +17,7 @@ const (
 	toldApplied              // accepted
 	toldFailed               // accepted, with its reason
 	toldRejected             // not accepted: it must not be in the history
+	toldUnread               // accepted; what the answer says was not read
 )
 
 // record is what is remembered of a request. There may be millions: no pointers.
@@ -36,7 +37,7 @@ type record struct {
 }
 
 func (r *record) accepted() bool {
-	return r.told == toldPending || r.told == toldApplied || r.told == toldFailed
+	return r.told == toldPending || r.told == toldApplied || r.told == toldFailed || r.told == toldUnread
 }
 
 // book keeps the records in chunks, so that growing copies nothing.

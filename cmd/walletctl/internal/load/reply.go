@@ -60,6 +60,17 @@ func (r *reply) read(content []byte) {
 	}
 }
 
+// readWallet notes a balance that was read. It claims nothing about an operation.
+func (r *reply) readWallet(content []byte) {
+	if r.status == http.StatusOK {
+		r.record.told = toldUnread
+		return
+	}
+	var b struct{ Code string }
+	r.err = json.Unmarshal(content, &b)
+	r.code = b.Code
+}
+
 func meaning(status int, b *answerBody) told {
 	switch {
 	case b.Operation != nil && status == http.StatusOK && b.Operation.Status == client.Applied:

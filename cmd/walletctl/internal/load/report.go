@@ -25,12 +25,14 @@ type Report struct {
 	Answers           Answers      `json:"answers"`
 	LatencyMs         Latency      `json:"latencyMs"`
 	AcceptedPerSecond float64      `json:"acceptedPerSecond"`
-	AppliedPerSecond  float64      `json:"appliedPerSecond"` // by the service's clock; 0: too few to say
+	AppliedPerSecond  float64      `json:"appliedPerSecond"` // by the service's clock; 0: too few to say, or not verified
 	SendingSeconds    float64      `json:"sendingSeconds"`   // until the last answer
-	DrainSeconds      float64      `json:"drainSeconds"`     // with the verification
-	Bounded           bool         `json:"bounded"`          // ended by MaxRequests
+	SendingCPUSeconds float64      `json:"sendingCpuSeconds"`
+	DrainSeconds      float64      `json:"drainSeconds"` // with the verification
+	Bounded           bool         `json:"bounded"`      // ended by MaxRequests
 	Interrupted       bool         `json:"interrupted"`
 	Verification      Verification `json:"verification"`
+	Unverified        bool         `json:"unverified,omitempty"`
 }
 
 // OK reports whether everything was as promised. If strict, a request that was

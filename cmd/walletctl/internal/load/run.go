@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/walletd/walletd/cmd/walletctl/internal/api"
 )
 
@@ -24,12 +26,8 @@ type Run struct {
 
 // New prepares a run. The client is for wallets and histories, not for the load.
 func New(client *api.Client, c Config) *Run {
-	connections := c.Connections
-	if c.Rate > 0 {
-		connections = c.MaxInFlight
-	}
-	return &Run{config: c, api: client, sender: newSender(c, connections),
-		tally: newTally(), slots: newBounded(connections)}
+	return &Run{config: c, api: client, sender: newSender(c, c.parallel()),
+		tally: newTally(), slots: newBounded(c.parallel())}
 }
 
 // Settled returns how many requests got an answer, or never will. It may be
@@ -38,21 +36,28 @@ func (r *Run) Settled() int64 { return r.settled.Load() + r.slots.refused.Load()
 
 // Create makes the wallets of the run.
 func (r *Run) Create(ctx context.Context) error {
-	for i := range r.config.Wallets {
-		answer, err := r.api.Create(ctx, "")
-		if err != nil {
-			return fmt.Errorf("wallet %d of %d: %w", i+1, r.config.Wallets, err)
-		}
-		r.targets = append(r.targets, newTarget(answer.Value.WalletID))
+	r.targets = make([]target, r.config.Wallets)
+	creating, ctx := errgroup.WithContext(ctx)
+	creating.SetLimit(creatingMax)
+	for i := range r.targets {
+		creating.Go(func() error {
+			answer, err := r.api.Create(ctx, "")
+			if err != nil {
+				return fmt.Errorf("wallet %d of %d: %w", i+1, r.config.Wallets, err)
+			}
+			r.targets[i] = newTarget(answer.Value.WalletID)
+			return nil
+		})
 	}
-	return nil
+	return creating.Wait()
 }
 
 // Load sends the requests and returns when each got its answer or its timeout.
 // When ctx ends nothing more is sent.
 func (r *Run) Load(ctx context.Context) *Report {
-	defer r.sender.transport.CloseIdleConnections()
+	defer r.sender.close()
 	r.start = time.Now()
+	spent := cpuTime()
 	if r.config.Rate > 0 {
 		r.open(ctx)
 	} else {
@@ -62,6 +67,8 @@ func (r *Run) Load(ctx context.Context) *Report {
 	took := time.Since(r.start)
 	report := &Report{Answers: r.tally.answers, LatencyMs: r.tally.percentiles(),
 		AcceptedPerSecond: perSecond(r.tally.accepted(), took), SendingSeconds: took.Seconds(),
+		SendingCPUSeconds: (cpuTime() - spent).Seconds(),
+		Unverified:        true, Verification: Verification{Faults: newFaults()},
 		Bounded: r.drafted.Load() > MaxRequests, Interrupted: ctx.Err() != nil}
 	for _, t := range r.targets {
 		report.Wallets = append(report.Wallets, t.id.String())
@@ -97,7 +104,7 @@ func (r *Run) closed(ctx context.Context) {
 
 func (r *Run) request(d draft, due time.Time) {
 	sent := time.Now()
-	reply := r.sender.send(r.targets[d.target], d)
+	reply := r.sender.send(&r.targets[d.target], d)
 	answered := time.Now()
 	reply.record.sent, reply.record.answered = sent.Sub(r.start), answered.Sub(r.start)
 	r.tally.add(reply, answered.Sub(due))
@@ -112,5 +119,6 @@ func (r *Run) Verify(ctx context.Context, report *Report) {
 	v.verify(ctx, r.targets)
 	report.DrainSeconds = time.Since(start).Seconds()
 	report.AppliedPerSecond = perSecond(v.history.Operations, v.history.Newest.Sub(v.history.Oldest))
+	report.Unverified = false
 	report.Verification = Verification{History: v.history, Followed: v.followed, Faults: v.faults}
 }

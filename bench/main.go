@@ -1,0 +1,36 @@
+// Command bench measures walletd side by side with an empty handler of the same
+// HTTP stack and with two usual ways of keeping a balance, in one run, on real
+// components that it starts itself. Every figure is of applied operations, checked
+// against the ledger. docs/performance.md has the method.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+type cli struct {
+	Run   runCommand   `cmd:"" default:"withargs" help:"Measure everything, in turn and repeated (default)."`
+	Serve serveCommand `cmd:"" hidden:"" help:"Serve a rival."`
+}
+
+func main() {
+	var c cli
+	parser := kong.Must(&c, kong.Name("bench"), kong.UsageOnError(), kong.Description(
+		"Measures walletd against an empty handler and against usual ways to keep a balance. Exit 0: measured and every count right; 1: not."))
+	command, err := parser.Parse(os.Args[1:])
+	parser.FatalIfErrorf(err)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	command.BindTo(ctx, (*context.Context)(nil))
+	err = command.Run()
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+)
+
+// cell is one figure of the table: a load on a subject.
+type cell struct {
+	Group   string `json:"group"`
+	Subject string `json:"subject"`
+	load
+}
+
+// The groups of cells, in the order of the table.
+const (
+	groupHot   = "hot"   // one wallet, closed loop
+	groupMany  = "many"  // a thousand wallets
+	groupReads = "reads" // of a balance from the cache
+	groupBulk  = "bulk"  // 500 operations a request, one wallet
+	groupOpen  = "open"  // one wallet, on schedule
+	groupLone  = "lone"  // one request at a time
+)
+
+var groups = []string{groupHot, groupMany, groupReads, groupBulk, groupOpen, groupLone}
+
+// The loads that are not the connections'.
+const (
+	manyWallets     = 1000
+	manyConnections = 256
+	zipfExponent    = 1.1
+	bulkOperations  = 500
+	bulkConnections = 8
+	readConnections = 256
+)
+
+var openRates = []float64{1000, 5000}
+
+// postgresItself is measured by this program: what PostgreSQL takes without a
+// service in front, on one connection.
+const postgresItself = "postgresql"
+
+// plan returns the cells of one round. Those that are compared stand together.
+func plan(only []string, connections []int) (cells []cell) {
+	add := func(group, subject string, l load) {
+		if len(only) == 0 || slices.Contains(only, group) {
+			l.Wallets = max(l.Wallets, 1)
+			cells = append(cells, cell{group, subject, l})
+		}
+	}
+	for _, n := range connections {
+		for _, s := range []string{emptyHandler, rowLock, atomicUpdate, flushed, replicated} {
+			add(groupHot, s, load{Connections: n})
+		}
+		add(groupHot, replicated, load{Connections: n, Async: true})
+	}
+	add(groupMany, emptyHandler, load{Connections: manyConnections, Wallets: manyWallets})
+	for _, s := range []string{flushed, replicated} {
+		add(groupMany, s, load{Connections: manyConnections, Wallets: manyWallets})
+		add(groupMany, s, load{Connections: manyConnections, Wallets: manyWallets, Zipf: zipfExponent})
+	}
+	for _, s := range []string{emptyHandler, flushed} {
+		add(groupReads, s, load{Connections: readConnections, Reads: true})
+	}
+	for _, s := range []string{postgresItself, flushed, replicated} {
+		add(groupBulk, s, load{Connections: bulkConnections, Bulk: bulkOperations})
+	}
+	for _, rate := range openRates {
+		add(groupOpen, flushed, load{Rate: rate})
+	}
+	for _, s := range []string{postgresItself, rowLock, flushed, replicated} {
+		add(groupLone, s, load{Connections: 1})
+	}
+	return cells
+}
+
+// name is the cell's line in the table.
+func (c cell) name() string {
+	way := c.Subject
+	switch {
+	case c.Reads && c.Subject != emptyHandler:
+		way = "cached balance"
+	case c.Async:
+		way += ", 202"
+	case (c.Subject == flushed || c.Subject == replicated) && c.Bulk == 0:
+		way += ", waited"
+	}
+	if c.Zipf > 0 {
+		way += ", Zipf"
+	}
+	return way
+}
+
+func (c cell) loop() string {
+	if c.Rate > 0 {
+		return fmt.Sprintf("%g/s", c.Rate)
+	}
+	return fmt.Sprint(c.Connections)
+}
+
+// yardstick is the cell whose figure is this one's yardstick: the empty handler with
+// as many connections, or what PostgreSQL does itself.
+func (c cell) yardstick() cell {
+	y := cell{Group: c.Group, Subject: emptyHandler, load: load{Connections: c.Connections, Wallets: c.Wallets, Reads: c.Reads}}
+	if c.Group == groupBulk || c.Group == groupLone {
+		y = cell{Group: c.Group, Subject: postgresItself, load: load{Connections: c.Connections, Wallets: 1, Bulk: c.Bulk}}
+	}
+	return y
+}

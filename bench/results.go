@@ -1,0 +1,124 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"runtime"
+	"slices"
+	"time"
+)
+
+// results are all figures of a run.
+type results struct {
+	At      time.Time `json:"at"`
+	Cores   int       `json:"cores"`
+	Seconds float64   `json:"seconds"`
+	Rounds  int       `json:"rounds"`
+	Lines   []*line   `json:"lines"`
+	Targets []target  `json:"targets"`
+
+	byCell map[cell]*line
+}
+
+// line is one cell's figures over the rounds.
+type line struct {
+	cell
+	PerSecond spread             `json:"perSecond"`
+	Ratio     *spread            `json:"ratio,omitempty"` // to the yardstick of the same round
+	P50       spread             `json:"p50Ms"`
+	P99       spread             `json:"p99Ms"`
+	CPUMicros map[string]float64 `json:"cpuMicros"` // medians
+	RSSMiB    map[string]int64   `json:"rssMiB"`    // the last round's
+	Unhappy   int64              `json:"unprocessed"`
+
+	figures []figure
+}
+
+// spread is a median and its extremes.
+type spread struct {
+	Median float64 `json:"median"`
+	Min    float64 `json:"min"`
+	Max    float64 `json:"max"`
+}
+
+func newSpread(values []float64) spread {
+	if len(values) == 0 {
+		return spread{}
+	}
+	v := slices.Sorted(slices.Values(values))
+	return spread{(v[(len(v)-1)/2] + v[len(v)/2]) / 2, v[0], v[len(v)-1]}
+}
+
+func newResults(cells []cell, rounds int, d time.Duration) *results {
+	r := &results{At: time.Now().UTC(), Cores: runtime.NumCPU(), Seconds: d.Seconds(), Rounds: rounds, byCell: map[cell]*line{}}
+	for _, c := range cells {
+		l := &line{cell: c}
+		r.Lines, r.byCell[c] = append(r.Lines, l), l
+	}
+	return r
+}
+
+func (r *results) add(c cell, f figure) { r.byCell[c].figures = append(r.byCell[c].figures, f) }
+
+// finish computes medians, ratios and targets.
+func (r *results) finish() {
+	for _, l := range r.Lines {
+		l.PerSecond, l.P50, l.P99 = l.each(func(f figure) float64 { return f.PerSecond }),
+			l.each(func(f figure) float64 { return f.Latency.P50 }), l.each(func(f figure) float64 { return f.Latency.P99 })
+		l.CPUMicros, l.RSSMiB = map[string]float64{}, l.figures[len(l.figures)-1].RSSMiB
+		for part := range l.figures[0].CPUMicros {
+			l.CPUMicros[part] = l.each(func(f figure) float64 { return f.CPUMicros[part] }).Median
+		}
+		for _, f := range l.figures {
+			l.Unhappy += f.Unhappy
+		}
+		l.Ratio = r.ratio(l, r.byCell[l.yardstick()])
+	}
+	r.Targets = r.targets()
+}
+
+func (l *line) each(of func(figure) float64) spread {
+	values := make([]float64, len(l.figures))
+	for i, f := range l.figures {
+		values[i] = of(f)
+	}
+	return newSpread(values)
+}
+
+// ratio compares figures of the same round; nil without a yardstick.
+func (r *results) ratio(l, to *line) *spread {
+	if to == nil || to == l {
+		return nil
+	}
+	values := make([]float64, len(l.figures))
+	for i := range values {
+		values[i] = l.figures[i].PerSecond / to.figures[i].PerSecond
+	}
+	s := newSpread(values)
+	return &s
+}
+
+// parts are the processes of a line, in the order of the table.
+func (l *line) parts() []string {
+	order := []string{"loader", "service", "kafka", "postgres", "redis"}
+	known := slices.Collect(maps.Keys(l.CPUMicros))
+	return slices.DeleteFunc(order, func(p string) bool { return !slices.Contains(known, p) })
+}
+
+// The least that a smoke run accepts: a tenth of what is usual.
+const smokeRatio = 0.04
+
+// collapsed is the error of a smoke run that is far from anything usual.
+func (r *results) collapsed() error {
+	var errs []error
+	for _, l := range r.Lines {
+		if l.Group == groupHot && (l.Subject == flushed || l.Subject == replicated) && l.Ratio != nil && l.Ratio.Median < smokeRatio {
+			errs = append(errs, fmt.Errorf("%s with %s connections: %.3f of the empty handler, less than %.2f", l.name(), l.loop(), l.Ratio.Median, smokeRatio))
+		}
+		if l.Unhappy > 0 && l.Subject != rowLock && l.Subject != atomicUpdate {
+			errs = append(errs, fmt.Errorf("%s %s %s: %d requests were not processed", l.Group, l.loop(), l.name(), l.Unhappy))
+		}
+	}
+	return errors.Join(errs...)
+}

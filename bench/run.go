@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// runCommand measures a plan.
+type runCommand struct {
+	Only        []string      `help:"Groups: hot, many, reads, bulk, open, lone. Default: all."`
+	Connections []int         `default:"1,16,64,256,512" help:"Of the closed loop on one wallet."`
+	Seconds     float64       `default:"5" help:"Of load for each figure."`
+	Rounds      int           `default:"3" help:"Everything is measured in turn, and that this often; medians are shown."`
+	Warm        time.Duration `default:"60s" help:"Of load on each broker before anything is measured: a cold one costs several times the CPU."`
+	JSON        bool          `name:"json" help:"For programs, on standard output."`
+	Out         string        `placeholder:"DIR" help:"Write results.json and the plots there."`
+	Smoke       bool          `help:"A minute: few figures, one round, hardly warmed up. Fails on a wrong count or a collapse."`
+}
+
+var quiet = slog.New(slog.DiscardHandler)
+
+// Validate is kong's.
+func (c *runCommand) Validate() error {
+	for _, g := range c.Only {
+		if !slices.Contains(groups, g) {
+			return fmt.Errorf("--only: %s is none of %s", g, strings.Join(groups, ", "))
+		}
+	}
+	if c.Seconds < 0.5 || c.Seconds > 600 || c.Rounds < 1 || c.Rounds > 100 {
+		return errors.New("--seconds must be from 0.5 to 600 and --rounds from 1 to 100")
+	}
+	for _, n := range c.Connections {
+		if n < 1 || n > 10_000 {
+			return errors.New("--connections must be from 1 to 10000")
+		}
+	}
+	return nil
+}
+
+// bench is a run under way.
+type bench struct {
+	components *components
+	subjects   subjects
+	bin        string
+	seconds    time.Duration
+	say        io.Writer
+}
+
+// Run is kong's.
+func (c *runCommand) Run(ctx context.Context) (err error) {
+	if c.Smoke {
+		c.Connections, c.Seconds, c.Rounds, c.Warm = []int{256}, 2, 1, 5*time.Second
+	}
+	cells := plan(c.Only, c.Connections)
+	dir, err := workDir()
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	b := &bench{bin: filepath.Join(dir, "bin"), seconds: time.Duration(c.Seconds * float64(time.Second)), say: os.Stderr}
+	if err := b.start(ctx, dir, cells); err != nil {
+		return err
+	}
+	defer func() { b.subjects.stop(); err = errors.Join(err, b.components.stop()) }()
+	if err := b.warm(ctx, c.Warm); err != nil {
+		return err
+	}
+	r, err := b.rounds(ctx, cells, c.Rounds)
+	if err != nil {
+		return err
+	}
+	if err := c.show(r); err != nil {
+		return err
+	}
+	if c.Smoke {
+		return r.collapsed()
+	}
+	return nil
+}
+
+// start builds the programs and starts everything that the cells need.
+func (b *bench) start(ctx context.Context, dir string, cells []cell) (err error) {
+	fmt.Fprintln(b.say, "building walletd, walletctl and bench")
+	build := exec.CommandContext(ctx, "go", "build", "-o", b.bin+"/", "./cmd/walletd", "./cmd/walletctl", "./bench")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("run it in the checkout: %w\n%s", err, out)
+	}
+	if err := os.Chmod(b.bin, 0o755); err != nil {
+		return err
+	}
+	fmt.Fprintln(b.say, "starting PostgreSQL, two Kafka brokers and Redis")
+	if b.components, err = startComponents(ctx, dir, b.say); err != nil {
+		return err
+	}
+	names := map[string]bool{}
+	for _, c := range cells {
+		names[c.Subject] = true
+	}
+	if b.subjects, err = startSubjects(ctx, b.components, b.bin, names); err != nil {
+		return errors.Join(err, b.components.stop())
+	}
+	return nil
+}
+
+// warm brings compilers and caches to where a service is after a minute of work.
+func (b *bench) warm(ctx context.Context, d time.Duration) error {
+	for name, s := range b.subjects {
+		most := d
+		if name != flushed && name != replicated {
+			most = min(d, 3*time.Second)
+		}
+		fmt.Fprintf(b.say, "warming %s for %s\n", name, most)
+		if _, err := (load{Connections: 256, Wallets: 1}).put(ctx, b.bin, s.process.url, most); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rounds measures all cells, and that as often as asked.
+func (b *bench) rounds(ctx context.Context, cells []cell, rounds int) (*results, error) {
+	r := newResults(cells, rounds, b.seconds)
+	done, start := 0, time.Now()
+	for range rounds {
+		for _, c := range cells {
+			f, err := b.measure(ctx, c)
+			if err != nil {
+				return nil, err
+			}
+			r.add(c, f)
+			done++
+			left := time.Since(start) / time.Duration(done) * time.Duration(rounds*len(cells)-done)
+			fmt.Fprintf(b.say, "[%d/%d, %s left] %-5s %-7s %-22s %8.0f/s  p50 %7.2f  p99 %7.2f ms\n", done, rounds*len(cells),
+				left.Round(time.Second), c.Group, c.loop(), c.name(), f.PerSecond, f.Latency.P50, f.Latency.P99)
+		}
+	}
+	return r, nil
+}

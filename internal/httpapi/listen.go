@@ -1,0 +1,22 @@
+package httpapi
+
+import (
+	"net/http"
+	"time"
+)
+
+// The bounds that slow or endless clients meet.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 10 * time.Second
+	writeTimeout      = 60 * time.Second // above the longest wait
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 16 << 10
+)
+
+// NewServer returns a server for h with the bounds above: a client that sends
+// slowly, reads slowly or says nothing is cut off.
+func NewServer(address string, h http.Handler) *http.Server {
+	return &http.Server{Addr: address, Handler: h, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
+		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes}
+}
