@@ -64,3 +64,11 @@ promtool: ## Check the alert rules and run their tests: promtool on PATH, or its
 	if command -v promtool >/dev/null; then run=promtool; \
 	else run="docker run --rm --entrypoint promtool -v $$PWD:/rules:ro -w /rules prom/prometheus:v2.53.3"; fi; \
 	$$run check config prometheus.yml cluster.yml && $$run test rules alerts_test.yml
+
+.PHONY: bench bench-smoke
+
+bench: ## Measure walletd beside an empty handler, a row lock and an atomic statement: 20 minutes
+	go run ./bench $(BENCH)
+
+bench-smoke: ## A minute of it: fails on a wrong count or a collapse
+	go run ./bench --smoke

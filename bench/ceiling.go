@@ -68,7 +68,7 @@ func (c *components) bareCommits(ctx context.Context, d time.Duration) (figure, 
 	if err != nil {
 		return figure{}, err
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	if _, err := conn.Exec(ctx, `CREATE TABLE IF NOT EXISTS bare (n bigint)`); err != nil {
 		return figure{}, err
 	}

@@ -89,4 +89,6 @@ func (c arrayCodec) PlanEncode(m *pgtype.Map, oid uint32, format int16, value an
 type asItIs struct{}
 
 // Encode is pgtype's.
-func (asItIs) Encode(value any, buf []byte) ([]byte, error) { return append(buf, value.(array)...), nil }
+func (asItIs) Encode(value any, buf []byte) ([]byte, error) {
+	return append(buf, value.(array)...), nil
+}
