@@ -9,7 +9,7 @@ CHAOS    = go test -tags chaos -count=1 -v -timeout 60m -run '^TestChaos$$' ./e2
 LDFLAGS  = -s -w -X main.version=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test chaos test-unit lint generate generated vuln ci clean
+.PHONY: help run build test chaos test-unit sim lint generate generated vuln ci clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,10 @@ chaos: ## Every fault under 1000 requests/s on one wallet, half an hour: make ch
 
 test-unit: ## The tests of the packages, without the end-to-end tests
 	go test -race -timeout 10m ./internal/... ./cmd/... ./client/...
+
+SIMRUNS = 100000
+sim: ## Many seeded simulations of the applier, SIMRUNS of them: a minute or two
+	go test -count=1 -v -timeout 30m -run 'TestSimulation$$|TestASeedGivesTheSameTrace' ./internal/applier -sim.runs $(SIMRUNS)
 
 lint: ## golangci-lint, with the import arrows of ARCHITECTURE.md
 	go run $(GOLANGCI) run

@@ -100,3 +100,15 @@ func TestARevokedPartitionFinishesItsRunningBatchAndNoMore(t *testing.T) {
 	wantOutcome(t, next.outcome(waiting), wallet.Applied, wallet.NoReason, 2, 3)
 	w.settle()
 }
+
+// locked is a source of randomness that goroutines share.
+type locked struct {
+	mu sync.Mutex
+	*rand.Rand
+}
+
+func (l *locked) n(n int) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.IntN(n)
+}

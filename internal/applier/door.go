@@ -68,11 +68,13 @@ func (d *door) signal() {
 
 // take waits for records and returns what has arrived, up to the given number of
 // operations but at least one record. resume says that the fetch was paused and
-// may go on. ok is false when ctx has ended.
+// may go on. ok is false when ctx has ended, whatever has arrived.
 func (d *door) take(ctx context.Context, operations int) (records []wallet.Record, resume, ok bool) {
 	select {
 	case <-d.ready:
 	case <-ctx.Done():
+	}
+	if ctx.Err() != nil {
 		return nil, false, false
 	}
 	d.mu.Lock()

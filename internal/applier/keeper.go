@@ -25,8 +25,10 @@ func (k *keeper) run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			return
 		case <-tick.C:
+		}
+		if ctx.Err() != nil {
+			return
 		}
 		if k.count.Load() > 0 {
 			k.requeue(ctx)

@@ -14,7 +14,7 @@ import (
 // of the wallet, from computing until the commit is known; so one wallet is
 // applied in sequence and different wallets concurrently.
 type lane struct {
-	mu     sync.Mutex
+	mu     mutex
 	cached bool // state is what the ledger had at the last known commit
 	state  wallet.State
 
@@ -30,11 +30,20 @@ type lane struct {
 	closed bool // retired: written under both mutexes, get another lane
 }
 
+// mutex holds a lane: a sync.Mutex. The simulation has one of its own, which lets
+// it decide who of those that wait goes on.
+type mutex interface {
+	sync.Locker
+	TryLock() bool
+}
+
 // lanes is the bounded map of lanes.
 type lanes struct {
 	m     sync.Map // uuid.UUID → *lane
 	limit int
-	kept  atomic.Int64 // unsettled operations over all lanes
+	mutex func(uuid.UUID) mutex // makes a wallet's
+
+	kept atomic.Int64 // unsettled operations over all lanes
 	// marked is set while lanes may have a mark of what did not fit.
 	marked atomic.Bool
 
@@ -46,14 +55,16 @@ type lanes struct {
 // idle ones; so a new lane costs the same however many are in use.
 const retireLooks = 64
 
-func newLanes(limit int) *lanes { return &lanes{limit: limit} }
+func newLanes(limit int) *lanes {
+	return &lanes{limit: limit, mutex: func(uuid.UUID) mutex { return new(sync.Mutex) }}
+}
 
 // get returns the wallet's lane, which may be retired before it is locked.
 func (l *lanes) get(id uuid.UUID) *lane {
 	if v, ok := l.m.Load(id); ok {
 		return v.(*lane)
 	}
-	v, loaded := l.m.LoadOrStore(id, &lane{overflow: wallet.NoReceipt})
+	v, loaded := l.m.LoadOrStore(id, &lane{mu: l.mutex(id), overflow: wallet.NoReceipt})
 	if !loaded {
 		l.added(id)
 	}
@@ -142,15 +153,22 @@ func (ln *lane) close() bool {
 
 // forget makes the selected lanes read the ledger again.
 func (l *lanes) forget(selected func(uuid.UUID) bool) {
-	l.m.Range(func(key, v any) bool {
-		if selected(key.(uuid.UUID)) {
+	var ids []uuid.UUID
+	l.m.Range(func(key, _ any) bool {
+		if id := key.(uuid.UUID); selected(id) {
+			ids = append(ids, id)
+		}
+		return true
+	})
+	slices.SortFunc(ids, compareIDs)
+	for _, id := range ids {
+		if v, ok := l.m.Load(id); ok {
 			ln := v.(*lane)
 			ln.mu.Lock()
 			ln.cached = false
 			ln.mu.Unlock()
 		}
-		return true
-	})
+	}
 }
 
 // Known reports whether this replica knows that the wallet exists.

@@ -196,10 +196,6 @@ func wait(t testing.TB, what string, signal <-chan struct{}) {
 	}
 }
 
-// settled reports whether every record is passed, no list is left, and the journal
-// has a backfill record of every direct operation.
-func (w *world) settled() bool { return len(w.audit(true)) == 0 }
-
 func (w *world) audit(settled bool) []string {
 	w.mu.Lock()
 	direct := maps.Clone(w.direct)

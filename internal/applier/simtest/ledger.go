@@ -1,6 +1,7 @@
 package simtest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -139,7 +140,9 @@ func (l *Ledger) Due(_ context.Context, partition int32, at time.Time, limit int
 			due = append(due, wallet.Due{List: list.List, First: l.books.Entries[id][0]})
 		}
 	}
-	slices.SortFunc(due, func(a, b wallet.Due) int { return a.NotBefore.Compare(b.NotBefore) })
+	slices.SortFunc(due, func(a, b wallet.Due) int {
+		return cmp.Or(a.NotBefore.Compare(b.NotBefore), slices.Compare(a.WalletID[:], b.WalletID[:]))
+	})
 	return due[:min(len(due), limit)], nil
 }
 
@@ -258,4 +261,40 @@ func (l *Ledger) change(c wallet.ListChange, partition int32) {
 	} else {
 		l.books.Entries[c.WalletID] = entries
 	}
+}
+
+// Operation returns an operation as the ledger has it.
+func (l *Ledger) Operation(k wallet.Key) (wallet.Operation, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	op, ok := l.books.Operations[k]
+	return op, ok
+}
+
+// Next returns a partition's offset.
+func (l *Ledger) Next(partition int32) int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.books.Offsets[partition]
+}
+
+// List returns the head of a wallet's requeued list.
+func (l *Ledger) List(id uuid.UUID) (wallet.List, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	list, ok := l.lists[id]
+	return list.List, ok
+}
+
+// Settled reports whether the log is passed, no list is left, and the log has every
+// direct operation.
+func (l *Ledger) Settled(log *Log) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for p := range log.Partitions() {
+		if l.books.Offsets[int32(p)] != log.End(int32(p)) {
+			return false
+		}
+	}
+	return len(l.lists) == 0 && len(l.books.Entries) == 0 && len(l.unjournaled) == 0
 }

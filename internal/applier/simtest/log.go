@@ -91,7 +91,8 @@ func (l *Log) Dead() []wallet.Record {
 	return slices.Clone(l.dead)
 }
 
-func (l *Log) bury(rec wallet.Record) {
+// Bury keeps a dead letter.
+func (l *Log) Bury(rec wallet.Record) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.dead = append(l.dead, rec)

@@ -62,7 +62,7 @@ func (j *Journal) DeadLetter(_ context.Context, rec wallet.Record) error {
 	if err := j.refused(rec); err != nil {
 		return err
 	}
-	j.bury(rec)
+	j.Bury(rec)
 	return nil
 }
 

@@ -1,0 +1,9 @@
+package applier
+
+import "github.com/google/uuid"
+
+// Mutex is what holds a lane.
+type Mutex = mutex
+
+// LockLanesWith has the lanes made from now on held by what f makes.
+func (a *Applier) LockLanesWith(f func(wallet uuid.UUID) Mutex) { a.lanes.mutex = f }

@@ -1,0 +1,5 @@
+//go:build !race
+
+package applier_test
+
+const raceDetector = false
