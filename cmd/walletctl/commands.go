@@ -21,6 +21,7 @@ type commands struct {
 	Bench      benchCommand      `cmd:"" help:"Put load on new wallets and prove the outcome from their histories."`
 
 	Requeued      requeuedCommands     `cmd:"" group:"operators" help:"Wallets that were set aside: list, release."`
+	Journal       journalCommands      `cmd:"" group:"operators" help:"The journal beside the ledger: status, accept-topic."`
 	Interventions interventionsCommand `cmd:"" group:"operators" help:"Show what operators did, newest first."`
 }
 

@@ -8,7 +8,10 @@ import (
 	"os/user"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/walletd/walletd/internal/config"
+	"github.com/walletd/walletd/internal/journal"
 	"github.com/walletd/walletd/internal/ledger"
 )
 
@@ -26,8 +29,11 @@ func (c *components) load() (config.Config, error) {
 	return cfg, nil
 }
 
-// operatorConnections are an operator's own, never walletd's.
-const operatorConnections = 2
+// The operator's own connections and patience, never walletd's.
+const (
+	operatorConnections = 2
+	kafkaRequestTimeout = 5 * time.Second
+)
 
 // ledger opens the ledger; the caller closes it. statement bounds each statement.
 func (c *components) ledger(statement time.Duration) (*ledger.Ledger, error) {
@@ -43,6 +49,22 @@ func (c *components) ledger(statement time.Duration) (*ledger.Ledger, error) {
 		return nil, &failure{exitUsage, err}
 	}
 	return l, nil
+}
+
+// journal opens the journal; the caller closes it. It belongs to no group.
+func (c *components) journal() (*journal.Journal, error) {
+	cfg, err := c.load()
+	if err != nil {
+		return nil, err
+	}
+	k := cfg.Kafka
+	j, err := journal.Open(journal.Config{Brokers: k.Brokers, Topic: k.Topic, Group: k.Group, Partitions: k.Partitions,
+		Replication: k.Replication, AckTimeout: k.AckTimeout, RequestTimeout: kafkaRequestTimeout,
+		SessionTimeout: k.SessionTimeout, Replica: uuid.New(), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return nil, &failure{exitUsage, err}
+	}
+	return j, nil
 }
 
 // operator is who intervenes, and why: what the trace in the ledger keeps.

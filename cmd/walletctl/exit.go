@@ -67,13 +67,13 @@ func exitCode(err error) int {
 	switch {
 	case errors.Is(err, importer.ErrInterrupted):
 		return exitInterrupted
-	case errors.As(err, &gaveUp), errors.As(err, &unreachable), errors.Is(err, wallet.ErrUnavailable):
+	case errors.As(err, &gaveUp), errors.As(err, &unreachable), errors.Is(err, wallet.ErrUnavailable), errors.Is(err, wallet.ErrUnreachable):
 		return exitUnavailable
 	case errors.As(err, &refusal) && refusal.Status >= 502 && refusal.Status <= 504:
 		return exitUnavailable
 	case errors.As(err, &refusal) && refusal.Status >= 400 && refusal.Status <= 499:
 		return exitRefused
-	case errors.Is(err, wallet.ErrSettled), errors.Is(err, wallet.ErrTopicChanged):
+	case errors.Is(err, wallet.ErrSettled), errors.Is(err, wallet.ErrTopicChanged), errors.Is(err, wallet.ErrConflict):
 		return exitRefused
 	}
 	return exitUnexpected

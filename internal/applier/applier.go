@@ -132,13 +132,14 @@ func (a *Applier) Revoked(partition int32) {
 	a.mu.Lock()
 	w := a.workers[partition]
 	delete(a.workers, partition)
+	a.mu.Unlock()
+	if w != nil {
+		w.stop() // it may say at its end that the partition is stopped
+		a.lanes.forget(func(id uuid.UUID) bool { return a.Journal.PartitionOf(id) == partition })
+	}
+	a.mu.Lock()
 	delete(a.stopped, partition) // another replica's matter now
 	a.mu.Unlock()
-	if w == nil {
-		return
-	}
-	w.stop()
-	a.lanes.forget(func(id uuid.UUID) bool { return a.Journal.PartitionOf(id) == partition })
 }
 
 // Stop records that a partition cannot be applied until an operator acts.

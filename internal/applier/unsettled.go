@@ -70,19 +70,21 @@ func (l *lanes) settle(walletID, id uuid.UUID) {
 	}
 }
 
-// watermarks are the offsets that the ledger is known to have passed, by partition.
+// watermarks are the offsets that the ledger is known to have passed, by partition,
+// as last heard: one that was heard late is put right by the next look. A journal
+// that an operator has accepted anew begins at lower ones.
 type watermarks struct {
 	mu   sync.RWMutex
 	next map[int32]int64
 }
 
-func (w *watermarks) advance(partition int32, next int64) {
+func (w *watermarks) set(partition int32, next int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.next == nil {
 		w.next = map[int32]int64{}
 	}
-	w.next[partition] = max(w.next[partition], next)
+	w.next[partition] = next
 }
 
 func (w *watermarks) passed(r wallet.Receipt) bool {
@@ -102,7 +104,7 @@ const (
 // nothing while every own operation is settled.
 func (a *Applier) Reconcile(ctx context.Context, offsets map[int32]int64) error {
 	for p, next := range offsets {
-		a.settled.advance(p, next)
+		a.settled.set(p, next)
 	}
 	if a.lanes.kept.Load() == 0 && !a.lanes.marked.Swap(false) {
 		return nil

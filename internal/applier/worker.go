@@ -67,7 +67,7 @@ func (w *worker) stop() {
 // follow adopts what the ledger says of the partition.
 func (w *worker) follow(p wallet.Progress) {
 	w.next.Store(p.Next)
-	w.settled.advance(w.partition, p.Next)
+	w.settled.set(w.partition, p.Next)
 	w.lists = make(map[uuid.UUID]wallet.List, len(p.Lists))
 	for _, l := range p.Lists {
 		w.lists[l.WalletID] = l
@@ -230,7 +230,7 @@ func (w *worker) applySome(records []wallet.Record) (int, error) {
 func (w *worker) advance(b *batch) {
 	b.advance()
 	w.next.Store(b.fence.To)
-	w.settled.advance(w.partition, b.fence.To)
+	w.settled.set(w.partition, b.fence.To)
 	w.remember(b.Lists)
 	w.committed <- b.announcement(w.partition, b.fence.To)
 }

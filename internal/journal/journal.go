@@ -50,12 +50,12 @@ type Applier interface {
 type Journal struct {
 	Config
 	applier   Applier
-	client    *kgo.Client // writes and asks; the reader has its own
+	client    *kgo.Client // asks; who writes and who reads have their own
 	letters   *kgo.Client // writes dead letters
 	admin     *kadm.Client
 	ctx       context.Context // ends with Close
 	cancel    context.CancelFunc
-	meeting   sync.WaitGroup // until the topic was met
+	meeting   sync.WaitGroup // whoever meets the topic, and leaves it
 	running   sync.WaitGroup
 	closeOnce sync.Once
 
@@ -63,25 +63,13 @@ type Journal struct {
 	brokers *breaker.Breaker        // do they answer, also when nobody writes
 	writing atomic.Pointer[writing] // nil until the topic was met
 	begun   chan struct{}           // closed when it was, or cannot be met for now
+	begin   func()                  // closes begun
 	reader  atomic.Pointer[reader]  // nil until the ledger agreed on the topic
-}
-
-// writing is how to write a topic that was met.
-type writing struct {
-	topic wallet.Topic
-	pens  []*pen
 }
 
 // Open prepares a journal. It does not connect: Kafka may be absent.
 func Open(cfg Config) (*Journal, error) {
-	opts := append(clientOptions(cfg),
-		kgo.RequiredAcks(kgo.AllISRAcks()),
-		kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.ProducerLinger(0), // the pens batch
-		kgo.ProducerBatchCompression(kgo.NoCompression()),
-		kgo.MaxBufferedRecords(maxBufferedRecords),
-	)
-	client, err := kgo.NewClient(opts...)
+	client, err := kgo.NewClient(clientOptions(cfg)...)
 	if err != nil {
 		return nil, fmt.Errorf("prepare the journal: %w", err)
 	}
@@ -91,6 +79,7 @@ func Open(cfg Config) (*Journal, error) {
 		return nil, fmt.Errorf("prepare the journal: %w", err)
 	}
 	j := &Journal{Config: cfg, client: client, letters: letters, admin: kadm.NewClient(client), finding: make(chan struct{}, findAtOnce), begun: make(chan struct{})}
+	j.begin = sync.OnceFunc(func() { close(j.begun) })
 	j.brokers = breaker.New(breaker.Config{Name: "Kafka", Probe: client.Ping, Interval: time.Second, Timeout: cfg.RequestTimeout, Log: cfg.Log})
 	j.ctx, j.cancel = context.WithCancel(context.Background())
 	return j, nil
@@ -223,13 +212,14 @@ const closeTimeout = 5 * time.Second
 func (j *Journal) Close() {
 	j.closeOnce.Do(func() {
 		j.cancel()
-		j.meeting.Wait() // from here on no reader is made
 		said := make(chan struct{})
 		go func() {
 			defer close(said)
+			j.meeting.Wait() // from here on neither pens nor a reader are made
 			if r := j.reader.Load(); r != nil {
 				r.close()
 			}
+			j.closePens()
 			j.letters.Close()
 			j.client.Close()
 			j.running.Wait()

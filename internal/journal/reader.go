@@ -31,11 +31,14 @@ type reader struct {
 	cancel context.CancelFunc
 	kill   context.CancelFunc // ends the client's requests
 	ended  sync.WaitGroup
+
+	mu     sync.Mutex
+	halted map[int32]bool // stays paused while it is this replica's
 }
 
 // read starts the reader.
 func (j *Journal) read(t wallet.Topic) error {
-	r := &reader{Journal: j, topic: t}
+	r := &reader{Journal: j, topic: t, halted: map[int32]bool{}}
 	r.ctx, r.cancel = context.WithCancel(j.ctx)
 	var requests context.Context
 	requests, r.kill = context.WithCancel(context.Background())
@@ -98,6 +101,7 @@ func (r *reader) begin(ctx context.Context, offsets map[string]map[int32]kgo.Off
 func (r *reader) revoked(_ context.Context, _ *kgo.Client, lost map[string][]int32) {
 	for _, p := range lost[r.topic.Name] {
 		r.applier.Revoked(p)
+		r.halt(p, false)
 		r.resume(p)
 	}
 }
@@ -137,7 +141,20 @@ func (r *reader) pause(partition int32) {
 	r.client.PauseFetchPartitions(map[string][]int32{r.topic.Name: {partition}})
 }
 
+// halt notes whether nothing may resume the partition.
+func (r *reader) halt(partition int32, halted bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.halted[partition] = halted
+}
+
+// resume goes on fetching a partition that is not halted.
 func (r *reader) resume(partition int32) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.halted[partition] {
+		return
+	}
 	r.client.ResumeFetchPartitions(map[string][]int32{r.topic.Name: {partition}})
 }
 
@@ -149,16 +166,20 @@ func (r *reader) failed(topic string, partition int32, err error) {
 		r.Log.Warn("fetch failed", "error", err)
 		return
 	}
-	r.pause(partition)
 	var lost *kgo.ErrDataLoss
 	gone := errors.Is(err, kerr.OffsetOutOfRange) || errors.Is(err, kerr.UnknownTopicID) || errors.As(err, &lost)
+	if gone {
+		r.halt(partition, true)
+	}
+	r.pause(partition)
 	if gone {
 		r.applier.Halt(partition, fmt.Errorf("the journal does not have what the ledger's offset asks for: %w", err))
 		return
 	}
 	r.Log.Warn("fetch failed", "partition", partition, "error", err)
 	r.ended.Go(func() {
-		if sleep(r.ctx, fetchAgain) {
+		// A worker that is full has it resumed when there is room.
+		if sleep(r.ctx, fetchAgain) && r.applier.Fetched(partition, nil) {
 			r.resume(partition)
 		}
 	})

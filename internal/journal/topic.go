@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -26,80 +25,123 @@ type Ledger interface {
 
 const (
 	meetEvery   = 500 * time.Millisecond // between tries to meet the topic
+	watchEvery  = 2 * time.Second        // between looks whether the ledger still follows it
 	ledgerGrace = 5 * time.Second        // how long an unknown topic waits for the ledger's word
 )
 
 // Start meets the topic, as soon as Kafka answers, and from then on writes it;
 // and reads it from when the ledger agrees that it is the one. It tries for as
 // long as it takes, until Close. A topic is created only if the ledger follows
-// none, or has not answered for a while: its word is then heard later.
+// none, or has not answered for a while: its word is then heard later. When an
+// operator has the ledger follow another topic, or go on from other offsets, the
+// topic is left and met anew.
 func (j *Journal) Start(ledger Ledger, applier Applier) {
 	j.applier = applier
 	j.running.Go(func() { j.brokers.Run(j.ctx) })
 	j.meeting.Go(func() {
-		began, last := time.Now(), ""
-		begin := sync.OnceFunc(func() { close(j.begun) })
 		for {
-			err := j.meet(ledger, time.Since(began) > ledgerGrace)
-			// A topic that was just made is not known to the broker at once.
-			if !errors.Is(err, kerr.UnknownTopicOrPartition) {
-				begin()
-			}
-			if err == nil {
+			met, ok := j.untilMet(ledger)
+			if !ok {
 				return
 			}
-			if err.Error() != last && j.ctx.Err() == nil {
-				last = err.Error()
-				j.Log.Warn("journal not met yet", "error", err)
-			}
-			if !sleep(j.ctx, meetEvery) {
+			now, ok := j.untilLeft(ledger, met)
+			if !ok {
 				return
 			}
+			j.Log.Warn("the ledger goes on with the journal as an operator has accepted it", "topic", now.Name, "id", now.ID, "generation", now.Generation)
+			j.leave(now)
 		}
 	})
 }
 
-func (j *Journal) meet(ledger Ledger, impatient bool) error {
+// untilMet tries to meet the topic until it is written and read; false: Close.
+func (j *Journal) untilMet(ledger Ledger) (wallet.Topic, bool) {
+	began, last := time.Now(), ""
+	for {
+		met, err := j.meet(ledger, time.Since(began) > ledgerGrace)
+		// A topic that was just made is not known to the broker at once.
+		if !errors.Is(err, kerr.UnknownTopicOrPartition) {
+			j.begin()
+		}
+		if err == nil {
+			return met, true
+		}
+		if err.Error() != last && j.ctx.Err() == nil {
+			last = err.Error()
+			j.Log.Warn("journal not met yet", "error", err)
+		}
+		if !sleep(j.ctx, meetEvery) {
+			return met, false
+		}
+	}
+}
+
+// untilLeft watches whether the ledger still follows what was met, and returns
+// what it follows when that is something else; false: Close. A ledger that follows
+// nothing was emptied under a running walletd, which is no operator's word.
+func (j *Journal) untilLeft(ledger Ledger, met wallet.Topic) (wallet.Topic, bool) {
+	for sleep(j.ctx, watchEvery) {
+		if now, err := ledger.Topic(j.ctx); err == nil && now.ID != uuid.Nil && now != met {
+			return now, true
+		}
+	}
+	return met, false
+}
+
+// leave gives the partitions up, and ends writing a topic that is not followed any
+// more.
+func (j *Journal) leave(now wallet.Topic) {
+	if r := j.reader.Swap(nil); r != nil {
+		r.close()
+	}
+	if w := j.writing.Load(); w != nil && w.topic.ID != now.ID {
+		j.closePens()
+	}
+}
+
+func (j *Journal) meet(ledger Ledger, impatient bool) (wallet.Topic, error) {
 	known, lerr := ledger.Topic(j.ctx)
-	t, err := j.find()
+	t, err := j.find(j.ctx)
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
 		switch {
 		case lerr != nil && !impatient:
-			return fmt.Errorf("topic %s does not exist, and whether the ledger follows one is not known: %w", j.Topic, lerr)
+			return t, fmt.Errorf("topic %s does not exist, and whether the ledger follows one is not known: %w", j.Topic, lerr)
 		case lerr == nil && known.ID != uuid.Nil:
-			return fmt.Errorf("%w: topic %s with id %s does not exist", wallet.ErrTopicChanged, j.Topic, known.ID)
+			return t, fmt.Errorf("%w: topic %s with id %s does not exist", wallet.ErrTopicChanged, j.Topic, known.ID)
 		}
 		t, err = j.create()
 	}
 	if err != nil {
-		return err
+		return t, err
 	}
 	if lerr == nil && known.ID == uuid.Nil {
 		known, lerr = ledger.Follow(j.ctx, t)
 	}
 	if lerr != nil {
-		j.openPens(t)
-		return fmt.Errorf("the ledger has not agreed to topic %s: %w", j.Topic, lerr)
+		return t, errors.Join(fmt.Errorf("the ledger has not agreed to topic %s: %w", j.Topic, lerr), j.openPens(t))
 	}
+	t.Generation = known.Generation // the ledger's alone
 	if known != t {
-		j.writing.Store(nil)
-		return fmt.Errorf("%w: it follows %s with id %s and %d partitions; Kafka has id %s with %d",
+		j.closePens()
+		return t, fmt.Errorf("%w: it follows %s with id %s and %d partitions; Kafka has id %s with %d",
 			wallet.ErrTopicChanged, known.Name, known.ID, known.Partitions, t.ID, t.Partitions)
 	}
-	j.openPens(t)
-	if err := j.createOne(deadLetters(j.Topic), 1, maxDeadLetterBytes); err != nil {
-		return fmt.Errorf("create the dead-letter topic: %w", err)
+	if err := j.openPens(t); err != nil {
+		return t, err
 	}
-	return j.read(t)
+	if err := j.createOne(deadLetters(j.Topic), 1, maxDeadLetterBytes); err != nil {
+		return t, fmt.Errorf("create the dead-letter topic: %w", err)
+	}
+	return t, j.read(t)
 }
 
 // find asks Kafka for the topic.
-func (j *Journal) find() (wallet.Topic, error) {
-	ctx, cancel := context.WithTimeout(j.ctx, j.RequestTimeout)
+func (j *Journal) find(ctx context.Context) (wallet.Topic, error) {
+	ctx, cancel := context.WithTimeout(ctx, j.RequestTimeout)
 	defer cancel()
 	topics, err := j.admin.ListTopics(ctx, j.Topic)
 	if err != nil {
-		return wallet.Topic{}, fmt.Errorf("no broker answers: %w", err)
+		return wallet.Topic{}, fmt.Errorf("%w: %w", wallet.ErrUnreachable, err)
 	}
 	d, ok := topics[j.Topic]
 	if !ok {
@@ -118,7 +160,7 @@ func (j *Journal) create() (wallet.Topic, error) {
 		return wallet.Topic{}, err
 	}
 	j.Log.Info("journal topic created", "topic", j.Topic, "partitions", j.Partitions, "replication", j.Replication)
-	return j.find()
+	return j.find(j.ctx)
 }
 
 // maxRecordBytes bounds a journal record, as brokers do unless told otherwise.
@@ -143,21 +185,6 @@ func (j *Journal) createOne(name string, partitions int32, maxBytes int) error {
 		return nil
 	}
 	return err
-}
-
-// openPens starts writing the topic, once.
-func (j *Journal) openPens(t wallet.Topic) {
-	if w := j.writing.Load(); w != nil {
-		return
-	}
-	w := &writing{topic: t}
-	for p := range t.Partitions {
-		pen := &pen{partition: p, topic: t.Name, client: j.client, ackTimeout: j.AckTimeout, acked: j.applier.Acknowledged, ready: make(chan struct{}, 1)}
-		w.pens = append(w.pens, pen)
-		j.running.Go(func() { pen.run(j.ctx) })
-	}
-	j.writing.Store(w)
-	j.Log.Info("journal met", "topic", t.Name, "id", t.ID, "partitions", t.Partitions)
 }
 
 // sleep waits; false when ctx ended first.

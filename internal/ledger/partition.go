@@ -17,7 +17,7 @@ func (l *Ledger) Topic(ctx context.Context) (wallet.Topic, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.readTimeout)
 	defer cancel()
 	var t wallet.Topic
-	err := l.reads.QueryRow(ctx, `SELECT topic, topic_id, partitions FROM journal`).Scan(&t.Name, &t.ID, &t.Partitions)
+	err := l.reads.QueryRow(ctx, `SELECT topic, topic_id, partitions, generation FROM journal`).Scan(&t.Name, &t.ID, &t.Partitions, &t.Generation)
 	if noRows(err) {
 		return t, nil
 	}
@@ -42,15 +42,19 @@ SELECT j.next_offset, l.wallet_id, l.length, l.attempt, l.refusals, l.not_before
 FROM journal_offsets j LEFT JOIN requeued_lists l ON l.partition = j.partition
 WHERE j.topic_id = $1 AND j.partition = $2`
 
+// The row of journal is locked against an operator who has the ledger follow another
+// topic just now: the topic before must be left without offsets.
+const insertPartition = `
+INSERT INTO journal_offsets (topic_id, partition, next_offset)
+SELECT $1, $2, 0 FROM (SELECT 1 FROM journal WHERE topic_id = $1 FOR SHARE) AS followed ON CONFLICT DO NOTHING`
+
 // Partition returns, as of one moment, where a partition is to be read from and
 // the heads of its requeued lists. A partition met for the first time begins at 0.
 // ErrTopicChanged: the ledger follows another topic.
 func (l *Ledger) Partition(ctx context.Context, topic uuid.UUID, partition int32) (wallet.Progress, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.readTimeout)
 	defer cancel()
-	_, err := l.reads.Exec(ctx, `
-		INSERT INTO journal_offsets (topic_id, partition, next_offset)
-		SELECT $1, $2, 0 FROM journal WHERE topic_id = $1 ON CONFLICT DO NOTHING`, topic, partition)
+	_, err := l.reads.Exec(ctx, insertPartition, topic, partition)
 	if err != nil {
 		return wallet.Progress{}, l.done(err)
 	}

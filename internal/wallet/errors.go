@@ -90,4 +90,6 @@ var (
 	// ErrUnacknowledged: the record was handed over and not acknowledged in time;
 	// it may be in the journal, or get there minutes later.
 	ErrUnacknowledged = errors.New("not acknowledged by the journal")
+	// ErrUnreachable: no broker answers a question about the journal.
+	ErrUnreachable = errors.New("no broker answers")
 )

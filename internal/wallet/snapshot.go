@@ -34,6 +34,7 @@ type Topic struct {
 	Name       string
 	ID         uuid.UUID // Nil while the journal was never met
 	Partitions int32
+	Generation int // how often an operator had the ledger go on from elsewhere; the ledger's alone
 }
 
 // Due is a requeued list whose next copy is due, with its first entry.

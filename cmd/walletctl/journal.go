@@ -1,0 +1,127 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/google/uuid"
+
+	"github.com/walletd/walletd/internal/journal"
+	"github.com/walletd/walletd/internal/ledger"
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// journalCommands are about the journal beside the ledger.
+type journalCommands struct {
+	Status      journalStatus `cmd:"" help:"Show the topic and each partition: the ledger's offset, what Kafka has, and why it is stopped if it is."`
+	AcceptTopic journalAccept `cmd:"" help:"Go on although records are lost: with a topic that was made anew, or past offsets that are gone."`
+}
+
+// journalStatus shows the journal.
+type journalStatus struct{ components }
+
+// topic is a topic for programs.
+type topic struct {
+	Name       string    `json:"topic"`
+	ID         uuid.UUID `json:"topicId"`
+	Partitions int32     `json:"partitions"`
+}
+
+// partition is a partition for programs.
+type partition struct {
+	Partition int32  `json:"partition"`
+	Next      int64  `json:"nextOffset"`
+	Start     int64  `json:"journalStart"`
+	End       int64  `json:"journalEnd"`
+	Lag       int64  `json:"lag"`
+	Stopped   string `json:"stopped,omitempty"`
+}
+
+func newPartition(p journal.Partition) partition {
+	out := partition{Partition: p.Partition, Next: p.Next, Start: p.Start, End: p.End, Lag: p.Lag()}
+	if p.Stopped != nil {
+		out.Stopped = p.Stopped.Error()
+	}
+	return out
+}
+
+// Run is kong's.
+func (c *journalStatus) Run(s *screen) error {
+	now, l, err := c.standing(s)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	partitions := make([]partition, len(now.Partitions))
+	for n, p := range now.Partitions {
+		partitions[n] = newPartition(p)
+	}
+	if !s.flags.JSON {
+		return s.standing(now, partitions)
+	}
+	return s.json(map[string]any{"ledger": shownTopic(now.Ledger), "kafka": shownTopic(now.Kafka), "generation": now.Ledger.Generation, "partitions": partitions})
+}
+
+func shownTopic(t wallet.Topic) *topic {
+	if t.ID == uuid.Nil {
+		return nil
+	}
+	return &topic{t.Name, t.ID, t.Partitions}
+}
+
+// standing asks the ledger, which the caller closes, and Kafka.
+func (c *components) standing(s *screen) (now journal.Standing, l *ledger.Ledger, err error) {
+	if l, err = c.ledger(s.flags.Timeout); err != nil {
+		return now, nil, err
+	}
+	defer func() {
+		if err != nil {
+			l.Close()
+		}
+	}()
+	j, err := c.journal()
+	if err != nil {
+		return now, nil, err
+	}
+	defer j.Close()
+	follows, offsets, err := l.Standing(s.ctx)
+	if err != nil {
+		return now, nil, err
+	}
+	now, err = j.Standing(s.ctx, follows, offsets)
+	return now, l, err
+}
+
+func (s *screen) standing(now journal.Standing, partitions []partition) error {
+	if err := pairs(s.out, "ledger follows", described(now.Ledger), "Kafka has", described(now.Kafka)); err != nil {
+		return err
+	}
+	t := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "\nPARTITION\tNEXT OFFSET\tJOURNAL START\tJOURNAL END\tLAG\t  STOPPED")
+	for _, p := range partitions {
+		stopped := "  -"
+		if p.Stopped != "" {
+			stopped = "  " + p.Stopped
+		}
+		fmt.Fprintf(t, "%d\t%v\t%v\t%v\t%v\t%s\n", p.Partition, offset(p.Next), offset(p.Start), offset(p.End), offset(p.Lag), stopped)
+	}
+	return t.Flush()
+}
+
+func described(t wallet.Topic) string {
+	if t.ID == uuid.Nil {
+		return "none"
+	}
+	return fmt.Sprintf("%s, id %s, %d partitions", t.Name, t.ID, t.Partitions)
+}
+
+// offset shows one that may not be known.
+func offset(n int64) any {
+	if n < 0 {
+		return "-"
+	}
+	return n
+}
+
+var errNotConfirmed = &failure{exitRefused, errors.New("not confirmed: nothing was changed")}

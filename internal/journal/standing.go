@@ -1,0 +1,139 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// Standing is the journal as Kafka has it, beside what the ledger follows.
+type Standing struct {
+	Ledger     wallet.Topic // zero: it follows none
+	Kafka      wallet.Topic // zero: there is none of that name
+	Partitions []Partition  // of whichever has more
+}
+
+// Partition is one partition's part of a Standing.
+type Partition struct {
+	Partition  int32
+	Next       int64 // the ledger's offset; -1: it has none yet
+	Start, End int64 // of what Kafka has; -1: it does not have the partition
+	Stopped    error // why nothing of it is applied; nil: it is
+}
+
+// Lag is how many offsets are to be applied yet; -1 when that cannot be said.
+func (p Partition) Lag() int64 {
+	if p.Stopped != nil || p.End < 0 {
+		return -1
+	}
+	return p.End - max(p.Next, 0)
+}
+
+// Standing asks Kafka for the journal and compares it with what the ledger follows.
+func (j *Journal) Standing(ctx context.Context, follows wallet.Topic, offsets map[int32]int64) (Standing, error) {
+	s := Standing{Ledger: follows}
+	var err error
+	if s.Kafka, err = j.find(ctx); err != nil && !errors.Is(err, kerr.UnknownTopicOrPartition) {
+		return s, err
+	}
+	var starts, ends kadm.ListedOffsets
+	if s.Kafka.ID != uuid.Nil {
+		s.Kafka.Generation = follows.Generation
+		if starts, ends, err = j.bounds(ctx, j.Topic); err != nil {
+			return s, err
+		}
+	}
+	for p := range max(follows.Partitions, s.Kafka.Partitions) {
+		s.Partitions = append(s.Partitions, s.partition(p, offsets, starts, ends))
+	}
+	return s, nil
+}
+
+// bounds asks for the first and the next offset of each partition of a topic.
+func (j *Journal) bounds(ctx context.Context, topic string) (starts, ends kadm.ListedOffsets, err error) {
+	ctx, cancel := context.WithTimeout(ctx, j.RequestTimeout)
+	defer cancel()
+	if starts, err = j.admin.ListStartOffsets(ctx, topic); err == nil {
+		err = starts.Error()
+	}
+	if err == nil {
+		if ends, err = j.admin.ListEndOffsets(ctx, topic); err == nil {
+			err = ends.Error()
+		}
+	}
+	if err != nil {
+		err = fmt.Errorf("%w: %w", wallet.ErrUnreachable, err)
+	}
+	return starts, ends, err
+}
+
+func (s Standing) partition(number int32, offsets map[int32]int64, starts, ends kadm.ListedOffsets) Partition {
+	p := Partition{Partition: number, Next: -1, Start: -1, End: -1}
+	if next, ok := offsets[number]; ok {
+		p.Next = next
+	}
+	if start, ok := starts.Lookup(s.Kafka.Name, number); ok {
+		p.Start = start.Offset
+	}
+	if end, ok := ends.Lookup(s.Kafka.Name, number); ok {
+		p.End = end.Offset
+	}
+	p.Stopped = s.stopped(p)
+	return p
+}
+
+// stopped says why a partition cannot be applied, as replicas find it.
+func (s Standing) stopped(p Partition) error {
+	next := max(p.Next, 0)
+	switch {
+	case s.Ledger.ID == uuid.Nil:
+		return nil // it will follow the topic that it meets
+	case s.Kafka.ID == uuid.Nil:
+		return errors.New("Kafka has no such topic") //nolint:revive,staticcheck // a name
+	case s.Kafka != s.Ledger:
+		return errors.New("the topic is another than the one the ledger follows")
+	case next < p.Start:
+		return fmt.Errorf("offsets %d to %d are gone from the journal", next, p.Start-1)
+	case next > p.End:
+		return fmt.Errorf("the journal ends before the ledger's offset: %d to %d are gone", p.End, next-1)
+	}
+	return nil
+}
+
+// ErrNothingToAccept: every partition can be applied as it is.
+var ErrNothingToAccept = errors.New("there is nothing to accept: no partition is stopped for what the journal lacks")
+
+// Acceptance is what an operator would accept: that the ledger goes on with the
+// journal as Kafka has it, each stopped partition from the start of what is there,
+// or from its end.
+func (s Standing) Acceptance(fromEnd bool) (wallet.Acceptance, error) {
+	a := wallet.Acceptance{From: s.Ledger, To: s.Kafka}
+	switch {
+	case s.Ledger.ID == uuid.Nil:
+		return a, fmt.Errorf("%w: the ledger follows no topic yet", ErrNothingToAccept)
+	case s.Kafka.ID == uuid.Nil:
+		return a, fmt.Errorf("%w: topic %s does not exist: make it first, with %d partitions", wallet.ErrTopicChanged, s.Ledger.Name, s.Ledger.Partitions)
+	case s.Kafka.Partitions != s.Ledger.Partitions:
+		return a, fmt.Errorf("%w: the topic has %d partitions and must have %d, for they decide where a wallet's operations are: make it anew", wallet.ErrTopicChanged, s.Kafka.Partitions, s.Ledger.Partitions)
+	}
+	for _, p := range s.Partitions {
+		if p.Stopped == nil {
+			continue
+		}
+		to := p.Start
+		if fromEnd {
+			to = p.End
+		}
+		a.Moves = append(a.Moves, wallet.Move{Partition: p.Partition, From: p.Next, To: to})
+	}
+	if len(a.Moves) == 0 {
+		return a, ErrNothingToAccept
+	}
+	return a, nil
+}

@@ -1,0 +1,88 @@
+package ledger
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+const followOther = `
+WITH moved AS (
+	UPDATE journal SET topic = $3, topic_id = $4, generation = generation + 1
+	WHERE topic_id = $1 AND generation = $2 AND partitions = $5
+	RETURNING 1)
+SELECT expect((SELECT count(*) FROM moved), 1, '` + stateChanged + `')`
+
+const takeOffsets = `
+WITH gone AS (
+	DELETE FROM journal_offsets j USING unnest($2::integer[], $3::bigint[]) AS m (partition, next_offset)
+	WHERE j.topic_id = $1 AND j.partition = m.partition AND j.next_offset = m.next_offset
+	RETURNING 1)
+SELECT expect((SELECT count(*) FROM gone), $4, '` + stateChanged + `')`
+
+const dropOffsets = `DELETE FROM journal_offsets WHERE topic_id = $1`
+
+const putOffsets = `
+INSERT INTO journal_offsets (topic_id, partition, next_offset)
+SELECT $1, m.* FROM unnest($2::integer[], $3::bigint[]) AS m`
+
+// Accept has the ledger follow a.To from the offsets of a.Moves, and leaves the
+// trace, in one transaction. ErrTopicChanged: the ledger is not where a says it is;
+// nothing has happened.
+//
+// It is safe against whoever still works for what was followed before. The offsets
+// that move are taken away, those of another topic all of them, and no new ones are
+// made for a topic that is not followed: a batch that began at one of them, even
+// one on its way at this moment, is fenced.
+func (l *Ledger) Accept(ctx context.Context, a wallet.Acceptance, i wallet.Intervention) error {
+	ctx, cancel := context.WithTimeout(ctx, l.commitTimeout)
+	defer cancel()
+	var p pgx.Batch
+	p.Queue(followOther, a.From.ID, a.From.Generation, a.To.Name, a.To.ID, a.To.Partitions)
+	queueMoves(&p, a)
+	queueIntervention(&p, i)
+	return l.done(l.commits.SendBatch(ctx, &p).Close())
+}
+
+func queueMoves(p *pgx.Batch, a wallet.Acceptance) {
+	var had, partitions []int32
+	var from, to []int64
+	for _, m := range a.Moves {
+		partitions, to = append(partitions, m.Partition), append(to, m.To)
+		if m.From >= 0 {
+			had, from = append(had, m.Partition), append(from, m.From)
+		}
+	}
+	p.Queue(takeOffsets, a.From.ID, had, from, len(had))
+	if a.From.ID != a.To.ID {
+		p.Queue(dropOffsets, a.From.ID)
+	}
+	p.Queue(putOffsets, a.To.ID, partitions, to)
+}
+
+// Standing returns the topic that the ledger follows and the next offset of each
+// partition in it, as of one moment; a partition that was never read has none. A
+// ledger that follows no topic returns a zero one.
+func (l *Ledger) Standing(ctx context.Context) (wallet.Topic, map[int32]int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.readTimeout)
+	defer cancel()
+	var t wallet.Topic
+	offsets := map[int32]int64{}
+	rows, err := l.reads.Query(ctx, `
+		SELECT topic, topic_id, partitions, generation, o.partition, o.next_offset
+		FROM journal LEFT JOIN journal_offsets o USING (topic_id)`)
+	if err != nil {
+		return t, nil, l.done(err)
+	}
+	var partition *int32
+	var next *int64
+	_, err = pgx.ForEachRow(rows, []any{&t.Name, &t.ID, &t.Partitions, &t.Generation, &partition, &next}, func() error {
+		if partition != nil {
+			offsets[*partition] = *next
+		}
+		return nil
+	})
+	return t, offsets, l.done(err)
+}
