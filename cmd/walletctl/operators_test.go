@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/walletd/walletd/internal/embedded/embeddedtest"
 	"github.com/walletd/walletd/internal/ledger"
@@ -210,4 +211,17 @@ func TestOperatorsAreToldWhatIsMissing(t *testing.T) {
 	d.has(errors, "WALLETD_POSTGRES_PORT")
 	d.Setenv("WALLETD_POSTGRES_PORT", "1")
 	d.run(exitUnavailable, "requeued", "list")
+}
+
+// produce writes a record to the journal, as whoever else does.
+func (d *desk) produce(headers []kgo.RecordHeader, key string, value []byte) {
+	d.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(d.broker.ListenAddrs()...))
+	if err != nil {
+		d.Fatal(err)
+	}
+	defer client.Close()
+	if err := client.ProduceSync(d.Context(), &kgo.Record{Topic: journalTopic, Key: []byte(key), Value: value, Headers: headers}).FirstErr(); err != nil {
+		d.Fatal(err)
+	}
 }
