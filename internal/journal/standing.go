@@ -106,7 +106,7 @@ func (s Standing) stopped(p Partition) error {
 	return nil
 }
 
-// ErrNothingToAccept: every partition can be applied as it is.
+// ErrNothingToAccept says that every partition can be applied as it is.
 var ErrNothingToAccept = errors.New("there is nothing to accept: no partition is stopped for what the journal lacks")
 
 // Acceptance is what an operator would accept: that the ledger goes on with the
