@@ -13,12 +13,14 @@ import (
 
 	"github.com/walletd/walletd/cmd/walletctl/internal/load"
 	"github.com/walletd/walletd/cmd/walletctl/internal/progress"
+	"github.com/walletd/walletd/internal/wallet"
 )
 
 // benchCommand puts load on new wallets.
 type benchCommand struct {
 	Rate        *float64      `xor:"loop" placeholder:"N" help:"Open loop: N requests a second, on schedule whatever is unanswered; latency counts from the scheduled time. Default: 1000."`
 	Connections *int          `xor:"loop" placeholder:"N" help:"Closed loop instead: N connections, each with one request at a time."`
+	Bulk        int           `placeholder:"N" help:"Send bulks: every request has N operations of one wallet, up to 1000. Answers are counted by operation, latency by request."`
 	Duration    time.Duration `default:"60s" help:"Of the sending."`
 	Wallets     int           `default:"1" help:"New wallets that the requests go round."`
 	Zipf        float64       `placeholder:"S" help:"Not round: the k-th wallet gets a share as k^-S, S above 1."`
@@ -40,9 +42,9 @@ func (c *benchCommand) Help() string {
 	return fmt.Sprintf(`After the sending it waits until every accepted operation has its outcome, reads the wallets' whole
 histories, and checks: every accepted operation once, sequences 1 to n, each balance following from the one before by
 the operation and its status, the order of requests sent after another's answer, every answer as the history has it,
-the last balance as the wallet's. Exit 5 if anything is wrong.
+the last balance as the wallet's; of bulks also the order within each. Exit 5 if anything is wrong.
 
-Memory: about 150 bytes a request, at most %d requests.`, load.MaxRequests)
+Memory: about 150 bytes an operation, at most %d operations.`, load.MaxOperations)
 }
 
 // Validate is kong's.
@@ -62,8 +64,10 @@ func (c *benchCommand) Validate() error {
 		return errors.New("--cores must be at least 1")
 	case c.MaxInFlight < 1 || c.MaxInFlight > 60_000:
 		return errors.New("--max-in-flight must be from 1 to 60000")
-	case c.config("", 0).Planned() > load.MaxRequests:
-		return fmt.Errorf("--rate for --duration is more than %d requests", load.MaxRequests)
+	case c.Bulk < 0 || c.Bulk > wallet.MaxRecordOperations || c.Bulk > 0 && c.Reads:
+		return fmt.Errorf("--bulk must be from 1 to %d, without --reads", wallet.MaxRecordOperations)
+	case c.config("", 0).Planned() > load.MaxOperations:
+		return fmt.Errorf("--rate for --duration is more than %d operations", load.MaxOperations)
 	case c.Duration <= 0 || c.Drain < 0:
 		return errors.New("--duration must be above 0, and --drain not negative")
 	}
@@ -73,7 +77,7 @@ func (c *benchCommand) Validate() error {
 const defaultRate = 1000
 
 func (c *benchCommand) config(at string, timeout time.Duration) load.Config {
-	config := load.Config{URL: strings.TrimRight(at, "/"), Duration: c.Duration, Wallets: c.Wallets, Zipf: c.Zipf, Reads: c.Reads, Blind: !c.Verify,
+	config := load.Config{URL: strings.TrimRight(at, "/"), Bulk: c.Bulk, Duration: c.Duration, Wallets: c.Wallets, Zipf: c.Zipf, Reads: c.Reads, Blind: !c.Verify,
 		WithdrawShare: c.WithdrawShare, Prefer: c.header(), Keys: c.Keys, MaxInFlight: c.MaxInFlight,
 		Timeout: timeout, Drain: c.Drain, Seed: c.Seed}
 	switch {
@@ -104,7 +108,7 @@ func (c *benchCommand) Run(s *screen) error {
 	if err := run.Create(s.ctx); err != nil {
 		return err
 	}
-	stop := progress.Start(progress.Options{To: s.err, Terminal: s.terminal, Title: "bench", Unit: "requests",
+	stop := progress.Start(progress.Options{To: s.err, Terminal: s.terminal, Title: "bench", Unit: "operations",
 		Total: config.Planned()}, run.Settled)
 	before := runtime.GOMAXPROCS(c.Cores)
 	report := run.Load(s.ctx)

@@ -16,6 +16,7 @@ type benchDocument struct {
 	URL           string  `json:"url"`
 	Rate          float64 `json:"rate,omitempty"`        // open loop
 	Connections   int     `json:"connections,omitempty"` // closed loop
+	Bulk          int     `json:"bulk,omitempty"`        // operations of each request
 	Seconds       float64 `json:"seconds"`
 	Prefer        string  `json:"prefer,omitempty"`
 	Keys          bool    `json:"keys"`
@@ -29,7 +30,7 @@ func (s *screen) benched(c load.Config, r *load.Report, strict bool) error {
 	var err error
 	if s.flags.JSON {
 		err = s.json(benchDocument{OK: r.OK(strict), Strict: strict, URL: c.URL, Rate: c.Rate,
-			Connections: c.Connections, Seconds: c.Duration.Seconds(), Prefer: c.Prefer, Keys: c.Keys,
+			Connections: c.Connections, Bulk: c.Bulk, Seconds: c.Duration.Seconds(), Prefer: c.Prefer, Keys: c.Keys,
 			WithdrawShare: c.WithdrawShare, Seed: c.Seed, Report: r})
 	} else {
 		err = s.benchTable(c, r)
@@ -40,7 +41,7 @@ func (s *screen) benched(c load.Config, r *load.Report, strict bool) error {
 	case len(r.Verification.Faults.Counts) > 0:
 		return &failure{exitDiffers, fmt.Errorf("the service did not keep its promises: %s", kinds(r))}
 	case !r.OK(strict):
-		return &failure{exitDiffers, fmt.Errorf("%d requests were not processed", r.Answers.Unprocessed())}
+		return &failure{exitDiffers, fmt.Errorf("%d operations were not processed", r.Answers.Unprocessed())}
 	case r.Interrupted:
 		return &failure{exitInterrupted, fmt.Errorf("interrupted; what was sent is verified")}
 	}
@@ -57,7 +58,7 @@ func kinds(r *load.Report) string {
 
 func (s *screen) benchTable(c load.Config, r *load.Report) error {
 	a, l, v := r.Answers, r.LatencyMs, r.Verification
-	values := []any{"load", loop(c), "wallets", c.Wallets, "seed", c.Seed, "sent", a.Sent,
+	values := []any{"load", loop(c) + bulks(c), "wallets", c.Wallets, "seed", c.Seed, "sent", a.Sent,
 		"  200 applied", a.OK, "  202 accepted", a.Accepted, "  422 refused", a.Refused,
 		"  429", a.Overloaded, "  other 4xx", a.Other, "  5xx", a.Server, "  no answer", a.None, "not sent", a.NotSent}
 	for _, reason := range slices.Sorted(maps.Keys(a.Errors)) {
@@ -76,7 +77,7 @@ func (s *screen) benchTable(c load.Config, r *load.Report) error {
 		fmt.Fprintf(s.out, "%s: %s\n", f.Kind, f.Detail)
 	}
 	if r.Bounded {
-		fmt.Fprintf(s.out, "the load ended early, at the bound of %d requests\n", load.MaxRequests)
+		fmt.Fprintf(s.out, "the load ended early, at the bound of %d operations\n", load.MaxOperations)
 	}
 	return nil
 }
@@ -86,6 +87,13 @@ func loop(c load.Config) string {
 		return fmt.Sprintf("open loop, %g requests/s for %s", c.Rate, c.Duration)
 	}
 	return fmt.Sprintf("closed loop, %d connections for %s", c.Connections, c.Duration)
+}
+
+func bulks(c load.Config) string {
+	if c.Bulk > 0 {
+		return fmt.Sprintf(", bulks of %d; counted by operation", c.Bulk)
+	}
+	return ""
 }
 
 func since(c load.Config) string {

@@ -32,7 +32,7 @@ func TestBenchExitCodes(t *testing.T) {
 		return fake.None
 	}
 	_, errors := c.run(exitDiffers, short...)
-	c.has(errors, "1 requests were not processed")
+	c.has(errors, "1 operations were not processed")
 	c = start(t)
 	c.service.Fault = func(n int) fake.Fault {
 		if n == 50 {

@@ -62,6 +62,7 @@ func New() *Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /api/v1/wallet/create", s.write(s.create))
 	mux.HandleFunc("POST /api/v1/wallet", s.write(s.submit))
+	mux.HandleFunc("POST /api/v1/wallets/{id}/operations", s.write(s.bulk))
 	mux.HandleFunc("GET /api/v1/wallets/{id}", s.read(s.wallet))
 	mux.HandleFunc("GET /api/v1/wallets/{id}/operations", s.read(s.list))
 	mux.HandleFunc("GET /api/v1/wallets/{id}/operations/{operation}", s.read(s.operation))

@@ -68,19 +68,57 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusNotFound, client.CodeWalletNotFound, nil)
 		return
 	}
-	id := wallet.OperationID(request.WalletID, r.Header.Get("Idempotency-Key"))
-	_, known := a.index[id]
+	id, known := a.accept(r.Header.Get("Idempotency-Key"), request.OperationType, request.Amount)
 	w.Header().Set("Idempotency-Replayed", fmt.Sprint(known))
-	if !known {
-		a.index[id] = len(a.applied) + len(a.queue)
-		now := time.Now()
-		a.queue = append(a.queue, client.Operation{OperationID: id, WalletID: request.WalletID,
-			OperationType: request.OperationType, Amount: request.Amount, Status: client.Pending, AcceptedAt: &now})
-	}
 	if s.HoldReads == 0 {
 		a.settle()
 	}
 	s.outcome(w, request, *a.find(id))
+}
+
+// accept queues an operation unless it is known.
+func (a *account) accept(key string, kind client.OperationType, amount int64) (id uuid.UUID, known bool) {
+	id = wallet.OperationID(a.WalletID, key)
+	if _, known = a.index[id]; !known {
+		a.index[id] = len(a.applied) + len(a.queue)
+		now := time.Now()
+		a.queue = append(a.queue, client.Operation{OperationID: id, WalletID: a.WalletID,
+			OperationType: kind, Amount: amount, Status: client.Pending, AcceptedAt: &now})
+	}
+	return id, known
+}
+
+// bulk answers as the service does a request in which no key was used for anything else.
+func (s *Server) bulk(w http.ResponseWriter, r *http.Request) {
+	var request client.BulkRequest
+	id, _ := uuid.Parse(r.PathValue("id"))
+	a := s.wallets[id]
+	if json.NewDecoder(r.Body).Decode(&request) != nil || a == nil {
+		problem(w, http.StatusBadRequest, client.CodeInvalidRequest, nil)
+		return
+	}
+	ids := make([]uuid.UUID, len(request))
+	outcomes, status := make([]client.BulkOutcome, len(request)), http.StatusOK
+	for i, op := range request {
+		ids[i], outcomes[i].Replayed = a.accept(op.IdempotencyKey, op.OperationType, op.Amount)
+	}
+	if s.HoldReads == 0 {
+		a.settle()
+	}
+	for i := range outcomes {
+		o, op := &outcomes[i], *a.find(ids[i])
+		if s.DistortOutcome != nil {
+			s.DistortOutcome(&op)
+		}
+		o.Operation, o.Balance, o.Sequence = op, op.BalanceAfter, op.Sequence
+		if op.Reason != nil {
+			o.Code = client.ProblemCode(*op.Reason)
+		}
+		if op.Status == client.Pending {
+			o.Location, status = fmt.Sprintf("/api/v1/wallets/%s/operations/%s?journal=0-1", id, op.OperationID), http.StatusAccepted
+		}
+	}
+	answer(w, status, client.BulkOutcomes{Outcomes: outcomes})
 }
 
 func (s *Server) outcome(w http.ResponseWriter, request client.OperationRequest, op client.Operation) {

@@ -20,8 +20,9 @@ type audit struct {
 	newer    *client.Operation
 	next     int64 // the sequence that must come next
 	history  History
-	waiting  int  // operations that may still get their outcome
-	stale    bool // the wallet moved while it was read
+	waiting  int             // operations that may still get their outcome
+	stale    bool            // the wallet moved while it was read
+	items    map[int32]int32 // by request, the item of its operation that was read last
 
 	// The earliest answers among the operations read so far, which come after
 	// those still to be read: see order.
@@ -46,7 +47,7 @@ type asked struct {
 // newAudit begins at the wallet as it was just read.
 func newAudit(w client.Wallet, records func(func(*record) bool)) *audit {
 	a := &audit{id: w.WalletID, faults: newFaults(), next: w.Sequence,
-		accepted: map[uuid.UUID]*record{}, open: map[asked]int{},
+		accepted: map[uuid.UUID]*record{}, open: map[asked]int{}, items: map[int32]int32{},
 		outcomeAt: math.MaxInt64, acceptedAt: math.MaxInt64}
 	for r := range records {
 		r.seen = false

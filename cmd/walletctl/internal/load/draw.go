@@ -17,6 +17,7 @@ type draft struct {
 type drawing struct {
 	random   *rand.Rand
 	wallets  int
+	each     int // drafts of a request
 	share    float64
 	withdraw int64 // the largest amount withdrawn
 	zipf     *rand.Zipf
@@ -26,7 +27,7 @@ type drawing struct {
 // newDrawing draws withdrawals so large that they take on average what deposits
 // bring in: the balance keeps coming back to where a withdrawal is refused.
 func newDrawing(c Config, stream uint64) *drawing {
-	d := &drawing{random: rand.New(rand.NewPCG(c.Seed, stream)), wallets: c.Wallets, share: c.WithdrawShare}
+	d := &drawing{random: rand.New(rand.NewPCG(c.Seed, stream)), wallets: c.Wallets, each: c.each(), share: c.WithdrawShare}
 	d.withdraw = amountMax
 	if c.WithdrawShare > 0 {
 		d.withdraw = max(1, int64(amountMax*(1-c.WithdrawShare)/c.WithdrawShare))
@@ -37,8 +38,17 @@ func newDrawing(c Config, stream uint64) *drawing {
 	return d
 }
 
-func (d *drawing) draw() draft {
-	f := draft{target: d.wallet(), kind: wallet.Deposit, amount: wallet.Amount(1 + d.random.Int64N(amountMax))}
+// request draws the operations of one request, all of one wallet.
+func (d *drawing) request() []draft {
+	drafts, target := make([]draft, d.each), d.wallet()
+	for i := range drafts {
+		drafts[i] = d.draw(target)
+	}
+	return drafts
+}
+
+func (d *drawing) draw(target int32) draft {
+	f := draft{target: target, kind: wallet.Deposit, amount: wallet.Amount(1 + d.random.Int64N(amountMax))}
 	if d.random.Float64() < d.share {
 		f.kind, f.amount = wallet.Withdraw, wallet.Amount(1+d.random.Int64N(d.withdraw))
 	}

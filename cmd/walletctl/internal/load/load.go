@@ -8,10 +8,10 @@ import (
 	"github.com/google/uuid"
 )
 
-// Bounds. A request costs about 150 bytes of memory until the end: its record, and
+// Bounds. An operation costs about 150 bytes of memory until the end: its record, and
 // the index by operation id while its wallet's history is read.
 const (
-	MaxRequests   = 2_000_000 // of one run: 300 MB
+	MaxOperations = 2_000_000 // of one run: 300 MB
 	receiptsMax   = 1000      // answers of 202 whose Location is followed
 	faultsMax     = 20        // shown of each kind; all are counted
 	codesMax      = 32        // different answers told apart
@@ -27,6 +27,7 @@ const (
 type Config struct {
 	URL           string
 	Rate          float64       // requests a second, open loop; 0: closed loop
+	Bulk          int           // operations of each request; 0: one, at the endpoint for one
 	Connections   int           // of the closed loop, one request at a time each
 	Duration      time.Duration // of the sending
 	Wallets       int           // new ones
@@ -50,20 +51,25 @@ func (c Config) parallel() int {
 	return c.Connections
 }
 
-// Planned returns how many requests a run sends, or 0 if only its end tells.
+// each is how many operations a request has.
+func (c Config) each() int { return max(1, c.Bulk) }
+
+// Planned returns how many operations a run sends, or 0 if only its end tells.
 func (c Config) Planned() int64 {
 	if c.Rate == 0 {
 		return 0
 	}
-	return int64(c.Rate * c.Duration.Seconds())
+	return int64(c.Rate*c.Duration.Seconds()) * int64(c.each())
 }
 
 // target is one wallet under load.
 type target struct {
 	id     uuid.UUID
-	prefix []byte // of every request's body, up to the type
+	prefix []byte // of the body of a request for one operation, up to the type
+	path   string // of bulks
 }
 
 func newTarget(id uuid.UUID) target {
-	return target{id: id, prefix: []byte(`{"walletId":"` + id.String() + `","operationType":"`)}
+	return target{id: id, prefix: []byte(`{"walletId":"` + id.String() + `","operationType":"`),
+		path: "/api/v1/wallets/" + id.String() + "/operations"}
 }

@@ -47,6 +47,8 @@ func TestAnHonestServicePasses(t *testing.T) {
 		"several wallets": func(c *load.Config, _ *fake.Server) { c.Wallets = 7 },
 		"keys":            func(c *load.Config, _ *fake.Server) { c.Keys = true },
 		"closed loop":     func(c *load.Config, _ *fake.Server) { c.Rate, c.Connections = 0, 4 },
+		"bulks":           func(c *load.Config, _ *fake.Server) { c.Rate, c.Bulk, c.Keys = 200, 10, true },
+		"bulks of 202":    func(c *load.Config, s *fake.Server) { c.Rate, c.Bulk, c.Drain, s.HoldReads = 200, 10, time.Minute, 2 },
 		"answers of 202":  func(c *load.Config, s *fake.Server) { c.Drain, s.HoldReads = time.Minute, 2 },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -113,7 +115,7 @@ func TestADistortedHistoryIsFound(t *testing.T) {
 			s := start(t)
 			s.Distort = distort
 			c := openLoop()
-			c.Rate, c.Connections = 0, 2 // back to back, so that orders are known
+			c.Rate, c.Connections, c.Duration = 0, 2, 700*time.Millisecond // back to back, so that orders are known
 			report := run(t, s, c)
 			if report.Verification.Faults.Counts[kind] == 0 || report.OK(false) {
 				t.Errorf("faults %+v", report.Verification.Faults.Counts)
@@ -153,6 +155,24 @@ func TestAWrongAnswerIsFound(t *testing.T) {
 			t.Errorf("faults %+v", counts)
 		}
 	})
+}
+
+// Within a bulk the order is promised too.
+func TestABulkOutOfOrderIsFound(t *testing.T) {
+	s := start(t)
+	s.DistortOutcome = func(op *client.Operation) {
+		op.Status, op.Sequence, op.BalanceAfter, op.Reason = client.Pending, nil, nil, nil
+	}
+	s.Distort = func(o []client.Operation) []client.Operation {
+		o[100].OperationID, o[101].OperationID = o[101].OperationID, o[100].OperationID
+		return o
+	}
+	c := openLoop()
+	c.Rate, c.Connections, c.Bulk, c.WithdrawShare = 0, 1, 300, 0
+	report := run(t, s, c)
+	if counts := report.Verification.Faults.Counts; counts["order"] != 1 {
+		t.Errorf("faults %+v", counts)
+	}
 }
 
 func TestAWrongBalanceIsFound(t *testing.T) {

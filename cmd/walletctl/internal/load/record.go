@@ -20,7 +20,7 @@ const (
 	toldUnread               // accepted; what the answer says was not read
 )
 
-// record is what is remembered of a request. There may be millions: no pointers.
+// record is what is remembered of an operation that was asked for. There may be millions: no pointers.
 type record struct {
 	operation uuid.UUID
 	sequence  int64
@@ -29,6 +29,8 @@ type record struct {
 	sent      time.Duration // since the start of the run
 	answered  time.Duration
 	target    int32
+	request   int32 // a bulk, from 1; 0: one of its own
+	item      int32 // of the bulk's
 	kind      wallet.Type
 	told      told
 	reason    wallet.Reason

@@ -44,8 +44,12 @@ func (r *reply) read(content []byte) {
 		r.err = err
 		return
 	}
+	r.take(&b)
+}
+
+func (r *reply) take(b *answerBody) {
 	r.code = b.Code
-	r.record.told = meaning(r.status, &b)
+	r.record.told = meaning(r.status, b)
 	if !r.record.accepted() {
 		return
 	}
@@ -83,6 +87,44 @@ func meaning(status int, b *answerBody) told {
 		return toldRejected
 	}
 	return toldNothing
+}
+
+// bulkAnswer has the members of the answer to a bulk and of a problem.
+type bulkAnswer struct {
+	Outcomes []struct {
+		answerBody
+		Location string `json:"location"`
+	} `json:"outcomes"`
+	answerBody
+}
+
+// readAll notes what the answer to a bulk told of each operation, under the status
+// that the operation's own answer would have had.
+func readAll(replies []reply, status int, content []byte) {
+	var b bulkAnswer
+	err := json.Unmarshal(content, &b)
+	told := status/100 == 2 && len(b.Outcomes) == len(replies)
+	for i := range replies {
+		r := &replies[i]
+		r.status, r.err = status, err
+		switch {
+		case told:
+			r.location, r.status = b.Outcomes[i].Location, ownStatus(&b.Outcomes[i].answerBody)
+			r.take(&b.Outcomes[i].answerBody)
+		case err == nil:
+			r.take(&b.answerBody)
+		}
+	}
+}
+
+func ownStatus(b *answerBody) int {
+	switch {
+	case b.Operation == nil || b.Operation.Status == client.Applied:
+		return http.StatusOK
+	case b.Operation.Status == client.Pending:
+		return http.StatusAccepted
+	}
+	return http.StatusUnprocessableEntity
 }
 
 // unreadable reports an answer that claims an outcome and does not say it.

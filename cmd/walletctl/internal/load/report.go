@@ -29,7 +29,7 @@ type Report struct {
 	SendingSeconds    float64      `json:"sendingSeconds"`   // until the last answer
 	SendingCPUSeconds float64      `json:"sendingCpuSeconds"`
 	DrainSeconds      float64      `json:"drainSeconds"` // with the verification
-	Bounded           bool         `json:"bounded"`      // ended by MaxRequests
+	Bounded           bool         `json:"bounded"`      // ended by MaxOperations
 	Interrupted       bool         `json:"interrupted"`
 	Verification      Verification `json:"verification"`
 	Unverified        bool         `json:"unverified,omitempty"`

@@ -77,13 +77,20 @@ func (a *audit) told(r *record, op *client.Operation) {
 	}
 }
 
-// order checks that a request sent after another's answer comes after it. Only an
+// order checks that a request sent after another's answer comes after it, and the
+// operations of a request in their order. Of the first rule, only an
 // operation applied directly, while the journal cannot be written, may pass those
 // that were told nothing but PENDING.
 func (a *audit) order(r *record, op *client.Operation) {
 	direct := op.Origin != nil && *op.Origin == client.OriginDirect
 	if a.outcomeAt < r.sent || (a.acceptedAt < r.sent && !direct) {
 		a.faults.add(faultOrder, "wallet %s: sequence %d was sent after a later one was answered", a.id, *op.Sequence)
+	}
+	if r.request > 0 {
+		if after, shares := a.items[r.request]; shares && after < r.item {
+			a.faults.add(faultOrder, "wallet %s: sequence %d is of an operation that its request had after a later one's", a.id, *op.Sequence)
+		}
+		a.items[r.request] = r.item
 	}
 	if r.told == toldPending || r.late {
 		a.acceptedAt = min(a.acceptedAt, r.answered)

@@ -20,7 +20,7 @@ type Run struct {
 	tally   *tally
 	slots   *bounded
 	start   time.Time
-	drafted atomic.Int64
+	drafted atomic.Int64 // operations
 	settled atomic.Int64
 }
 
@@ -30,9 +30,12 @@ func New(client *api.Client, c Config) *Run {
 		tally: newTally(), slots: newBounded(c.parallel())}
 }
 
-// Settled returns how many requests got an answer, or never will. It may be
+// Settled returns how many operations got an answer, or never will. It may be
 // called while Load runs.
-func (r *Run) Settled() int64 { return r.settled.Load() + r.slots.refused.Load() }
+func (r *Run) Settled() int64 { return r.settled.Load() + r.refused() }
+
+// refused counts the operations of requests that were not sent.
+func (r *Run) refused() int64 { return r.slots.refused.Load() * int64(r.config.each()) }
 
 // Create makes the wallets of the run.
 func (r *Run) Create(ctx context.Context) error {
@@ -63,13 +66,13 @@ func (r *Run) Load(ctx context.Context) *Report {
 	} else {
 		r.closed(ctx)
 	}
-	r.tally.answers.NotSent = r.slots.refused.Load()
+	r.tally.answers.NotSent = r.refused()
 	took := time.Since(r.start)
 	report := &Report{Answers: r.tally.answers, LatencyMs: r.tally.percentiles(),
 		AcceptedPerSecond: perSecond(r.tally.accepted(), took), SendingSeconds: took.Seconds(),
 		SendingCPUSeconds: (cpuTime() - spent).Seconds(),
 		Unverified:        true, Verification: Verification{Faults: newFaults()},
-		Bounded: r.drafted.Load() > MaxRequests, Interrupted: ctx.Err() != nil}
+		Bounded: r.drafted.Load() > MaxOperations, Interrupted: ctx.Err() != nil}
 	for _, t := range r.targets {
 		report.Wallets = append(report.Wallets, t.id.String())
 	}
@@ -80,9 +83,9 @@ func (r *Run) open(ctx context.Context) {
 	draws := newDrawing(r.config, 0)
 	sleep, stop := newSleep()
 	defer stop()
-	openLoop(ctx, sleep, r.config.Rate, min(r.config.Planned(), MaxRequests), func(due time.Time) {
-		draft := draws.draw()
-		r.slots.start(func() { r.request(draft, due) })
+	openLoop(ctx, sleep, r.config.Rate, min(r.config.Planned(), MaxOperations)/int64(r.config.each()), func(due time.Time) {
+		drafts := draws.request()
+		r.slots.start(func() { r.request(drafts, due) })
 	})
 	r.slots.running.Wait()
 }
@@ -94,21 +97,24 @@ func (r *Run) closed(ctx context.Context) {
 		draws[c].next = c // so that few connections reach every wallet
 	}
 	closedLoop(ctx, r.config.Connections, r.config.Duration, func(c int) bool {
-		if r.drafted.Add(1) > MaxRequests {
+		if r.drafted.Add(int64(r.config.each())) > MaxOperations {
 			return false
 		}
-		r.request(draws[c].draw(), time.Now())
+		r.request(draws[c].request(), time.Now())
 		return true
 	})
 }
 
-func (r *Run) request(d draft, due time.Time) {
+// request sends the drafts, which are of one wallet, and notes what each was told.
+func (r *Run) request(drafts []draft, due time.Time) {
 	sent := time.Now()
-	reply := r.sender.send(&r.targets[d.target], d)
+	replies := r.sender.send(&r.targets[drafts[0].target], drafts)
 	answered := time.Now()
-	reply.record.sent, reply.record.answered = sent.Sub(r.start), answered.Sub(r.start)
-	r.tally.add(reply, answered.Sub(due))
-	r.settled.Add(1)
+	for i := range replies {
+		replies[i].record.sent, replies[i].record.answered = sent.Sub(r.start), answered.Sub(r.start)
+	}
+	r.tally.add(replies, answered.Sub(due))
+	r.settled.Add(int64(len(replies)))
 }
 
 // Verify waits until what was accepted has its outcome, reads every wallet's

@@ -10,7 +10,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// Answers counts requests by what came back.
+// Answers counts operations by what came back.
 type Answers struct {
 	Sent       int64            `json:"sent"`
 	OK         int64            `json:"ok"`              // 200
@@ -42,6 +42,7 @@ type receipt struct {
 type tally struct {
 	mu       sync.Mutex
 	answers  Answers
+	bulks    int32
 	latency  *hdrhistogram.Histogram // microseconds
 	book     book
 	receipts []receipt
@@ -52,16 +53,24 @@ func newTally() *tally {
 		latency: hdrhistogram.New(1, latencyMax.Microseconds(), latencyDigits)}
 }
 
-// add notes an answer, or that none came. Latency counts from when the request was due.
-func (t *tally) add(r reply, latency time.Duration) {
+// add notes the answer to a request, or that none came: a reply for each of its
+// operations. Latency counts from when the request was due.
+func (t *tally) add(replies []reply, latency time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.answers.Sent++
-	t.count(&r)
+	t.bulks++
 	_ = t.latency.RecordValue(min(latency, latencyMax).Microseconds())
-	kept := t.book.add(r.record)
-	if r.record.told == toldPending {
-		t.keep(receipt{r.location, kept})
+	for i := range replies {
+		r := &replies[i]
+		t.answers.Sent++
+		t.count(r)
+		if len(replies) > 1 {
+			r.record.request, r.record.item = t.bulks, int32(i)
+		}
+		kept := t.book.add(r.record)
+		if r.record.told == toldPending {
+			t.keep(receipt{r.location, kept})
+		}
 	}
 }
 
