@@ -209,7 +209,7 @@ func (f *faults) add(format string, args ...any) {
 }
 
 // auditAll waits until the journal is applied and audits all wallets of the sends,
-// in the ledger and in the journal.
+// in the ledger and in the journal; then the auditor looks at everything.
 func (s *stack) auditAll(sends []*send, ids ...uuid.UUID) {
 	s.t.Helper()
 	s.drained()
@@ -226,6 +226,7 @@ func (s *stack) auditAll(sends []*send, ids ...uuid.UUID) {
 	if direct > 0 {
 		s.t.Logf("%d operations went the direct way", direct)
 	}
+	s.clean()
 }
 
 // journaled is what the topic says of each wallet.

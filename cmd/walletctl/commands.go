@@ -23,6 +23,7 @@ type commands struct {
 	Requeued      requeuedCommands     `cmd:"" group:"operators" help:"Wallets that were set aside: list, release."`
 	Journal       journalCommands      `cmd:"" group:"operators" help:"The journal beside the ledger: status, accept-topic."`
 	Interventions interventionsCommand `cmd:"" group:"operators" help:"Show what operators did, newest first."`
+	Audit         auditCommand         `cmd:"" group:"operators" help:"Compare journal, ledger and cache, and list every difference."`
 }
 
 // flags are those of every command.

@@ -1,0 +1,211 @@
+// Package audit proves that the three places agree: it replays the journal from
+// its beginning, decides every operation again by rules of its own, and compares
+// that with the ledger and the cache. It knows none of them: what it asks is in
+// the interfaces beside it. It only reads, in small pages, and holds no lock, so
+// that it may run beside a system at work: the bounds it takes first say how far
+// the ledger had to be, and what moves meanwhile is met in the journal's tail.
+//
+// Memory: some 80 bytes for each wallet; 150 for each operation that is requeued,
+// or in the ledger before its record is met in the journal (the direct operations
+// of one outage, what is applied during the audit); one page.
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// Ledger is what is read of the ledger. Each call is one statement: what it
+// returns is of one moment. Errors wrap wallet.ErrUnavailable.
+type Ledger interface {
+	Topic(ctx context.Context) (wallet.Topic, error)
+	Offsets(ctx context.Context, listLength int) (map[int32]int64, []uuid.UUID, error)
+	Read(ctx context.Context, q wallet.SnapshotQuery) (wallet.Snapshot, error)
+	// Wallets returns up to limit wallets with an id above after, by id.
+	Wallets(ctx context.Context, after uuid.UUID, limit int) ([]wallet.Wallet, error)
+	// Since returns the wallets as they are, those that exist, and of each up to
+	// limit operations above the given sequence, by wallet and sequence.
+	Since(ctx context.Context, from []wallet.Wallet, limit int) ([]wallet.Wallet, []wallet.Operation, error)
+	// Strays looks at the next limit wallets above after that have operations, and
+	// returns those operations that have no sequence or whose wallet does not exist.
+	// next is Nil at the end.
+	Strays(ctx context.Context, after uuid.UUID, limit int) (strays []wallet.Operation, next uuid.UUID, err error)
+	// AwaitingBackfill returns which of the operations wait for their backfill record.
+	AwaitingBackfill(ctx context.Context, keys []wallet.Key) ([]wallet.Key, error)
+	// BalancesAt returns the wallets as they are, and the balances after the
+	// operations with the given sequences.
+	BalancesAt(ctx context.Context, places []wallet.Wallet) (now []wallet.Wallet, then []wallet.Operation, err error)
+}
+
+// Journal is what is read of the journal.
+type Journal interface {
+	// Extent returns the topic that is there now (a zero one if there is none), and
+	// each partition's first offset and end.
+	Extent(ctx context.Context) (t wallet.Topic, starts, ends map[int32]int64, err error)
+	// Replay delivers the records of each partition in [from, to), in offset order.
+	Replay(ctx context.Context, from, to map[int32]int64, deliver func([]wallet.Record) error) error
+	// DeadLetters returns where the records were that are dead letters.
+	DeadLetters(ctx context.Context) (map[wallet.Receipt]bool, error)
+	// PartitionAmong returns a wallet's partition.
+	PartitionAmong(walletID uuid.UUID, partitions int32) int32
+}
+
+// Cache is what is read of the cache.
+type Cache interface {
+	// Each delivers the cached balances, of all wallets or of the one, and the wallets
+	// whose value does not decode.
+	Each(ctx context.Context, only uuid.UUID, deliver func(balances []wallet.Wallet, undecodable []uuid.UUID) error) error
+}
+
+// Config is what an Audit is made of.
+type Config struct {
+	Ledger  Ledger
+	Journal Journal
+	Cache   Cache
+	Wallet  uuid.UUID // the only one to look at; Nil: all
+	// Began is told how many records there are to look at, and how to ask how many
+	// were; nil: nobody wants to know.
+	Began func(records int64, done func() int64)
+}
+
+// Audit is one run.
+type Audit struct {
+	Config
+	report Report
+
+	starts, bounds map[int32]int64 // what was replayed: the ledger had to have all of it
+	accounts       map[uuid.UUID]account
+	waiting        map[wallet.Key]waiting // journaled, and requeued when it was met
+	owed           map[wallet.Key]owed    // in the ledger, and its record not met yet
+	refused        map[wallet.Key]bool    // of no wallet, as met in the journal
+	poison         []wallet.Receipt
+
+	done atomic.Int64 // records
+}
+
+// New returns an audit to be run once.
+func New(cfg Config) *Audit {
+	return &Audit{Config: cfg, accounts: map[uuid.UUID]account{}, waiting: map[wallet.Key]waiting{}, owed: map[wallet.Key]owed{}, refused: map[wallet.Key]bool{}}
+}
+
+// The bounds of one look.
+const (
+	pageOperations = 1_000
+	pageWallets    = 1_000
+)
+
+// ErrIncomplete wraps why an audit could not be brought to its end: a component
+// did not answer. What was found until then is in the report.
+var ErrIncomplete = errors.New("the audit is incomplete")
+
+// Run audits. The cache alone may be away: the report then says that it was not
+// looked at.
+func (a *Audit) Run(ctx context.Context) (*Report, error) {
+	began := time.Now()
+	err := a.run(ctx)
+	a.report.Seconds = time.Since(began).Seconds()
+	if err != nil {
+		return &a.report, fmt.Errorf("%w: %w", ErrIncomplete, err)
+	}
+	return &a.report, nil
+}
+
+func (a *Audit) run(ctx context.Context) error {
+	same, err := a.begin(ctx)
+	if err != nil || !same {
+		return err
+	}
+	for _, step := range []func(context.Context) error{a.replay, a.deadLetters, a.wallets, a.strays, a.lists, a.tail, a.cache} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// begin takes the bounds: first the ledger's offsets, then the journal's extent,
+// which has to contain them. It is false if there is nothing to compare: the
+// ledger follows another topic than the one that is there.
+func (a *Audit) begin(ctx context.Context) (bool, error) {
+	known, err := again(ctx, func() (wallet.Topic, error) { return a.Ledger.Topic(ctx) })
+	if err != nil {
+		return false, err
+	}
+	a.bounds, err = again(ctx, func() (map[int32]int64, error) {
+		offsets, _, err := a.Ledger.Offsets(ctx, 1)
+		return offsets, err
+	})
+	if err != nil {
+		return false, err
+	}
+	there, starts, ends, err := a.Journal.Extent(ctx)
+	if err != nil {
+		return false, err
+	}
+	a.report.Topic = known.Name
+	if known != there {
+		a.find(Finding{Kind: TopicDiffers}, "the ledger follows %s with id %s and %d partitions; Kafka has %s with id %s and %d",
+			known.Name, known.ID, known.Partitions, there.Name, there.ID, there.Partitions)
+		return false, nil
+	}
+	a.starts = starts
+	for p := range starts {
+		a.bounds[p] += 0 // a partition that nobody has read yet
+	}
+	if a.Wallet != uuid.Nil {
+		p := a.Journal.PartitionAmong(a.Wallet, known.Partitions)
+		maps.DeleteFunc(a.bounds, func(q int32, _ int64) bool { return p != q })
+	}
+	a.checkOffsets(ends)
+	return true, nil
+}
+
+// checkOffsets checks that the journal has what the ledger's offsets say that it
+// has read, and bounds the replay by what is there.
+func (a *Audit) checkOffsets(ends map[int32]int64) {
+	total := int64(0)
+	for p, next := range a.bounds {
+		start, end := a.starts[p], ends[p]
+		if next > end {
+			a.find(Finding{Kind: OffsetOutside, Partition: &p, Offset: &next}, "the ledger's next offset is beyond the journal's end %d: the journal has lost records, or was restored", end)
+		}
+		if start > 0 {
+			a.find(Finding{Kind: OffsetOutside, Partition: &p, Offset: &start}, "the journal begins here: what was before is gone")
+		}
+		a.bounds[p] = max(start, min(next, end))
+		a.report.InFlight += max(0, end-next)
+		total += a.bounds[p] - start
+	}
+	if a.Began != nil {
+		a.Began(total, a.done.Load)
+	}
+}
+
+// The patience with a ledger that does not answer for a moment.
+const (
+	tries      = 5
+	betweenTry = time.Second
+)
+
+// again tries a read of the ledger a bounded number of times.
+func again[T any](ctx context.Context, read func() (T, error)) (T, error) {
+	for try := 1; ; try++ {
+		v, err := read()
+		if err == nil || try == tries || ctx.Err() != nil {
+			return v, err
+		}
+		select {
+		case <-time.After(betweenTry):
+		case <-ctx.Done():
+			return v, err
+		}
+	}
+}

@@ -1,0 +1,259 @@
+package audit
+
+import (
+	"context"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// replay meets every record that the ledger's offsets had passed.
+func (a *Audit) replay(ctx context.Context) error {
+	return a.Journal.Replay(ctx, a.starts, a.bounds, func(records []wallet.Record) error {
+		for len(records) > 0 {
+			n := page(records)
+			if err := a.meetAll(ctx, records[:n]); err != nil {
+				return err
+			}
+			a.done.Add(int64(n))
+			records = records[n:]
+		}
+		return nil
+	})
+}
+
+// page returns how many of the records make a page: at least one.
+func page(records []wallet.Record) (n int) {
+	for operations := 0; n < len(records); n++ {
+		if operations += len(records[n].Operations); n > 0 && operations > pageOperations {
+			break
+		}
+	}
+	return n
+}
+
+// meetAll looks the records up in the ledger, all as of one moment, and meets one
+// after the other.
+func (a *Audit) meetAll(ctx context.Context, records []wallet.Record) error {
+	records = slices.DeleteFunc(slices.Clone(records), func(r wallet.Record) bool { return r.Kind != wallet.KindPoison && a.outside(r.WalletID) })
+	q := query(records)
+	s, err := again(ctx, func() (wallet.Snapshot, error) { return a.Ledger.Read(ctx, q) })
+	if err != nil {
+		return err
+	}
+	listed := map[wallet.Key]bool{}
+	for _, entries := range s.Entries {
+		for _, e := range entries {
+			listed[e.Key()] = true
+		}
+	}
+	for i := range records {
+		if err := a.meet(ctx, &records[i], &s, listed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mostListed is above what a requeued list may hold.
+const mostListed = 100_000
+
+func query(records []wallet.Record) wallet.SnapshotQuery {
+	q := wallet.SnapshotQuery{EntriesPerList: mostListed}
+	wallets := map[uuid.UUID]bool{}
+	for _, r := range records {
+		if r.Kind == wallet.KindPoison || wallets[r.WalletID] {
+			continue
+		}
+		wallets[r.WalletID] = true
+		q.Lists, q.Wallets = append(q.Lists, r.WalletID), append(q.Wallets, r.WalletID)
+	}
+	for _, r := range records {
+		if r.Kind == wallet.KindOperations || r.Kind == wallet.KindBackfill {
+			for _, op := range r.Operations {
+				q.Operations = append(q.Operations, op.Key())
+			}
+		}
+	}
+	return q
+}
+
+func (a *Audit) meet(ctx context.Context, r *wallet.Record, s *wallet.Snapshot, listed map[wallet.Key]bool) error {
+	a.report.Records++
+	switch r.Kind {
+	case wallet.KindPoison:
+		a.poison = append(a.poison, r.Receipt)
+	case wallet.KindCreate:
+		a.meetCreate(r, s, listed)
+	default:
+		if r.Attempt > 0 {
+			return nil // a copy: its operations were met at their own place
+		}
+		for i := range r.Operations {
+			a.report.Operations++
+			if err := a.meetOperation(ctx, r, &r.Operations[i], s, listed); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (a *Audit) meetCreate(r *wallet.Record, s *wallet.Snapshot, listed map[wallet.Key]bool) {
+	_, there := s.Wallets[r.WalletID]
+	if !there && !listed[wallet.Key{WalletID: r.WalletID, ID: r.WalletID}] {
+		f := about(WalletMissing, r.WalletID)
+		f.Partition, f.Offset = &r.Receipt.Partition, &r.Receipt.Offset
+		a.find(f, "its creation is journaled")
+	}
+}
+
+// meetOperation compares one operation of a record with the ledger's.
+func (a *Audit) meetOperation(ctx context.Context, r *wallet.Record, op *wallet.Operation, s *wallet.Snapshot, listed map[wallet.Key]bool) error {
+	key := op.Key()
+	has, ok := s.Operations[key]
+	switch {
+	case !ok && listed[key]:
+		if _, again := a.waiting[key]; !again {
+			a.waiting[key] = waiting{op.Type, op.Amount, r.Receipt}
+		}
+		return nil
+	case !ok:
+		a.find(of(Lost, op, r.Receipt), "%s %d is in the journal, before the ledger's offset, and neither in the ledger nor requeued", op.Type, op.Amount)
+		return nil
+	case has.Sequence == 0:
+		a.meetRefused(r, op, &has)
+		return nil
+	}
+	acc := a.accounts[op.WalletID]
+	defer func() { a.accounts[op.WalletID] = acc }()
+	if has.Sequence <= acc.sequence {
+		a.meetAgain(r, op, &has)
+		return nil
+	}
+	if err := a.fill(ctx, op.WalletID, &acc, has.Sequence); err != nil {
+		return err
+	}
+	a.advance(&acc, &has)
+	a.meetFirst(r, op, &has)
+	return nil
+}
+
+// meetRefused compares an operation that FAILED since its wallet did not exist.
+func (a *Audit) meetRefused(r *wallet.Record, op, has *wallet.Operation) {
+	if a.refused[op.Key()] {
+		a.meetAgain(r, op, has)
+		return
+	}
+	a.refused[op.Key()] = true
+	if has.Status.String() != "FAILED" || has.Reason.String() != "wallet_not_found" || a.accounts[op.WalletID].sequence > 0 {
+		a.find(of(WrongOutcome, op, r.Receipt), "the ledger says %s %s without a sequence; the wallet had %d operations then", has.Status, has.Reason, a.accounts[op.WalletID].sequence)
+	}
+	a.meetFirst(r, op, has)
+}
+
+// meetFirst compares an operation at the first place where the journal has it.
+func (a *Audit) meetFirst(r *wallet.Record, op, has *wallet.Operation) {
+	direct := has.Origin == wallet.Direct
+	switch {
+	case r.Kind == wallet.KindBackfill:
+		a.compareBackfill(r, op, has)
+	case direct:
+		// Its record came late, or in vain: what counts is the backfill, which follows.
+		a.owe(has, false)
+		a.compareRepeat(r, op, has)
+	case !op.SameRequest(*has):
+		a.find(of(RequestDiffers, has, r.Receipt), "the journal asks for %s %d, the ledger has %s %d", op.Type, op.Amount, has.Type, has.Amount)
+	default:
+		a.compareReceipt(r, has)
+	}
+}
+
+func (a *Audit) compareReceipt(r *wallet.Record, has *wallet.Operation) {
+	w, wasListed := a.waiting[has.Key()]
+	delete(a.waiting, has.Key())
+	if has.Receipt != r.Receipt && (!wasListed || has.Receipt != w.receipt) {
+		a.find(of(ReceiptDiffers, has, r.Receipt), "the ledger says that it was met first at %d-%d", has.Receipt.Partition, has.Receipt.Offset)
+	}
+}
+
+// meetAgain compares an operation whose place in the ledger was accounted for.
+func (a *Audit) meetAgain(r *wallet.Record, op, has *wallet.Operation) {
+	o, isOwed := a.owed[op.Key()]
+	switch {
+	case r.Kind == wallet.KindBackfill:
+		a.compareBackfill(r, op, has)
+	case isOwed && o.early:
+		delete(a.owed, op.Key())
+		a.find(of(OutOfOrder, has, r.Receipt), "it was applied before operations that are before it in the journal")
+	default:
+		a.compareRepeat(r, op, has)
+	}
+}
+
+func (a *Audit) compareRepeat(r *wallet.Record, op, has *wallet.Operation) {
+	a.report.Repeats++
+	if !op.SameRequest(*has) {
+		a.report.KeysReused++
+		a.note(of(KeyReused, has, r.Receipt), "this record asks for %s %d under the id of %s %d; it was refused", op.Type, op.Amount, has.Type, has.Amount)
+	}
+}
+
+// compareBackfill compares what was promised on the direct way with the ledger.
+func (a *Audit) compareBackfill(r *wallet.Record, op, has *wallet.Operation) {
+	delete(a.owed, op.Key())
+	if !op.SameRequest(*has) || has.Origin != wallet.Direct || op.Sequence != has.Sequence ||
+		op.BalanceAfter != has.BalanceAfter || op.Status != has.Status || op.Reason != has.Reason {
+		a.find(of(BackfillDiffer, has, r.Receipt), "the journal's backfill record says %s %d %s %s, sequence %d, balance %d; the ledger has %s %d %s %s, sequence %d, balance %d, origin %s",
+			op.Type, op.Amount, op.Status, op.Reason, op.Sequence, op.BalanceAfter, has.Type, has.Amount, has.Status, has.Reason, has.Sequence, has.BalanceAfter, has.Origin)
+	}
+}
+
+// fill takes the ledger's operations up to a sequence, which the journal has not
+// shown so far: direct ones, as a rule.
+func (a *Audit) fill(ctx context.Context, id uuid.UUID, acc *account, before int64) error {
+	for acc.sequence+1 < before {
+		from := []wallet.Wallet{{ID: id, State: wallet.State{Sequence: acc.sequence}}}
+		ops, err := again(ctx, func() ([]wallet.Operation, error) {
+			_, ops, err := a.Ledger.Since(ctx, from, int(min(pageOperations, before-acc.sequence-1)))
+			return ops, err
+		})
+		if err != nil {
+			return err
+		}
+		for i := range ops {
+			if ops[i].Sequence >= before {
+				return nil
+			}
+			a.advance(acc, &ops[i])
+			a.unmet(&ops[i], true)
+		}
+		if len(ops) == 0 {
+			return nil
+		}
+	}
+	return nil
+}
+
+// unmet takes in an operation of the ledger whose record was not met yet.
+func (a *Audit) unmet(op *wallet.Operation, early bool) {
+	w, listed := a.waiting[op.Key()]
+	switch {
+	case op.Origin == wallet.Direct:
+		delete(a.waiting, op.Key())
+		a.owe(op, false)
+	case listed:
+		delete(a.waiting, op.Key())
+		if w.kind != op.Type || w.amount != op.Amount {
+			a.find(of(RequestDiffers, op, w.receipt), "the journal asks for %s %d, the ledger has %s %d", w.kind, w.amount, op.Type, op.Amount)
+		}
+	default:
+		a.owe(op, early)
+	}
+}
+
+func (a *Audit) owe(op *wallet.Operation, early bool) {
+	a.owed[op.Key()] = owed{op.Type, op.Amount, op.Sequence, op.Receipt, op.Origin == wallet.Direct, early}
+}

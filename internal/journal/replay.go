@@ -1,0 +1,173 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// The bounds of a replay: what is fetched ahead, and how long nothing may come.
+const (
+	replayBytes     = 8 << 20
+	replayPartBytes = 1 << 20
+	replayPatience  = 30 * time.Second
+)
+
+// Extent returns the topic that is there now (a zero one if there is none), and
+// each partition's first offset and end.
+func (j *Journal) Extent(ctx context.Context) (t wallet.Topic, starts, ends map[int32]int64, err error) {
+	if t, err = j.find(); errors.Is(err, kerr.UnknownTopicOrPartition) {
+		return wallet.Topic{}, nil, nil, nil
+	}
+	if err != nil {
+		return t, nil, nil, err
+	}
+	if starts, err = j.offsets(ctx, j.Topic, j.admin.ListStartOffsets); err == nil {
+		ends, err = j.offsets(ctx, j.Topic, j.admin.ListEndOffsets)
+	}
+	return t, starts, ends, err
+}
+
+func (j *Journal) offsets(ctx context.Context, topic string, list func(context.Context, ...string) (kadm.ListedOffsets, error)) (map[int32]int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, j.RequestTimeout)
+	defer cancel()
+	listed, err := list(ctx, topic)
+	if err == nil {
+		err = listed.Error()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the brokers do not tell the offsets of %s: %w", topic, err)
+	}
+	offsets := map[int32]int64{}
+	listed.Each(func(o kadm.ListedOffset) { offsets[o.Partition] = o.Offset })
+	return offsets, nil
+}
+
+// PartitionAmong returns the partition of a wallet's records among so many.
+func (j *Journal) PartitionAmong(walletID uuid.UUID, partitions int32) int32 {
+	return partitionOf(walletID, partitions)
+}
+
+// Replay delivers the records of each partition in [from, to), in offset order,
+// beside whoever reads the journal in earnest: it is in no group. An error of
+// deliver ends it.
+func (j *Journal) Replay(ctx context.Context, from, to map[int32]int64, deliver func([]wallet.Record) error) error {
+	return j.replay(ctx, j.Topic, from, to, func(records []*kgo.Record) error {
+		decoded := make([]wallet.Record, len(records))
+		for i, r := range records {
+			decoded[i] = Decode(r)
+		}
+		return deliver(decoded)
+	})
+}
+
+func (j *Journal) replay(ctx context.Context, topic string, from, to map[int32]int64, deliver func([]*kgo.Record) error) error {
+	begin := map[int32]kgo.Offset{}
+	for p, end := range to {
+		if from[p] < end {
+			begin[p] = kgo.NewOffset().At(from[p])
+		}
+	}
+	if len(begin) == 0 {
+		return nil
+	}
+	client, err := kgo.NewClient(append(clientOptions(j.Config),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: begin}),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+		// A foreign transaction's marker has an offset too: the last one may be it.
+		kgo.KeepControlRecords(),
+		kgo.FetchMaxBytes(replayBytes), kgo.FetchMaxPartitionBytes(replayPartBytes),
+	)...)
+	if err != nil {
+		return fmt.Errorf("prepare replaying the journal: %w", err)
+	}
+	defer client.Close()
+	for len(begin) > 0 {
+		fetches, err := poll(ctx, client)
+		if err != nil {
+			return fmt.Errorf("%s cannot be read: %w", topic, err)
+		}
+		fetches.EachPartition(func(f kgo.FetchTopicPartition) {
+			if err == nil {
+				err = deliver(within(client, f, to[f.Partition], begin))
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func poll(ctx context.Context, client *kgo.Client) (kgo.Fetches, error) {
+	ctx, cancel := context.WithTimeout(ctx, replayPatience)
+	defer cancel()
+	fetches := client.PollRecords(ctx, pollRecords)
+	return fetches, fetches.Err()
+}
+
+// within returns the records before end; when it is reached the partition is read
+// no further.
+func within(client *kgo.Client, f kgo.FetchTopicPartition, end int64, open map[int32]kgo.Offset) []*kgo.Record {
+	var records []*kgo.Record
+	for _, r := range f.Records {
+		if r.Offset < end && !r.Attrs.IsControl() {
+			records = append(records, r)
+		}
+		if _, ok := open[f.Partition]; ok && r.Offset >= end-1 {
+			delete(open, f.Partition)
+			client.PauseFetchPartitions(map[string][]int32{f.Topic: {f.Partition}})
+		}
+	}
+	return records
+}
+
+// DeadLetters returns where the records were that are dead letters.
+func (j *Journal) DeadLetters(ctx context.Context) (map[wallet.Receipt]bool, error) {
+	topic, letters := deadLetters(j.Topic), map[wallet.Receipt]bool{}
+	starts, err := j.offsets(ctx, topic, j.admin.ListStartOffsets)
+	if errors.Is(err, kerr.UnknownTopicOrPartition) {
+		return letters, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	ends, err := j.offsets(ctx, topic, j.admin.ListEndOffsets)
+	if err != nil {
+		return nil, err
+	}
+	return letters, j.replay(ctx, topic, starts, ends, func(records []*kgo.Record) error {
+		for _, r := range records {
+			if place, ok := placeOf(r); ok {
+				letters[place] = true
+			}
+		}
+		return nil
+	})
+}
+
+// placeOf reads where a dead letter was found. Its own headers come first, so the
+// last of a name counts.
+func placeOf(r *kgo.Record) (place wallet.Receipt, ok bool) {
+	place = wallet.NoReceipt
+	for _, h := range r.Headers {
+		n, err := strconv.ParseInt(string(h.Value), 10, 64)
+		switch {
+		case err != nil:
+		case h.Key == headerPartition:
+			place.Partition = int32(n)
+		case h.Key == headerOffset:
+			place.Offset = n
+		}
+	}
+	return place, place.Known()
+}

@@ -1,0 +1,159 @@
+package ledger
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// What an audit reads. All of it is by index, in pages, each page one statement
+// and so of one moment; nothing is locked.
+
+const selectWallets = `SELECT id, balance, version, updated_at FROM wallets WHERE id > $1 ORDER BY id LIMIT $2`
+
+// Wallets returns up to limit wallets with an id above after, by id.
+func (l *Ledger) Wallets(ctx context.Context, after uuid.UUID, limit int) ([]wallet.Wallet, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.commitTimeout)
+	defer cancel()
+	rows, err := l.commits.Query(ctx, selectWallets, after, limit)
+	if err != nil {
+		return nil, l.done(err)
+	}
+	wallets, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (w wallet.Wallet, err error) {
+		return w, row.Scan(&w.ID, &w.Balance, &w.Sequence, &w.UpdatedAt)
+	})
+	return wallets, l.done(err)
+}
+
+// walletRow is a wallet in the shape of operationColumns.
+const walletRow = `w.id, NULL::uuid, w.version, NULL::smallint, NULL::bigint, NULL::smallint, NULL::smallint, NULL::smallint,
+	w.balance, NULL::timestamptz, w.updated_at, NULL::integer, NULL::bigint`
+
+const selectSince = `
+SELECT 0, ` + walletRow + `
+FROM unnest($1::uuid[]) AS k (id) JOIN wallets w ON w.id = k.id
+UNION ALL
+SELECT 1, ` + operationColumns + ` FROM unnest($1::uuid[], $2::bigint[]) AS k (id, sequence)
+CROSS JOIN LATERAL (SELECT * FROM operations o WHERE o.wallet_id = k.id AND o.sequence > k.sequence ORDER BY o.sequence LIMIT $3) o
+ORDER BY 1, 2, 4`
+
+// Since returns the wallets as they are, those that exist, and of each up to limit
+// operations above the given sequence, by wallet and sequence.
+func (l *Ledger) Since(ctx context.Context, from []wallet.Wallet, limit int) ([]wallet.Wallet, []wallet.Operation, error) {
+	ids, sequences := places(from)
+	return l.walletsWith(ctx, selectSince, ids, sequences, limit)
+}
+
+const selectBalancesAt = `
+SELECT 0, ` + walletRow + `
+FROM unnest($1::uuid[]) AS k (id) JOIN wallets w ON w.id = k.id
+UNION ALL
+SELECT 1, ` + operationColumns + ` FROM unnest($1::uuid[], $2::bigint[]) AS k (id, sequence)
+JOIN operations o ON o.wallet_id = k.id AND o.sequence = k.sequence`
+
+// BalancesAt returns the wallets as they are, and the operations with the given
+// sequences.
+func (l *Ledger) BalancesAt(ctx context.Context, at []wallet.Wallet) ([]wallet.Wallet, []wallet.Operation, error) {
+	ids, sequences := places(at)
+	return l.walletsWith(ctx, selectBalancesAt, ids, sequences)
+}
+
+func places(at []wallet.Wallet) (ids []uuid.UUID, sequences []int64) {
+	ids, sequences = make([]uuid.UUID, len(at)), make([]int64, len(at))
+	for i, w := range at {
+		ids[i], sequences[i] = w.ID, w.Sequence
+	}
+	return ids, sequences
+}
+
+func (l *Ledger) walletsWith(ctx context.Context, query string, args ...any) (wallets []wallet.Wallet, ops []wallet.Operation, err error) {
+	ctx, cancel := context.WithTimeout(ctx, l.commitTimeout)
+	defer cancel()
+	rows, err := l.commits.Query(ctx, query, args...)
+	if err != nil {
+		return nil, nil, l.done(err)
+	}
+	var kind int
+	var r operationRow
+	_, err = pgx.ForEachRow(rows, append([]any{&kind}, r.targets()...), func() error {
+		op := r.operation()
+		if kind == 1 {
+			ops = append(ops, op)
+			return nil
+		}
+		wallets = append(wallets, wallet.Wallet{ID: op.WalletID, UpdatedAt: op.AppliedAt,
+			State: wallet.State{Balance: op.BalanceAfter, Sequence: op.Sequence}})
+		return nil
+	})
+	return wallets, ops, l.done(err)
+}
+
+// The wallets that have operations, one index look-up each: their operations are
+// never walked.
+const selectStrays = `
+WITH RECURSIVE busy AS (
+	(SELECT wallet_id, 1 AS n FROM operations WHERE wallet_id > $1 ORDER BY wallet_id LIMIT 1)
+	UNION ALL
+	SELECT (SELECT o.wallet_id FROM operations o WHERE o.wallet_id > busy.wallet_id ORDER BY o.wallet_id LIMIT 1), n + 1
+	FROM busy WHERE busy.wallet_id IS NOT NULL AND n < $2)
+SELECT busy.wallet_id, ` + operationColumns + ` FROM busy
+LEFT JOIN LATERAL (
+	SELECT * FROM operations s WHERE s.wallet_id = busy.wallet_id AND s.sequence IS NULL
+	UNION ALL
+	(SELECT * FROM operations s WHERE s.wallet_id = busy.wallet_id AND s.sequence IS NOT NULL
+		AND NOT EXISTS (SELECT 1 FROM wallets w WHERE w.id = busy.wallet_id) ORDER BY s.sequence LIMIT 1000)) o ON true
+WHERE busy.wallet_id IS NOT NULL
+ORDER BY busy.wallet_id, o.sequence NULLS FIRST`
+
+// Strays looks at the next limit wallets above after that have operations, and
+// returns those operations that have no sequence, or (the first 1000) whose wallet
+// does not exist. next is Nil at the end.
+func (l *Ledger) Strays(ctx context.Context, after uuid.UUID, limit int) (strays []wallet.Operation, next uuid.UUID, err error) {
+	ctx, cancel := context.WithTimeout(ctx, l.commitTimeout)
+	defer cancel()
+	rows, err := l.commits.Query(ctx, selectStrays, after, limit)
+	if err != nil {
+		return nil, next, l.done(err)
+	}
+	var id uuid.UUID
+	var r operationRow
+	seen := 0
+	_, err = pgx.ForEachRow(rows, append([]any{&id}, r.targets()...), func() error {
+		if id != next {
+			seen, next = seen+1, id
+		}
+		if r.id != nil {
+			strays = append(strays, r.operation())
+		}
+		return nil
+	})
+	if seen < limit {
+		next = uuid.Nil
+	}
+	return strays, next, l.done(err)
+}
+
+const selectAwaitingBackfill = `
+SELECT u.wallet_id, u.operation_id FROM unnest($1::uuid[], $2::uuid[]) AS k (wallet_id, operation_id)
+JOIN unjournaled u ON u.wallet_id = k.wallet_id AND u.operation_id = k.operation_id`
+
+// AwaitingBackfill returns which of the operations wait for their backfill record.
+func (l *Ledger) AwaitingBackfill(ctx context.Context, keys []wallet.Key) ([]wallet.Key, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.commitTimeout)
+	defer cancel()
+	walletIDs, ids := make([]uuid.UUID, len(keys)), make([]uuid.UUID, len(keys))
+	for i, k := range keys {
+		walletIDs[i], ids[i] = k.WalletID, k.ID
+	}
+	rows, err := l.commits.Query(ctx, selectAwaitingBackfill, walletIDs, ids)
+	if err != nil {
+		return nil, l.done(err)
+	}
+	waiting, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (k wallet.Key, err error) {
+		return k, row.Scan(&k.WalletID, &k.ID)
+	})
+	return waiting, l.done(err)
+}
