@@ -86,6 +86,7 @@ func (w *work) load(seed uint64) {
 		case 1:
 			op.ID, op.WalletID = last.ID, last.WalletID // its key with something else
 		case 2, 3:
+			op.WalletID = w.ids[1+r.IntN(len(w.ids)-1)] // the first is held locked, which would hold this load up
 			_, _ = w.applier.Direct(context.Background(), op)
 			if r.IntN(2) == 0 {
 				continue
@@ -105,13 +106,13 @@ func (w *work) hold() {
 		_, _ = tx.Exec(context.Background(), "SELECT FROM wallets WHERE id = $1 FOR UPDATE", w.ids[0])
 		select {
 		case <-w.stop:
-		case <-time.After(500 * time.Millisecond):
+		case <-time.After(3 * time.Second):
 		}
 		_ = tx.Rollback(context.Background())
 		select {
 		case <-w.stop:
 			return
-		case <-time.After(300 * time.Millisecond):
+		case <-time.After(time.Second):
 		}
 	}
 }
