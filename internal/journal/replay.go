@@ -25,7 +25,7 @@ const (
 // Extent returns the topic that is there now (a zero one if there is none), and
 // each partition's first offset and end.
 func (j *Journal) Extent(ctx context.Context) (t wallet.Topic, starts, ends map[int32]int64, err error) {
-	if t, err = j.find(); errors.Is(err, kerr.UnknownTopicOrPartition) {
+	if t, err = j.find(ctx); errors.Is(err, kerr.UnknownTopicOrPartition) {
 		return wallet.Topic{}, nil, nil, nil
 	}
 	if err != nil {
