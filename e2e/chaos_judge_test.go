@@ -5,6 +5,7 @@ package e2e_test
 import (
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -57,19 +58,19 @@ func (r *rig) strike(t *testing.T, c chaos) (heal func()) {
 }
 
 // judge checks every promise.
-func (r *rig) judge(t *testing.T, row *row, watch *onlookers, sends []*send, faults []chaos) {
+func (r *rig) judge(t *testing.T, row *row, load *storm, sends []*send, faults []chaos) {
 	single := len(faults) == 1
 	if single && row.Errors > 0 {
-		only(t, sends, 200, 202, 422, 429)
+		only(t, load.sends, 200, 202, 422, 429)
 	}
 	if row.NoAnswer+row.NotSent+row.Limited+row.Refusals > 0 {
-		only(t, sends, 200, 202, 422, 500, 502, 503, 504)
+		only(t, load.sends, 200, 202, 422, 500, 502, 503, 504)
 		t.Errorf("no answer %d, not sent %d, 429 %d, other 4xx %d", row.NoAnswer, row.NotSent, row.Limited, row.Refusals)
 	}
-	for _, fault := range watch.faults {
+	for _, fault := range load.wrong {
 		t.Error(fault)
 	}
-	r.judgeStale(t, row, watch, faults)
+	r.judgeStale(t, row, load.onlookers, faults)
 	r.auditAll(sends)
 	r.replay(t, sends)
 }
@@ -112,13 +113,14 @@ func (r *row) during(line string) bool {
 // than once first. Each gets the outcome that it had, or that it has by now.
 func (r *rig) replay(t *testing.T, sends []*send) {
 	var again []*send
-	for _, x := range sends {
+	accepted := slices.DeleteFunc(slices.Clone(sends), func(x *send) bool { return x.answer.err != nil || x.answer.doc.Operation == nil })
+	for _, x := range accepted {
 		if x.repeats > 0 && len(again) < replays/2 {
 			again = append(again, x)
 		}
 	}
-	for len(again) < replays {
-		again = append(again, sends[rand.IntN(len(sends))])
+	for len(accepted) > 0 && len(again) < replays {
+		again = append(again, accepted[rand.IntN(len(accepted))])
 	}
 	for n, x := range again {
 		a := r.replicas[n%len(r.replicas)].submit(x.wallet, x.kind, x.amount, "Idempotency-Key", x.key, "Prefer", "wait=10")
@@ -127,7 +129,7 @@ func (r *rig) replay(t *testing.T, sends []*send) {
 			t.Errorf("repeated with its key %v, answered %v first: %v", x.key, x.answer, a)
 			continue
 		}
-		if first := x.answer.doc.Operation; x.answer.err == nil && x.answer.code != http.StatusAccepted && first != nil && !same(*first, *a.doc.Operation) {
+		if first := x.answer.doc.Operation; x.answer.code != http.StatusAccepted && !same(*first, *a.doc.Operation) {
 			t.Errorf("repeated with its key, %s became %s", show(*first), show(*a.doc.Operation))
 		}
 	}

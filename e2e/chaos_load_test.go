@@ -79,28 +79,38 @@ func (b *balancer) pick(turn int) int {
 	return turn % len(b.replicas)
 }
 
-// send has s answered.
+// send has s answered, by as many replicas as it takes.
 func (b *balancer) send(s *send, turn int, headers ...string) {
-	headers = append(headers, "Idempotency-Key", s.key)
-	body := submission(s.wallet, s.kind, s.amount)
 	s.sent = time.Now()
-	for {
-		at := b.pick(turn)
-		s.by = b.replicas[at].incarnation()
-		b.pending[at].Add(1)
-		ctx, cancel := context.WithTimeout(context.Background(), tryTimeout)
-		s.answer = b.replicas[at].doCtx(ctx, http.MethodPost, "/api/v1/wallet", body, headers...)
-		cancel()
-		b.pending[at].Add(-1)
-		s.end = time.Now()
-		if s.answer.err == nil || s.end.Sub(s.sent) > giveUp {
-			return
-		}
-		b.count(s.answer.err)
+	for !b.try(s, turn, headers...) && s.end.Sub(s.sent) < giveUp {
 		turn++
 		if s.repeats++; s.repeats%len(b.replicas) == 0 {
 			elapse(retryPause)
 		}
+	}
+}
+
+// try sends s once and says whether there was an answer.
+func (b *balancer) try(s *send, turn int, headers ...string) bool {
+	at := b.pick(turn)
+	s.by = b.replicas[at].incarnation()
+	b.pending[at].Add(1)
+	defer b.pending[at].Add(-1)
+	ctx, cancel := context.WithTimeout(context.Background(), tryTimeout)
+	defer cancel()
+	headers = append(headers, "Idempotency-Key", s.key)
+	s.answer = b.replicas[at].doCtx(ctx, http.MethodPost, "/api/v1/wallet", submission(s.wallet, s.kind, s.amount), headers...)
+	s.end = time.Now()
+	if s.answer.err != nil {
+		b.count(s.answer.err)
+	}
+	return s.answer.err == nil
+}
+
+// forget begins to count anew.
+func (b *balancer) forget() {
+	for _, n := range []*atomic.Int64{&b.refused, &b.reset, &b.timeout} {
+		n.Store(0)
 	}
 }
 
@@ -118,12 +128,12 @@ func (b *balancer) count(err error) {
 // storm is an open loop: most requests go to one wallet, the others to many.
 type storm struct {
 	*balancer
+	*onlookers
 	hot, others int // requests a second
 	ids         []uuid.UUID
 	random      *rand.Rand
 	name        string
 	pulse       *pulse
-	watched     func(*send) // told of each answer
 
 	stopped chan struct{}
 	done    sync.WaitGroup
@@ -179,12 +189,12 @@ func (s *storm) draw(n int) *send {
 
 func (s *storm) one(x *send, turn int) {
 	at := s.pulse.sent()
-	s.send(x, turn)
+	s.balancer.send(x, turn)
 	s.pulse.answered(at, x)
 	s.mu.Lock()
 	s.sends = append(s.sends, x)
 	s.mu.Unlock()
-	s.watched(x)
+	s.look(x)
 }
 
 // stop ends the load and waits for all answers.

@@ -26,6 +26,7 @@ type proxy struct {
 var (
 	proxying = sync.OnceValue(func() *toxiproxy.ApiServer {
 		toxics.Register("meter", new(meter))
+		zerolog.SetGlobalLevel(zerolog.Disabled) // a toxic's own logger does not ask
 		return toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop())
 	})
 	meters sync.Map // by the proxy's name

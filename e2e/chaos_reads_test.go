@@ -18,13 +18,13 @@ const readsOf = 40
 // with an outcome: never less than was asked for with minSequence, and, while Redis
 // is up, never less than was told.
 type onlookers struct {
-	*balancer
-	turn  atomic.Int64
-	reads atomic.Int64
+	balancer *balancer
+	turn     atomic.Int64
+	reads    atomic.Int64
 
-	mu     sync.Mutex
-	stale  []stale  // plain reads that were older than what was told
-	faults []string // reads that nothing excuses
+	mu    sync.Mutex
+	stale []stale  // plain reads that were older than what was told
+	wrong []string // reads that nothing excuses
 }
 
 // stale is a plain read that was older than what was told before.
@@ -52,8 +52,8 @@ func (o *onlookers) look(x *send) {
 		return
 	}
 	told := value(x.answer.doc.Sequence)
-	for i, r := range o.replicas {
-		if o.out[i].Load() {
+	for i, r := range o.balancer.replicas {
+		if o.balancer.out[i].Load() {
 			continue
 		}
 		at := time.Now()
@@ -66,7 +66,7 @@ func (o *onlookers) look(x *send) {
 		if a.err == nil && (a.code == http.StatusOK && value(a.doc.Sequence) < told ||
 			a.code != http.StatusOK && a.code != http.StatusConflict && a.code != http.StatusServiceUnavailable) {
 			o.mu.Lock()
-			o.faults = append(o.faults, fmt.Sprintf("minSequence=%d at %s: %v", told, r.incarnation(), a))
+			o.wrong = append(o.wrong, fmt.Sprintf("minSequence=%d at %s: %v", told, r.incarnation(), a))
 			o.mu.Unlock()
 		}
 		o.reads.Add(2)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -41,9 +42,11 @@ type row struct {
 }
 
 // count counts the last answers of all requests.
-func (r *row) count(load *storm, sends []*send) {
-	r.Sent, r.NotSent, r.Silence = len(sends), load.skipped, load.pulse.silence()
-	for _, x := range sends {
+func (r *row) count(load *storm) {
+	r.Sent, r.NotSent, r.Silence = len(load.sends), load.skipped, load.pulse.silence()
+	r.Refused, r.Reset, r.Timeout = load.refused.Load(), load.reset.Load(), load.timeout.Load()
+	r.Reads, r.Stale = load.reads.Load(), len(load.stale)
+	for _, x := range load.sends {
 		r.Slowest = max(r.Slowest, x.end.Sub(x.sent))
 		switch code := x.answer.code; {
 		case x.answer.err != nil:
@@ -80,6 +83,23 @@ func (r *report) add(t *testing.T, row *row) {
 	row.Took = time.Since(row.began)
 	r.Rows = append(r.Rows, row)
 	fmt.Fprintf(os.Stderr, "chaos: %s: %s, %d sent, recovered %s after, took %s\n", row.Fault, row.Verdict, row.Sent, round(row.Recovery), round(row.Took))
+}
+
+// writeLogs writes what the replicas have logged so far, if it is asked for.
+func (r *rig) writeLogs(t *testing.T) {
+	if *chaosLogs == "" {
+		return
+	}
+	for _, replica := range r.replicas {
+		var text strings.Builder
+		for _, l := range replica.lives {
+			text.WriteString(l.output())
+		}
+		name := fmt.Sprintf("%d-brokers-%s.log", len(r.brokerProcesses), replica.name)
+		if err := os.WriteFile(filepath.Join(*chaosLogs, name), []byte(text.String()), 0o644); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // show writes the table for people, and the file for programs.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ var (
 	chaosFor    = flag.Duration("chaos.for", 0, "then, for so long, faults drawn at random, two at a time")
 	chaosRate   = flag.Int("chaos.rate", 1000, "requests a second on one wallet")
 	chaosOthers = flag.Int("chaos.others", 200, "requests a second on many others")
+	chaosLogs   = flag.String("chaos.logs", "", "write the replicas' logs into this directory, each time a fault is over")
 	chaosJSON   = flag.String("chaos.json", "", "write the rows into this file too")
 )
 
@@ -43,18 +45,21 @@ func TestChaos(t *testing.T) {
 	t.Logf("-chaos.seed=%d", seed)
 	report := &report{Seed: seed, Rate: *chaosRate, Others: *chaosOthers}
 	defer report.show(t)
-	chosen := chosenFaults(t)
+	chosen, last := chosenFaults(t)
 	for _, brokers := range []int{1, 3} {
 		random := rand.New(rand.NewPCG(seed, uint64(brokers)))
 		faults := slices.DeleteFunc(slices.Clone(chosen), func(c chaos) bool { return max(c.brokers, 1) != brokers })
 		random.Shuffle(len(faults), func(i, j int) { faults[i], faults[j] = faults[j], faults[i] })
-		if len(faults) == 0 {
+		if len(faults) == 0 && (brokers > 1 || !last) {
 			continue
 		}
 		t.Run(fmt.Sprintf("brokers=%d", brokers), func(t *testing.T) {
 			r := newRig(t, brokers)
 			for _, c := range faults {
 				t.Run(c.name, func(t *testing.T) { report.add(t, r.suffer(t, random, c)) })
+			}
+			if brokers == 1 && last {
+				defer t.Run(topicRecreated, func(t *testing.T) { report.add(t, r.loseTopic(t, random)) })
 			}
 			for until := time.Now().Add(*chaosFor); time.Now().Before(until); {
 				pair := drawPair(random, brokers)
@@ -64,12 +69,14 @@ func TestChaos(t *testing.T) {
 	}
 }
 
-func chosenFaults(t *testing.T) (chosen []chaos) {
+// chosenFaults returns what the flags ask for, and whether the topic is to be lost in
+// the end.
+func chosenFaults(t *testing.T) (chosen []chaos, last bool) {
 	names := strings.Split(*chaosNames, ",")
 	if *chaosNames == "short" {
 		names = chaosShort
 	}
-	known := map[string]bool{"all": true}
+	known := map[string]bool{"all": true, topicRecreated: true}
 	for _, c := range chaosFaults() {
 		known[c.name] = true
 		if *chaosNames != "all" && !slices.Contains(names, c.name) {
@@ -86,7 +93,7 @@ func chosenFaults(t *testing.T) (chosen []chaos) {
 			t.Fatalf("-chaos.faults: there is no fault %q", name)
 		}
 	}
-	return chosen
+	return chosen, *chaosNames == "all" || slices.Contains(names, topicRecreated)
 }
 
 // drawPair draws two faults of different components.
@@ -105,40 +112,42 @@ func drawPair(random *rand.Rand, brokers int) []chaos {
 // suffer puts load on, strikes with the faults, heals them, waits until all is as
 // before, and checks everything that was promised.
 func (r *rig) suffer(t *testing.T, random *rand.Rand, faults ...chaos) *row {
-	row := &row{began: time.Now()}
-	for _, c := range faults {
-		row.Fault = strings.Trim(row.Fault+"+"+c.name, "+")
-	}
 	defer r.as(t)()
-	ids := r.wallets(1 + manyWallets)
-	r.hot = ids[0]
-	watch := &onlookers{balancer: r.balancer}
-	refused, reset, timeout := r.balancer.refused.Load(), r.balancer.reset.Load(), r.balancer.timeout.Load()
-	load := &storm{
-		balancer: r.balancer, hot: *chaosRate, others: *chaosOthers, ids: ids, watched: watch.look,
-		random: rand.New(rand.NewPCG(random.Uint64(), 0)), name: uuid.NewString(),
+	names := make([]string, len(faults))
+	for i, c := range faults {
+		names[i] = c.name
 	}
-	load.start()
-	stopped := false
-	defer func() {
-		if !stopped {
-			load.stop()
-		}
-	}()
-	calm(t, load.pulse, load.pulse.began, calmWithin, "before the fault")
-	elapse(time.Duration(random.Int64N(int64(beat)))) // strike at any point of what goes on in turns
-
+	row, load, witnessed, stop := r.underLoad(t, strings.Join(names, "+"), random)
+	defer stop()
 	r.strikeAll(t, faults)
 	healed := time.Now()
-	back := calm(t, load.pulse, healed, recoverySoon+calmBeats*beat, "after the fault")
-	stopped = true
-	sends := load.stop()
-	row.Recovery = max(0, back.Sub(healed))
-	row.Refused, row.Reset, row.Timeout = r.balancer.refused.Load()-refused, r.balancer.reset.Load()-reset, r.balancer.timeout.Load()-timeout
-	row.Reads, row.Stale = watch.reads.Load(), len(watch.stale)
-	row.count(load, sends)
-	r.judge(t, row, watch, sends, faults)
+	row.Recovery = max(0, calm(t, load.pulse, healed, recoverySoon+calmBeats*beat, "after the fault").Sub(healed))
+	sends := stop()
+	row.count(load)
+	r.writeLogs(t)
+	r.judge(t, row, load, sends, faults)
+	witnessed.judge(t, r)
 	return row
+}
+
+// underLoad starts load on new wallets and returns when it is well under way. stop
+// ends it and returns all that was sent.
+func (r *rig) underLoad(t *testing.T, name string, random *rand.Rand) (*row, *storm, *testimony, func() []*send) {
+	t.Helper()
+	row := &row{Fault: name, began: time.Now()}
+	ids := r.wallets(1 + manyWallets + witnessWallets)
+	r.hot = ids[witnessWallets]
+	load := &storm{
+		balancer: r.balancer, onlookers: &onlookers{balancer: r.balancer}, hot: *chaosRate, others: *chaosOthers, ids: ids[witnessWallets:],
+		random: rand.New(rand.NewPCG(random.Uint64(), 0)), name: uuid.NewString(),
+	}
+	r.balancer.forget()
+	load.start()
+	witnessed := testify(r.balancer, ids[:witnessWallets], random)
+	stop := sync.OnceValue(func() []*send { return append(load.stop(), witnessed.stop()...) })
+	calm(t, load.pulse, load.pulse.began, calmWithin, "before the fault")
+	elapse(time.Duration(random.Int64N(int64(beat)))) // strike at any point of what goes on in turns
+	return row, load, witnessed, stop
 }
 
 // strikeAll strikes with one fault after the other and heals them when the last has

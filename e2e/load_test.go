@@ -200,7 +200,7 @@ func only(t testing.TB, sends []*send, codes ...int) {
 			continue
 		}
 		if shown++; shown <= 5 {
-			t.Errorf("%s %d sent %s, after %s: %v", s.kind, s.amount, s.sent.Format("15:04:05.000"), s.end.Sub(s.sent), s.answer)
+			t.Errorf("%s %d sent %s, after %s by %s: %v", s.kind, s.amount, s.sent.Format("15:04:05.000"), s.end.Sub(s.sent), s.by, s.answer)
 		}
 	}
 	if shown > 5 {
