@@ -29,15 +29,6 @@ func (r *rig) as(t *testing.T) func() {
 	}
 }
 
-// calm waits until the load is answered as it should be, and returns since when it is.
-func calm(t *testing.T, p *pulse, since time.Time, most time.Duration, when string) (from time.Time) {
-	t.Helper()
-	if !within(most, func() (is bool) { is, from = p.calm(since); return is }) {
-		t.Errorf("%s %s: still less than %v %% of the requests have an outcome within %s", most, when, 100*fineShare, fine)
-	}
-	return from
-}
-
 // strike injects a fault and checks that it is felt. What it returns heals, once.
 func (r *rig) strike(t *testing.T, c chaos) (heal func()) {
 	t.Helper()
@@ -59,9 +50,12 @@ func (r *rig) strike(t *testing.T, c chaos) (heal func()) {
 
 // judge checks every promise.
 func (r *rig) judge(t *testing.T, row *row, load *storm, sends []*send, faults []chaos) {
-	single := len(faults) == 1
+	single := len(faults) == 1 && row.Also == ""
 	if single && row.Errors > 0 {
 		only(t, load.sends, 200, 202, 422, 429)
+	}
+	if single && row.Recovery > recoverySoon {
+		t.Errorf("%s after the fault still less than %v %% of the requests have an outcome within %s", row.Recovery, 100*fineShare, fine)
 	}
 	if row.NoAnswer+row.NotSent+row.Limited+row.Refusals > 0 {
 		only(t, load.sends, 200, 202, 422, 500, 502, 503, 504)

@@ -66,6 +66,15 @@ func (p *pulse) calm(since time.Time) (bool, time.Time) {
 	return end-n >= calmBeats, p.began.Add(time.Duration(n) * beat)
 }
 
+// settle waits until the load is answered as it should be, and returns since when it
+// is: later than most after since if it is not.
+func (p *pulse) settle(since time.Time, most time.Duration) (from time.Time) {
+	if !within(most+calmBeats*beat, func() (is bool) { is, from = p.calm(since); return is }) {
+		return time.Now()
+	}
+	return from
+}
+
 // silence is the longest time in which no request was answered with success.
 func (p *pulse) silence() time.Duration {
 	p.mu.Lock()

@@ -36,6 +36,8 @@ type row struct {
 	Slowest  time.Duration `json:"slowestNs"`
 	Recovery time.Duration `json:"recoveryNs"`
 	Took     time.Duration `json:"tookNs"`
+	Pressure int           `json:"cpuPressurePercent"` // of the time something waited for a processor
+	Also     string        `json:"also"`               // components that were silent without having been struck: the machine was too busy
 	Verdict  string        `json:"verdict"`
 
 	began time.Time
@@ -80,9 +82,12 @@ func (r *report) add(t *testing.T, row *row) {
 	if t.Failed() {
 		row.Verdict = "BROKEN"
 	}
+	if row.Also != "" {
+		row.Verdict += "; on a busy machine" + row.Also
+	}
 	row.Took = time.Since(row.began)
 	r.Rows = append(r.Rows, row)
-	fmt.Fprintf(os.Stderr, "chaos: %s: %s, %d sent, recovered %s after, took %s\n", row.Fault, row.Verdict, row.Sent, round(row.Recovery), round(row.Took))
+	fmt.Fprintf(os.Stderr, "chaos: %s: %s, %d sent, recovered %s after, took %s, CPU pressure %d %%\n", row.Fault, row.Verdict, row.Sent, round(row.Recovery), round(row.Took), row.Pressure)
 }
 
 // writeLogs writes what the replicas have logged so far, if it is asked for.

@@ -119,9 +119,13 @@ func (r *rig) suffer(t *testing.T, random *rand.Rand, faults ...chaos) *row {
 	}
 	row, load, witnessed, stop := r.underLoad(t, strings.Join(names, "+"), random)
 	defer stop()
+	guard, stalled := r.watchComponents(), stall()
 	r.strikeAll(t, faults)
 	healed := time.Now()
-	row.Recovery = max(0, calm(t, load.pulse, healed, recoverySoon+calmBeats*beat, "after the fault").Sub(healed))
+	calmed := load.pulse.settle(healed, recoverySoon)
+	row.Recovery = max(0, calmed.Sub(healed))
+	row.Pressure = int(100 * (stall() - stalled) / time.Since(row.began))
+	row.Also = guard.stop(faults...)
 	sends := stop()
 	row.count(load)
 	r.writeLogs(t)
@@ -145,7 +149,7 @@ func (r *rig) underLoad(t *testing.T, name string, random *rand.Rand) (*row, *st
 	load.start()
 	witnessed := testify(r.balancer, ids[:witnessWallets], random)
 	stop := sync.OnceValue(func() []*send { return append(load.stop(), witnessed.stop()...) })
-	calm(t, load.pulse, load.pulse.began, calmWithin, "before the fault")
+	load.pulse.settle(load.pulse.began, calmWithin)
 	elapse(time.Duration(random.Int64N(int64(beat)))) // strike at any point of what goes on in turns
 	return row, load, witnessed, stop
 }

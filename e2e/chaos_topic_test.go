@@ -30,7 +30,7 @@ func (r *rig) loseTopic(t *testing.T, random *rand.Rand) *row {
 	}
 	next, began := r.count("SELECT sum(next_offset) FROM journal_offsets"), time.Now()
 	elapse(short)
-	row.Recovery = max(0, calm(t, load.pulse, began, recoverySoon, "after the topic was recreated").Sub(began))
+	row.Recovery = max(0, load.pulse.settle(began, recoverySoon).Sub(began))
 	sends := stop()
 	row.count(load)
 	only(t, load.sends, 200, 202, 422)
