@@ -20,6 +20,7 @@ type commands struct {
 	Import     importCommand     `cmd:"" help:"Replay a bank statement (CSV): a wallet per account, an operation per row."`
 	Bench      benchCommand      `cmd:"" help:"Put load on new wallets and prove the outcome from their histories."`
 
+	Dlq           dlqCommands          `cmd:"" group:"operators" help:"Records that did not decode: list, show, replay, discard."`
 	Requeued      requeuedCommands     `cmd:"" group:"operators" help:"Wallets that were set aside: list, release."`
 	Journal       journalCommands      `cmd:"" group:"operators" help:"The journal beside the ledger: status, accept-topic."`
 	Interventions interventionsCommand `cmd:"" group:"operators" help:"Show what operators did, newest first."`

@@ -67,7 +67,7 @@ func exitCode(err error) int {
 	switch {
 	case errors.Is(err, importer.ErrInterrupted):
 		return exitInterrupted
-	case errors.As(err, &gaveUp), errors.As(err, &unreachable), errors.Is(err, wallet.ErrUnavailable), errors.Is(err, wallet.ErrUnreachable):
+	case errors.As(err, &gaveUp), errors.As(err, &unreachable), errors.Is(err, wallet.ErrUnavailable), errors.Is(err, wallet.ErrUnreachable), errors.Is(err, wallet.ErrUnacknowledged):
 		return exitUnavailable
 	case errors.As(err, &refusal) && refusal.Status >= 502 && refusal.Status <= 504:
 		return exitUnavailable

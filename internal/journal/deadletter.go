@@ -26,8 +26,8 @@ const maxDeadLetterBytes = 64 << 20
 
 // deadLetterClient has a client of its own: a record of another size, compressed,
 // that never stands before an operation.
-func deadLetterClient(cfg Config) (*kgo.Client, error) {
-	return kgo.NewClient(append(clientOptions(cfg),
+func deadLetterClient(cfg Config, more ...kgo.Opt) (*kgo.Client, error) {
+	return kgo.NewClient(append(append(clientOptions(cfg), more...),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerBatchCompression(kgo.ZstdCompression()),
 		kgo.ProducerBatchMaxBytes(maxDeadLetterBytes),

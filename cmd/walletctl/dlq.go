@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/walletd/walletd/internal/journal"
+	"github.com/walletd/walletd/internal/ledger"
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// dlqCommands are about the records that did not decode.
+type dlqCommands struct {
+	List    dlqList    `cmd:"" help:"Show the dead letters, oldest first, and what became of them."`
+	Show    dlqShow    `cmd:"" help:"Show one whole: key, headers, value, and what the decoder says of it."`
+	Replay  dlqReplay  `cmd:"" help:"Append its record to the journal again, as after an upgrade that decodes it."`
+	Discard dlqDiscard `cmd:"" help:"Give it up: it is kept, and no longer open."`
+}
+
+// place is where a dead letter is.
+type place struct{ wallet.Receipt }
+
+// UnmarshalText takes <partition>-<offset>, as dlq list shows it.
+func (p *place) UnmarshalText(text []byte) error {
+	left, right, _ := strings.Cut(string(text), "-")
+	partition, err := strconv.ParseUint(left, 10, 31)
+	offset, err2 := strconv.ParseUint(right, 10, 63)
+	if err != nil || err2 != nil {
+		return fmt.Errorf("%q is not <partition>-<offset>, as dlq list shows it", text)
+	}
+	p.Receipt = wallet.Receipt{Partition: int32(partition), Offset: int64(offset)}
+	return nil
+}
+
+func shownPlace(r wallet.Receipt) string {
+	if !r.Known() {
+		return "-"
+	}
+	return fmt.Sprintf("%d-%d", r.Partition, r.Offset)
+}
+
+// The states of a dead letter.
+const (
+	stateOpen      = "open"
+	stateReplayed  = "replayed"
+	stateDiscarded = "discarded"
+)
+
+func stateOf(i wallet.Intervention) string {
+	switch i.Action {
+	case wallet.ActionReplay:
+		return stateReplayed
+	case wallet.ActionDiscard:
+		return stateDiscarded
+	}
+	return stateOpen
+}
+
+// letterDesk is what the dead letters' commands work with.
+type letterDesk struct {
+	ctx     context.Context
+	cancel  context.CancelFunc
+	ledger  *ledger.Ledger
+	journal *journal.Journal
+}
+
+func (c *components) letters(s *screen) (*letterDesk, error) {
+	l, err := c.ledger(s.flags.Timeout)
+	if err != nil {
+		return nil, err
+	}
+	j, err := c.journal()
+	if err != nil {
+		l.Close()
+		return nil, err
+	}
+	d := &letterDesk{ledger: l, journal: j}
+	d.ctx, d.cancel = context.WithTimeout(s.ctx, s.flags.Timeout)
+	return d, nil
+}
+
+func (d *letterDesk) close() {
+	d.cancel()
+	d.journal.Close()
+	d.ledger.Close()
+}
+
+// find returns the letter with its last trace, if there is one.
+func (d *letterDesk) find(at place) (journal.Letter, wallet.Intervention, error) {
+	letter, found, err := d.journal.Letter(d.ctx, at.Receipt)
+	if err == nil && !found {
+		err = &failure{exitRefused, fmt.Errorf("there is no dead letter at %s", shownPlace(at.Receipt))}
+	}
+	if err != nil {
+		return letter, wallet.Intervention{}, err
+	}
+	settled, err := d.ledger.Settled(d.ctx, []string{letter.Subject()})
+	return letter, settled[letter.Subject()], err
+}
+
+// once refuses what was settled before.
+func once(i wallet.Intervention, force bool) error {
+	if i.ID == 0 || force {
+		return nil
+	}
+	return fmt.Errorf("%w: %s by %s at %s; --force does it once more", wallet.ErrSettled, stateOf(i), i.Who, local(i.At))
+}
+
+// settle leaves the trace of an act that has been done.
+func (d *letterDesk) settle(o *operator, action wallet.Action, l journal.Letter, force bool, detail map[string]any) error {
+	detail["journal"], detail["why"] = shownPlace(l.Origin), l.Why
+	return d.ledger.Settle(d.ctx, wallet.Intervention{Who: o.who(), Action: action, Subject: l.Subject(), Reason: o.Reason, Detail: detail}, force)
+}
+
+// dlqReplay appends a dead letter's record to the journal.
+type dlqReplay struct {
+	components
+	operator
+	Place place `arg:"" help:"The dead letter's place, as dlq list shows it."`
+	Force bool  `help:"Also if it was settled before, or does not decode still (it then becomes a dead letter again)."`
+}
+
+// Help is shown by dlq replay --help.
+func (c *dlqReplay) Help() string {
+	return `The record goes behind everything that is in the journal by now, so its operations are applied after later ones.
+Each is applied once, by its id, however often it is replayed.`
+}
+
+// Run is kong's.
+func (c *dlqReplay) Run(s *screen) error {
+	d, err := c.letters(s)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	letter, before, err := d.find(c.Place)
+	if err == nil {
+		err = once(before, c.Force)
+	}
+	if err != nil {
+		return err
+	}
+	if rec := letter.Decode(); rec.Kind == wallet.KindPoison && !c.Force {
+		return &failure{exitRefused, fmt.Errorf("it does not decode: %w; it would become a dead letter again (--force)", rec.Poison.Err)}
+	}
+	topic, err := d.followed()
+	if err != nil {
+		return err
+	}
+	receipt, err := d.journal.Replay(d.ctx, letter, topic)
+	if err != nil {
+		return err
+	}
+	if err := d.settle(&c.operator, wallet.ActionReplay, letter, c.Force, map[string]any{"appended": shownPlace(receipt)}); err != nil {
+		return fmt.Errorf("it is in the journal again at %s, and that is not traced: %w", shownPlace(receipt), err)
+	}
+	return s.done(map[string]any{"replayed": shownPlace(letter.Place), "appended": shownPlace(receipt)},
+		fmt.Sprintf("replayed: it is in the journal again at %s", shownPlace(receipt)))
+}
+
+// followed returns the topic that the ledger follows, if that is the one in Kafka:
+// into another nobody looks.
+func (d *letterDesk) followed() (wallet.Topic, error) {
+	follows, offsets, err := d.ledger.Standing(d.ctx)
+	if err != nil {
+		return follows, err
+	}
+	now, err := d.journal.Standing(d.ctx, follows, offsets)
+	if err == nil && now.Kafka != now.Ledger {
+		err = fmt.Errorf("%w: see journal status", wallet.ErrTopicChanged)
+	}
+	return follows, err
+}
+
+// dlqDiscard gives a dead letter up.
+type dlqDiscard struct {
+	components
+	operator
+	Place place `arg:"" help:"The dead letter's place, as dlq list shows it."`
+	Force bool  `help:"Also if it was settled before."`
+}
+
+// Validate is kong's.
+func (c *dlqDiscard) Validate() error {
+	if c.Reason == "" {
+		return errNoReason
+	}
+	return c.operator.Validate()
+}
+
+// Run is kong's.
+func (c *dlqDiscard) Run(s *screen) error {
+	d, err := c.letters(s)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	letter, before, err := d.find(c.Place)
+	if err == nil {
+		err = once(before, c.Force)
+	}
+	if err == nil {
+		err = d.settle(&c.operator, wallet.ActionDiscard, letter, c.Force, map[string]any{})
+	}
+	if err != nil {
+		return err
+	}
+	return s.done(map[string]any{"discarded": shownPlace(letter.Place)}, "discarded: it is kept and no longer open")
+}
+
+// done says what was done.
+func (s *screen) done(value map[string]any, text string) error {
+	if s.flags.JSON {
+		return s.json(value)
+	}
+	_, err := fmt.Fprintln(s.out, text)
+	return err
+}
