@@ -150,7 +150,7 @@ func (c *dlqReplay) Run(s *screen) error {
 	if err != nil {
 		return err
 	}
-	receipt, err := d.journal.Replay(d.ctx, letter, topic)
+	receipt, err := d.journal.Redeliver(d.ctx, letter, topic)
 	if err != nil {
 		return err
 	}

@@ -140,7 +140,7 @@ func (j *Journal) Letter(ctx context.Context, place wallet.Receipt) (letter Lett
 	return letter, found, err
 }
 
-// Replay appends a dead letter's record to the journal again: its own key, value
+// Redeliver appends a dead letter's record to the journal again: its own key, value
 // and headers. One that decodes goes to its wallet's partition, behind everything
 // that is there; one that does not goes where it was. The place is returned once
 // all in-sync replicas have it.
@@ -149,7 +149,7 @@ func (j *Journal) Letter(ctx context.Context, place wallet.Receipt) (letter Lett
 // between the two leaves the letter open, and replaying it again appends the record
 // twice, which is harmless: each operation is applied once, by its id. The other
 // order could mark a letter that never got into the journal, and lose it.
-func (j *Journal) Replay(ctx context.Context, l Letter, topic wallet.Topic) (wallet.Receipt, error) {
+func (j *Journal) Redeliver(ctx context.Context, l Letter, topic wallet.Topic) (wallet.Receipt, error) {
 	r := l.record()
 	r.Topic, r.Offset, r.Partition = topic.Name, 0, max(r.Partition, 0)
 	if rec := l.Decode(); rec.Kind != wallet.KindPoison {
