@@ -1,5 +1,6 @@
 # The image of walletd: one static binary and its configuration, for any user id and
 # a read-only root. It needs no feature of BuildKit, so that old builders build it too.
+# Another of walletctl for operators: docker build --target walletctl.
 FROM golang:1.26-bookworm AS build
 WORKDIR /src
 # A layer of its own: the modules are fetched again only when these two files change.
@@ -10,6 +11,17 @@ COPY cmd cmd
 COPY internal internal
 ARG VERSION=unversioned
 RUN CGO_ENABLED=0 go build -trimpath -tags production -ldflags "-s -w -X main.version=${VERSION}" -o /walletd ./cmd/walletd
+
+FROM build AS build-walletctl
+ARG VERSION=unversioned
+RUN CGO_ENABLED=0 go build -trimpath -tags production -ldflags "-s -w -X main.version=${VERSION}" -o /walletctl ./cmd/walletctl
+
+# Its own image: it would nearly double that of walletd.
+FROM gcr.io/distroless/static-debian12:nonroot AS walletctl
+COPY --from=build-walletctl /walletctl /usr/local/bin/walletctl
+WORKDIR /etc/walletd
+COPY config.env ./
+ENTRYPOINT ["/usr/local/bin/walletctl"]
 
 FROM gcr.io/distroless/static-debian12:nonroot
 COPY --from=build /walletd /usr/local/bin/walletd

@@ -24,7 +24,7 @@ func TestAnOperatorSettlesDeadLetters(t *testing.T) {
 	eventually(t, "it is a dead letter", func() bool {
 		return strings.Contains(s.operator(0, "dlq", "list"), "open")
 	})
-	says(t, s.operator(0, "dlq", "show", "0-0"), "2-0", "does not decode", `"hand"`, "|by hand|")
+	says(t, s.operator(0, "dlq", "show", "0-0"), " 2-", "does not decode", `"hand"`, "|by hand|")
 	says(t, s.operator(3, "dlq", "replay", "0-0"), "does not decode")
 	s.operator(0, "dlq", "discard", "0-0", "--reason", "written by a tool", "--by", "ada")
 	says(t, s.operator(3, "dlq", "discard", "0-0", "--reason", "again"), "settled before: discarded by ada")
