@@ -65,6 +65,7 @@ type Journal struct {
 	begun   chan struct{}           // closed when it was, or cannot be met for now
 	begin   func()                  // closes begun
 	reader  atomic.Pointer[reader]  // nil until the ledger agreed on the topic
+	gap     chan struct{}           // holds one: the reader has something to fetch
 }
 
 // Open prepares a journal. It does not connect: Kafka may be absent.
@@ -78,7 +79,7 @@ func Open(cfg Config) (*Journal, error) {
 		client.Close()
 		return nil, fmt.Errorf("prepare the journal: %w", err)
 	}
-	j := &Journal{Config: cfg, client: client, letters: letters, admin: kadm.NewClient(client), finding: make(chan struct{}, findAtOnce), begun: make(chan struct{})}
+	j := &Journal{Config: cfg, client: client, letters: letters, admin: kadm.NewClient(client), finding: make(chan struct{}, findAtOnce), begun: make(chan struct{}), gap: make(chan struct{}, 1)}
 	j.begin = sync.OnceFunc(func() { close(j.begun) })
 	j.brokers = breaker.New(breaker.Config{Name: "Kafka", Probe: client.Ping, Interval: time.Second, Timeout: cfg.RequestTimeout, Log: cfg.Log})
 	j.ctx, j.cancel = context.WithCancel(context.Background())

@@ -41,6 +41,8 @@ type pen struct {
 	client     *kgo.Client
 	ackTimeout time.Duration
 	acked      func(wallet.Record) // called in offset order, before the writers are
+	gapped     func()              // called when somebody else has written between this pen's records
+	next       int64               // offset after the last acknowledged record
 
 	mu      sync.Mutex
 	waiting []*entry
@@ -119,6 +121,10 @@ func (p *pen) answer(g *shared, r *kgo.Record, err error) {
 		return
 	}
 	g.rec.Receipt = wallet.Receipt{Partition: r.Partition, Offset: r.Offset}
+	if r.Offset != p.next {
+		p.gapped()
+	}
+	p.next = r.Offset + 1
 	p.acked(g.rec)
 	for _, e := range g.entries {
 		e.finish(g.rec.Receipt, nil)

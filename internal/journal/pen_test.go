@@ -344,7 +344,7 @@ func TestAcknowledgedComesInOffsetOrderBeforeTheWriterIsTold(t *testing.T) {
 // What a writer is told must already be on its way to the ledger.
 func TestApplierIsToldBeforeTheWriter(t *testing.T) {
 	told, e := false, &entry{done: make(chan ack, 1)}
-	p := &pen{acked: func(wallet.Record) {
+	p := &pen{gapped: func() {}, acked: func(wallet.Record) {
 		told = true
 		if len(e.done) != 0 {
 			t.Error("the writer was told first")

@@ -115,26 +115,31 @@ func (r *reader) poll() {
 			return
 		}
 		fetches.EachError(r.failed)
-		fetches.EachPartition(r.deliver)
+		own := len(fetches.Errors()) == 0
+		fetches.EachPartition(func(f kgo.FetchTopicPartition) { own = r.deliver(f) && own })
 		r.client.AllowRebalance()
+		if own {
+			r.rest(r.ctx)
+		}
 	}
 }
 
-func (r *reader) deliver(f kgo.FetchTopicPartition) {
+// deliver passes records on and reports whether all of them are this replica's own.
+func (r *reader) deliver(f kgo.FetchTopicPartition) (own bool) {
 	if len(f.Records) == 0 {
-		return
+		return true
 	}
 	records := make([]wallet.Record, len(f.Records))
 	for i, rec := range f.Records {
 		records[i] = Decode(rec)
 	}
-	if r.applier.Fetched(f.Partition, records) {
-		return
+	if !r.applier.Fetched(f.Partition, records) {
+		r.pause(f.Partition)
+		if r.applier.Fetched(f.Partition, nil) { // it had room again before we paused
+			r.resume(f.Partition)
+		}
 	}
-	r.pause(f.Partition)
-	if r.applier.Fetched(f.Partition, nil) { // it had room again before we paused
-		r.resume(f.Partition)
-	}
+	return !foreign(records, r.Replica)
 }
 
 func (r *reader) pause(partition int32) {

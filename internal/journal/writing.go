@@ -35,7 +35,7 @@ func (j *Journal) newWriting(t wallet.Topic) (*writing, error) {
 	var ctx context.Context
 	ctx, w.cancel = context.WithCancel(j.ctx)
 	for p := range t.Partitions {
-		pen := &pen{partition: p, topic: t.Name, client: client, ackTimeout: j.AckTimeout, acked: j.applier.Acknowledged, ready: make(chan struct{}, 1)}
+		pen := &pen{partition: p, topic: t.Name, client: client, ackTimeout: j.AckTimeout, acked: j.applier.Acknowledged, gapped: j.gapped, ready: make(chan struct{}, 1)}
 		w.pens = append(w.pens, pen)
 		w.running.Go(func() { pen.run(ctx) })
 	}
