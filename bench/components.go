@@ -56,7 +56,7 @@ func startComponents(ctx context.Context, dir string, say io.Writer) (*component
 }
 
 // postgresSettings are those of the compose file.
-var postgresSettings = map[string]string{"shared_buffers": "512MB", "max_wal_size": "4GB"}
+var postgresSettings = map[string]string{"shared_buffers": "256MB", "max_wal_size": "2GB", "checkpoint_timeout": "15min", "wal_compression": "on"}
 
 // pageCache undoes the flush of every record.
 var pageCache = map[string]string{"log.flush.interval.messages": "9223372036854775807"}

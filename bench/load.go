@@ -21,6 +21,8 @@ type load struct {
 	Async       bool    `json:"async,omitempty"` // answered with 202 at once
 	Bulk        int     `json:"bulk,omitempty"`  // operations in a request
 	Reads       bool    `json:"reads,omitempty"`
+
+	file string // of wallets that exist
 }
 
 func (l load) args(url string, d time.Duration) []string {
@@ -37,6 +39,7 @@ func (l load) args(url string, d time.Duration) []string {
 	flag(l.Async, "--async")
 	flag(l.Bulk > 0, "--bulk", strconv.Itoa(l.Bulk))
 	flag(l.Reads, "--reads")
+	flag(l.file != "", "--wallets-file", l.file)
 	return args
 }
 

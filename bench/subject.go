@@ -13,6 +13,7 @@ import (
 type subject struct {
 	name    string
 	process *process
+	launch  func(context.Context) error // of walletd: starts it, again after a stop
 	parts   map[string]int // process ids whose CPU is spent on its requests
 	ledger  *pgxpool.Pool  // nil: nothing is kept, nothing to check
 }
@@ -112,10 +113,13 @@ func (c *components) walletd(ctx context.Context, bin, name string, kafka *embed
 	if err != nil {
 		return nil, err
 	}
-	p, err := launch(ctx, c.dir, "walletd-"+name, addresses[0], "/readyz", env, filepath.Join(bin, "walletd"), "serve")
-	if err != nil {
-		return nil, err
+	s := &subject{ledger: ledger, parts: map[string]int{"postgres": c.postgres.Pid(), "kafka": kafka.Pid(), "redis": c.redis.Pid()}}
+	s.launch = func(ctx context.Context) (err error) {
+		s.process, err = launch(ctx, c.dir, "walletd-"+name, addresses[0], "/readyz", env, filepath.Join(bin, "walletd"), "serve")
+		if err == nil {
+			s.parts["service"] = s.process.Process.Pid
+		}
+		return err
 	}
-	return &subject{process: p, ledger: ledger, parts: map[string]int{"service": p.Process.Pid,
-		"postgres": c.postgres.Pid(), "kafka": kafka.Pid(), "redis": c.redis.Pid()}}, nil
+	return s, s.launch(ctx)
 }

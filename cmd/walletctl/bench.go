@@ -23,6 +23,7 @@ type benchCommand struct {
 	Bulk        int           `placeholder:"N" help:"Send bulks: every request has N operations of one wallet, up to 1000. Answers are counted by operation, latency by request."`
 	Duration    time.Duration `default:"60s" help:"Of the sending."`
 	Wallets     int           `default:"1" help:"New wallets that the requests go round."`
+	WalletsFile string        `placeholder:"FILE" type:"existingfile" help:"Not new ones: wallets that exist, an id a line. Only with --no-verify: their histories are not all this run's."`
 	Zipf        float64       `placeholder:"S" help:"Not round: the k-th wallet gets a share as k^-S, S above 1."`
 	Reads       bool          `help:"Read balances instead of sending operations."`
 	preference
@@ -58,6 +59,8 @@ func (c *benchCommand) Validate() error {
 		return errors.New("--wallets must be from 1 to 100000")
 	case !(c.WithdrawShare >= 0 && c.WithdrawShare <= 1):
 		return errors.New("--withdraw-share must be from 0 to 1")
+	case c.WalletsFile != "" && c.Verify:
+		return errors.New("--wallets-file needs --no-verify")
 	case c.Zipf != 0 && c.Zipf <= 1:
 		return errors.New("--zipf must be above 1")
 	case c.Cores < 1:
@@ -104,6 +107,12 @@ func (c *benchCommand) Run(s *screen) error {
 		c.Seed = rand.Uint64()
 	}
 	config := c.config(s.flags.URL, s.flags.Timeout)
+	if c.WalletsFile != "" {
+		if config.IDs, err = readIDs(c.WalletsFile); err != nil {
+			return &failure{exitUsage, err}
+		}
+		config.Wallets = len(config.IDs)
+	}
 	run := load.New(client, config)
 	if err := run.Create(s.ctx); err != nil {
 		return err

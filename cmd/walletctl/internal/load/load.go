@@ -31,6 +31,7 @@ type Config struct {
 	Connections   int           // of the closed loop, one request at a time each
 	Duration      time.Duration // of the sending
 	Wallets       int           // new ones
+	IDs           []uuid.UUID   // instead: these, which exist
 	Zipf          float64       // above 1: the k-th wallet gets a share as k^-Zipf; 0: the requests go round the wallets
 	Reads         bool          // of the balance, instead of operations
 	WithdrawShare float64       // 0 … 1

@@ -37,8 +37,14 @@ func (r *Run) Settled() int64 { return r.settled.Load() + r.refused() }
 // refused counts the operations of requests that were not sent.
 func (r *Run) refused() int64 { return r.slots.refused.Load() * int64(r.config.each()) }
 
-// Create makes the wallets of the run.
+// Create makes the wallets of the run, or takes those that it was given.
 func (r *Run) Create(ctx context.Context) error {
+	for _, id := range r.config.IDs {
+		r.targets = append(r.targets, newTarget(id))
+	}
+	if len(r.targets) > 0 {
+		return nil
+	}
 	r.targets = make([]target, r.config.Wallets)
 	creating, ctx := errgroup.WithContext(ctx)
 	creating.SetLimit(creatingMax)
@@ -94,7 +100,7 @@ func (r *Run) closed(ctx context.Context) {
 	draws := make([]*drawing, r.config.Connections)
 	for c := range draws {
 		draws[c] = newDrawing(r.config, uint64(c))
-		draws[c].next = c // so that few connections reach every wallet
+		draws[c].next = c * r.config.Wallets / r.config.Connections // each goes round from a place of its own
 	}
 	closedLoop(ctx, r.config.Connections, r.config.Duration, func(c int) bool {
 		if r.drafted.Add(int64(r.config.each())) > MaxOperations {

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"text/tabwriter"
+	"time"
+)
+
+// growthCommand prints curves: what an operation costs as the ledger and the
+// journal grow.
+type growthCommand struct {
+	Only       []string `help:"Curves: operations, wallets, backlog. Default: all."`
+	Seconds    float64  `default:"10" help:"Of load for each point."`
+	Operations []int    `default:"0,1000000,10000000" help:"In the ledger, of other wallets."`
+	Wallets    []int    `default:"1000,10000,100000,1000000" help:"In the ledger, gone round by the load."`
+	Backlog    int      `default:"1000000" help:"Operations journaled while PostgreSQL is away."`
+}
+
+var curves = []string{"operations", "wallets", "backlog"}
+
+// Validate is kong's.
+func (c *growthCommand) Validate() error {
+	for _, name := range c.Only {
+		if !slices.Contains(curves, name) {
+			return fmt.Errorf("--only: %s is none of %v", name, curves)
+		}
+	}
+	if c.Seconds < 0.5 || c.Backlog < 1 || c.Backlog > 10_000_000 {
+		return errors.New("--seconds must be at least 0.5, and --backlog from 1 to 10000000")
+	}
+	for _, n := range slices.Concat(c.Operations, c.Wallets) {
+		if n < 0 || n > 100_000_000 {
+			return errors.New("--operations and --wallets must be from 0 to 100000000")
+		}
+	}
+	return nil
+}
+
+// growthConnections is the load's: enough for batches, few enough to see latency.
+const growthConnections = 64
+
+// Run is kong's.
+func (c *growthCommand) Run(ctx context.Context) (err error) {
+	dir, err := workDir()
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	b := &bench{bin: filepath.Join(dir, "bin"), seconds: time.Duration(c.Seconds * float64(time.Second)), say: os.Stderr}
+	if err := b.start(ctx, dir, []cell{{Subject: flushed}}); err != nil {
+		return err
+	}
+	defer func() { b.subjects.stop(); err = errors.Join(err, b.components.stop()) }()
+	if err := b.warm(ctx, growthWarm); err != nil {
+		return err
+	}
+	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	for _, curve := range []struct {
+		name string
+		draw func(context.Context, io.Writer) error
+	}{
+		{"operations", func(ctx context.Context, w io.Writer) error { return b.operationsCurve(ctx, w, c.Operations) }},
+		{"wallets", func(ctx context.Context, w io.Writer) error { return b.walletsCurve(ctx, w, c.Wallets) }},
+		{"backlog", func(ctx context.Context, w io.Writer) error { return b.backlogCurve(ctx, w, int64(c.Backlog)) }},
+	} {
+		if len(c.Only) > 0 && !slices.Contains(c.Only, curve.name) {
+			continue
+		}
+		if err := curve.draw(ctx, out); err != nil {
+			return err
+		}
+		fmt.Fprintln(out)
+		if err := out.Flush(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// growthWarm is before the first point, so that it is not the dearest.
+const growthWarm = 30 * time.Second
+
+// cost is the CPU of all processes but the loader, in µs per operation.
+func (f figure) cost() (sum float64) {
+	for part, micros := range f.CPUMicros {
+		if part != "loader" {
+			sum += micros
+		}
+	}
+	return sum
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/google/uuid"
+)
+
+// moreWallets makes wallets and returns their ids.
+const moreWallets = `
+INSERT INTO wallets (id, balance, version, created_at, updated_at)
+SELECT gen_random_uuid(), 0, 0, now(), now() FROM generate_series(1, $1) RETURNING id`
+
+// walletsCurve measures a load that goes round ever more wallets.
+func (b *bench) walletsCurve(ctx context.Context, w io.Writer, points []int) error {
+	fmt.Fprintf(w, "wallets gone round\tapplied/s\tCPU µs per operation\trelative\twalletd MiB\tRedis MiB\n")
+	s, first := b.subjects[flushed], 0.0
+	var ids []uuid.UUID
+	for _, n := range points {
+		more, err := s.create(ctx, n-len(ids))
+		if err != nil {
+			return err
+		}
+		ids = append(ids, more...)
+		if err := s.settle(ctx); err != nil {
+			return err
+		}
+		file, err := b.write(ids)
+		if err != nil {
+			return err
+		}
+		f, err := b.measureFile(ctx, load{Connections: 256, Wallets: len(ids), file: file})
+		if err != nil {
+			return err
+		}
+		if first == 0 {
+			first = f.cost()
+		}
+		fmt.Fprintf(w, "%d\t%.0f\t%.0f\t%.2f\t%d\t%d\n", len(ids), f.PerSecond, f.cost(), f.cost()/first, f.RSSMiB["service"], f.RSSMiB["redis"])
+	}
+	return nil
+}
+
+func (s *subject) create(ctx context.Context, n int) (ids []uuid.UUID, err error) {
+	if n <= 0 {
+		return nil, nil
+	}
+	rows, err := s.ledger.Query(ctx, moreWallets, n)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, rows.Err()
+}
+
+func (b *bench) write(ids []uuid.UUID) (string, error) {
+	file, err := os.Create(filepath.Join(b.components.dir, "wallets"))
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	w := bufio.NewWriter(file)
+	for _, id := range ids {
+		fmt.Fprintln(w, id)
+	}
+	return file.Name(), w.Flush()
+}
+
+// measureFile measures a load on wallets that existed before: what the run added is
+// counted by what all of them have.
+func (b *bench) measureFile(ctx context.Context, l load) (figure, error) {
+	s := b.subjects[flushed]
+	var before int64
+	if err := s.ledger.QueryRow(ctx, sumOfVersions).Scan(&before); err != nil {
+		return figure{}, err
+	}
+	used := s.usage()
+	said, err := l.put(ctx, b.bin, s.process.url, b.seconds)
+	if err != nil {
+		return figure{}, err
+	}
+	accepted := said.Answers.OK + said.Answers.Refused + said.Answers.Accepted
+	took, err := s.until(ctx, before+accepted)
+	if err != nil {
+		return figure{}, err
+	}
+	f := figure{PerSecond: float64(accepted) / (said.SendingSeconds + took.Seconds()), Latency: said.Latency,
+		CPUMicros: map[string]float64{}, RSSMiB: map[string]int64{}}
+	for part, u := range s.usage() {
+		f.CPUMicros[part] = float64((u.CPU - used[part].CPU).Microseconds()) / float64(max(accepted, 1))
+		f.RSSMiB[part] = u.RSS >> 20
+	}
+	return f, nil
+}

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+
+	"github.com/google/uuid"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// fileWalletsMax bounds the wallets of a file: 100 bytes of memory each.
+const fileWalletsMax = 2_000_000
+
+// readIDs reads wallet ids, one a line.
+func readIDs(path string) ([]uuid.UUID, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	var ids []uuid.UUID
+	lines := bufio.NewScanner(file)
+	for lines.Scan() {
+		id, ok := wallet.ParseID(lines.Text())
+		if !ok || len(ids) == fileWalletsMax {
+			return nil, fmt.Errorf("--wallets-file: line %d of %s is not a wallet id, or more than %d are there", len(ids)+1, path, fileWalletsMax)
+		}
+		ids = append(ids, id)
+	}
+	if err := lines.Err(); err != nil {
+		return nil, err
+	}
+	if len(ids) == 0 {
+		return nil, fmt.Errorf("--wallets-file: %s has no wallet", path)
+	}
+	return ids, nil
+}
