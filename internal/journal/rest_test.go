@@ -1,0 +1,76 @@
+package journal
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+func TestARestIsShortAndEndsAtOnceWhenAGapShows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &reader{Journal: &Journal{gap: make(chan struct{}, 1)}}
+		rested := func() time.Duration {
+			start := time.Now()
+			r.rest(t.Context())
+			return time.Since(start)
+		}
+		if d := rested(); d != restBetweenPolls {
+			t.Errorf("rested for %v", d)
+		}
+		r.gapped()
+		r.gapped() // one look is enough for both
+		if d := rested(); d != 0 {
+			t.Errorf("rested for %v in front of a gap", d)
+		}
+		if d := rested(); d != restBetweenPolls {
+			t.Errorf("rested for %v after it", d)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		start := time.Now()
+		if r.rest(ctx); time.Since(start) != 0 {
+			t.Error("a reader that is closed rests")
+		}
+	})
+}
+
+func TestAPenNoticesWhatSomebodyElseHasWrittenBetweenItsRecords(t *testing.T) {
+	gaps := 0
+	p := &pen{gapped: func() { gaps++ }, acked: func(wallet.Record) {}}
+	for _, step := range []struct {
+		offset int64
+		err    error
+		gaps   int
+	}{
+		{0, nil, 0}, {1, nil, 0}, {5, nil, 1}, {6, nil, 1},
+		{-1, context.DeadlineExceeded, 1}, {8, nil, 2}, // the one without an answer may be at 7: it has to be fetched
+	} {
+		p.answer(&shared{}, &kgo.Record{Offset: step.offset}, step.err)
+		if gaps != step.gaps {
+			t.Errorf("%d gaps noticed after offset %d, want %d", gaps, step.offset, step.gaps)
+		}
+	}
+}
+
+func TestOneRecordOfAnotherKeepsTheReaderFromItsRest(t *testing.T) {
+	own, other := uuid.New(), uuid.New()
+	for _, c := range []struct {
+		records []wallet.Record
+		foreign bool
+	}{
+		{nil, false},
+		{[]wallet.Record{{Replica: own}, {Replica: own}}, false},
+		{[]wallet.Record{{Replica: own}, {Replica: other}}, true},
+		{[]wallet.Record{{}}, true}, // of a foreign producer
+	} {
+		if foreign(c.records, own) != c.foreign {
+			t.Errorf("%+v: foreign is %v", c.records, !c.foreign)
+		}
+	}
+}
