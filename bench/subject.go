@@ -14,8 +14,8 @@ type subject struct {
 	name    string
 	process *process
 	launch  func(context.Context) error // of walletd: starts it, again after a stop
-	parts   map[string]int // process ids whose CPU is spent on its requests
-	ledger  *pgxpool.Pool  // nil: nothing is kept, nothing to check
+	parts   map[string]int              // process ids whose CPU is spent on its requests
+	ledger  *pgxpool.Pool               // nil: nothing is kept, nothing to check
 }
 
 // subjects are all services of a run, each with a ledger of its own.
