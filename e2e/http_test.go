@@ -34,7 +34,8 @@ type document struct {
 	Outcome           string     // of a problem
 	Errors            []struct{ Field, Detail string }
 	Operations        []operation // of a list
-	NextCursor        string      // of a list
+	Outcomes          []bulkOutcome
+	NextCursor        string // of a list
 }
 
 // answer is what came of a request.

@@ -21,12 +21,21 @@ type batch struct {
 	lists   map[uuid.UUID]wallet.List // of the partition; nil for the direct way
 	aside   map[uuid.UUID]string
 	results []wallet.Result
+	share   int // of an account in the operations, on average
 
 	accounts map[uuid.UUID]*account
 }
 
-func newBatch(at time.Time, lanes map[uuid.UUID]*lane, origin wallet.Origin, limits Limits) *batch {
-	return &batch{at: at, lanes: lanes, origin: origin, limits: limits, accounts: make(map[uuid.UUID]*account, len(lanes))}
+// newBatch begins a batch of the records, with room for what they ask for.
+func newBatch(at time.Time, records []wallet.Record, lanes map[uuid.UUID]*lane, origin wallet.Origin, limits Limits) *batch {
+	n := 0
+	for i := range records {
+		n += len(records[i].Operations)
+	}
+	b := &batch{at: at, lanes: lanes, origin: origin, limits: limits, accounts: make(map[uuid.UUID]*account, len(lanes))}
+	b.Operations, b.results = make([]wallet.Operation, 0, n), make([]wallet.Result, 0, n)
+	b.share = n / max(1, len(lanes))
+	return b
 }
 
 // account is a wallet within one batch.
@@ -45,7 +54,7 @@ func (b *batch) account(id uuid.UUID) *account {
 	a, ok := b.accounts[id]
 	if !ok {
 		ln := b.lanes[id]
-		a = &account{id: id, lane: ln, exists: ln.cached, from: ln.state, now: ln.state, decided: map[uuid.UUID]wallet.Operation{}}
+		a = &account{id: id, lane: ln, exists: ln.cached, from: ln.state, now: ln.state, decided: make(map[uuid.UUID]wallet.Operation, b.share)}
 		if head, ok := b.lists[id]; ok {
 			a.list = &listing{head: head}
 		}

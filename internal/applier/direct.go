@@ -170,7 +170,7 @@ func (a *Applier) commitDirect(id uuid.UUID, ln *lane, earlier []unsettled, call
 	records := directRecords(id, earlier, calls)
 	reread := false
 	for try := 1; ; try++ {
-		b := newBatch(a.now(), map[uuid.UUID]*lane{id: ln}, wallet.Direct, a.Limits)
+		b := newBatch(a.now(), records, map[uuid.UUID]*lane{id: ln}, wallet.Direct, a.Limits)
 		err := a.computeDirect(ctx, b, records, reread)
 		if err == nil {
 			err = a.Ledger.Commit(ctx, b.finish())

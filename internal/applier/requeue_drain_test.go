@@ -32,7 +32,7 @@ func newRequeued(length int) *requeued {
 // it is refused if why says so. It returns the list's change.
 func (l *requeued) copy(t *testing.T, limits Limits, at time.Time, why string) wallet.ListChange {
 	t.Helper()
-	b := newBatch(at, map[uuid.UUID]*lane{l.id: {cached: true, state: l.state}}, wallet.FromJournal, limits)
+	b := newBatch(at, nil, map[uuid.UUID]*lane{l.id: {cached: true, state: l.state}}, wallet.FromJournal, limits)
 	b.lists, b.aside = map[uuid.UUID]wallet.List{l.id: l.head}, map[uuid.UUID]string{}
 	if why != "" {
 		b.aside[l.id] = why

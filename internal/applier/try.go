@@ -34,7 +34,7 @@ func (t *try) unlock() {
 // commit computes the batch from what the lanes know, reading what they lack, and
 // commits it.
 func (t *try) commit(ctx context.Context) (*batch, error) {
-	b := newBatch(t.now(), t.lanes, wallet.FromJournal, t.Limits)
+	b := newBatch(t.now(), t.records, t.lanes, wallet.FromJournal, t.Limits)
 	b.fence = &wallet.Fence{Topic: t.topic, Partition: t.partition, From: t.next.Load(), To: t.records[len(t.records)-1].Receipt.Offset + 1}
 	b.lists, b.aside = t.lists, t.aside
 	if err := t.load(ctx, b); err != nil {

@@ -2,7 +2,6 @@ package balance
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"github.com/google/uuid"
@@ -24,30 +23,26 @@ func (c *Cache) Announce(ctx context.Context, done wallet.Committed) {
 	_ = c.put(ctx, done.Wallets, c.messages(done))
 }
 
-// messages sorts the results of other replicas by who accepted them.
+// messages sorts the results of other replicas by who accepted them: one message
+// each, however many requests a commit has answered.
 func (c *Cache) messages(done wallet.Committed) []message {
-	var others map[uuid.UUID][]wallet.Operation
+	bodies := map[uuid.UUID][]byte{}
 	for i := range done.Results {
-		if r := &done.Results[i]; r.Replica != c.Replica && r.Replica != uuid.Nil {
-			if others == nil {
-				others = map[uuid.UUID][]wallet.Operation{}
-			}
-			others[r.Replica] = append(others[r.Replica], r.Operation)
+		r := &done.Results[i]
+		if r.Replica == c.Replica || r.Replica == uuid.Nil {
+			continue
 		}
+		body, ok := bodies[r.Replica]
+		if !ok {
+			body = append(make([]byte, 0, 1+usualNoticeBytes*(len(done.Results)-i)), noticeVersion)
+		}
+		bodies[r.Replica] = appendNotice(body, &r.Operation)
 	}
-	messages := make([]message, 0, len(others))
-	for replica, ops := range others {
-		// Operations are plain values: they always encode.
-		body, _ := json.Marshal(notice{ops})
+	messages := make([]message, 0, len(bodies))
+	for replica, body := range bodies {
 		messages = append(messages, message{channelPrefix + replica.String(), rueidis.BinaryString(body)})
 	}
 	return messages
-}
-
-// notice is a message's body. Replicas of different versions must understand each
-// other's: members may be added, never given another meaning.
-type notice struct {
-	Operations []wallet.Operation `json:"operations"`
 }
 
 const subscribeAgain = 500 * time.Millisecond
@@ -79,12 +74,12 @@ func (c *Cache) receive(ctx context.Context, deliver func([]wallet.Operation)) e
 	ctx = rueidis.WithOnSubscriptionHook(ctx, func(s rueidis.PubSubSubscription) { c.listening.Store(s.Kind == "subscribe") })
 	defer c.listening.Store(false)
 	return client.Receive(ctx, client.B().Subscribe().Channel(channelPrefix+c.Replica.String()).Build(), func(m rueidis.PubSubMessage) {
-		var n notice
-		if err := json.Unmarshal([]byte(m.Message), &n); err != nil {
+		ops, err := readNotice([]byte(m.Message))
+		if err != nil {
 			c.Log.Error("announcement does not decode", "error", err)
 			return
 		}
-		deliver(n.Operations)
+		deliver(ops)
 	})
 }
 

@@ -184,8 +184,9 @@ func TestForeignMessageIsPassedOver(t *testing.T) {
 	delivered := subscribed(t, c)
 	eventually(t, "listening", c.Listening)
 	channel := channelPrefix + c.Replica.String()
-	redis.Publish(channel, "no JSON")
-	redis.Publish(channel, `{"operations":[{"Sequence":9}],"later":true}`)
+	op := applied(uuid.New(), 9)
+	redis.Publish(channel, `{"operations":[{"Sequence":8}]}`)
+	redis.Publish(channel, string(appendNotice([]byte{noticeVersion}, &op)))
 	if got := next(t, delivered); len(got) != 1 || got[0].Sequence != 9 {
 		t.Errorf("delivered %+v", got)
 	}

@@ -1,0 +1,75 @@
+package balance
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+func operations(n int) []wallet.Operation {
+	ops := make([]wallet.Operation, n)
+	for i := range ops {
+		op := wallet.Operation{
+			ID: uuid.New(), WalletID: uuid.New(), Type: wallet.Deposit, Amount: wallet.Amount(1 + rand.Int64N(int64(wallet.MaxAmount))), //nolint:gosec // not a secret
+			AcceptedAt: time.UnixMicro(rand.Int64N(4e15)).UTC(), Receipt: wallet.NoReceipt, //nolint:gosec // not a secret
+		}
+		at := op.AcceptedAt.Add(time.Millisecond)
+		if i%3 == 0 {
+			ops[i] = wallet.Refuse(op, at)
+			continue
+		}
+		op.Type, op.Origin, op.Receipt = wallet.Withdraw, wallet.Direct, wallet.Receipt{Partition: 7, Offset: 1 << 40}
+		_, ops[i] = wallet.Apply(wallet.State{Balance: wallet.Amount(i % 2 * int(wallet.MaxAmount)), Sequence: 1 << 50}, op, at)
+	}
+	return ops
+}
+
+func TestANoticeIsReadAsItWasWritten(t *testing.T) {
+	ops, b := operations(2000), []byte{noticeVersion}
+	for i := range ops {
+		b = appendNotice(b, &ops[i])
+	}
+	got, err := readNotice(b)
+	if err != nil || len(got) != len(ops) {
+		t.Fatalf("%d of %d, %v", len(got), len(ops), err)
+	}
+	for i := range ops {
+		if got[i] != ops[i] {
+			t.Fatalf("%+v became %+v", ops[i], got[i])
+		}
+	}
+}
+
+func TestANoticeThatIsCutOffOrOfAnotherVersionIsPassedOver(t *testing.T) {
+	op := operations(1)[0]
+	whole := appendNotice([]byte{noticeVersion}, &op)
+	for n := range whole {
+		if got, err := readNotice(whole[:n]); err == nil && n != 1 {
+			t.Errorf("%d of %d bytes are %+v", n, len(whole), got)
+		}
+	}
+	for _, other := range []string{`{"operations":[]}`, "\x02"} {
+		if got, err := readNotice([]byte(other)); err == nil {
+			t.Errorf("%q is %+v", other, got)
+		}
+	}
+}
+
+func BenchmarkNotice(b *testing.B) {
+	ops, buf := operations(1000), []byte(nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		buf = append(buf[:0], noticeVersion)
+		for i := range ops {
+			buf = appendNotice(buf, &ops[i])
+		}
+		if _, err := readNotice(buf); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/operation")
+}
