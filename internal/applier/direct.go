@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -67,8 +68,10 @@ func (a *Applier) enqueue(c *call) error {
 // drain serves a lane's queue until it is empty. What arrives while a commit is
 // under way forms the next batch. Between batches the lane is free: somebody else's
 // lock on the row must not keep the partition's worker from setting the wallet aside.
+// And it pauses: another replica has to read before it can write, and would never
+// come before this one's next commit.
 func (a *Applier) drain(id uuid.UUID, ln *lane) {
-	for {
+	for began := a.Now(); ; began = a.Now() {
 		ln.mu.Lock()
 		calls, earlier, ok := ln.next(a.Limits.BatchOperations)
 		if !ok {
@@ -77,7 +80,9 @@ func (a *Applier) drain(id uuid.UUID, ln *lane) {
 		}
 		c := a.applyCalls(id, ln, earlier, calls)
 		ln.mu.Unlock()
+		took := a.Now().Sub(began)
 		a.answer(ln, c, calls)
+		time.Sleep(a.Limits.turn(took))
 	}
 }
 
@@ -105,7 +110,8 @@ func (ln *lane) next(most int) (calls []*call, earlier []unsettled, ok bool) {
 }
 
 // answer announces the commit, if there was one, and then lets the callers go;
-// those that met a locked row try again for as long as they wait.
+// those that met a locked row, or another's commit each time, try again for as long
+// as they wait.
 func (a *Applier) answer(ln *lane, c wallet.Committed, calls []*call) {
 	if len(c.Results) > 0 {
 		a.Settle(c.Results)
@@ -113,7 +119,7 @@ func (a *Applier) answer(ln *lane, c wallet.Committed, calls []*call) {
 	}
 	var again []*call
 	for _, call := range calls {
-		if errors.Is(call.err, wallet.ErrLocked) {
+		if errors.Is(call.err, wallet.ErrLocked) || errors.Is(call.err, wallet.ErrConflict) {
 			call.err = nil
 			again = append(again, call)
 			continue

@@ -2,6 +2,7 @@ package applier
 
 import (
 	"context"
+	"math/rand/v2"
 	"time"
 )
 
@@ -15,7 +16,7 @@ type Limits struct {
 
 	Conflicts      int // of one wallet in one batch; then the wallet is set aside
 	Retries        int // of one batch for serialization failures; then it waits like for an absent ledger
-	DirectTries    int // of one direct batch, for conflicts; then its callers get 503
+	DirectTries    int // of one direct batch, for conflicts; then the lane is let go before the next ones
 	ListLength     int // entries of one requeued list; at it new requests of the wallet get 429
 	ListPerCopy    int // entries that one copy applies; the rest is due at once
 	Attempts       int // refusals of one list in a row; from here on it alarms
@@ -25,6 +26,7 @@ type Limits struct {
 	KeeperInterval time.Duration // between looks for due lists and missing backfills
 	RequeueFirst   time.Duration // before a list's first copy
 	RequeueMost    time.Duration // between copies at most
+	TurnMost       time.Duration // between direct batches of one wallet, for other replicas' turn
 	PauseFirst     time.Duration // between tries while the ledger is away
 	PauseMost      time.Duration
 }
@@ -36,6 +38,7 @@ func DefaultLimits() Limits {
 		Conflicts: 5, Retries: 10, DirectTries: 50, ListLength: 10_000, ListPerCopy: 1_000, Attempts: 10,
 		CopiesPerRound: 100, Backfills: 500,
 		KeeperInterval: 250 * time.Millisecond, RequeueFirst: 500 * time.Millisecond, RequeueMost: 30 * time.Second,
+		TurnMost:   100 * time.Millisecond,
 		PauseFirst: 50 * time.Millisecond, PauseMost: 500 * time.Millisecond,
 	}
 }
@@ -49,6 +52,16 @@ func (l Limits) backoff(refusals int) time.Duration {
 		}
 	}
 	return d
+}
+
+// turnFactor is how much longer than a commit the pause after it may be: enough for
+// another replica's read and commit, also when those take it longer.
+const turnFactor = 8
+
+// turn is how long the direct way leaves a wallet to others after a batch. It is
+// random, so that replicas that conflict do not go on in step.
+func (l Limits) turn(took time.Duration) time.Duration {
+	return rand.N(min(turnFactor*max(took, 0), l.TurnMost) + 1) //nolint:gosec // not a secret
 }
 
 // pause is a growing wait between tries.
