@@ -359,7 +359,7 @@ func TestBulksWithoutAComponent(t *testing.T) {
 	down("postgres")
 	began := time.Now()
 	send("no-ledger", 202, func(o bulkOutcome) bool { return o.Operation.Status == "PENDING" && o.Location != "" })
-	if took := time.Since(began); took > 4*time.Second {
+	if took := time.Since(began); took > 3*time.Second {
 		t.Errorf("four bulks took %s: they waited for a ledger that is away", took)
 	}
 

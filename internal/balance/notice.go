@@ -66,11 +66,11 @@ func readOperation(b []byte, op *wallet.Operation) int {
 	at := fixed
 	var v [7]int64
 	for i := range v {
-		n := 0
-		if v[i], n = binary.Varint(b[at:]); n <= 0 {
+		value, n := binary.Varint(b[at:])
+		if n <= 0 {
 			return 0
 		}
-		at += n
+		v[i], at = value, at+n
 	}
 	op.Amount, op.Sequence, op.BalanceAfter = wallet.Amount(v[0]), v[1], wallet.Amount(v[2])
 	op.AcceptedAt, op.AppliedAt = time.UnixMicro(v[3]).UTC(), time.UnixMicro(v[4]).UTC()
