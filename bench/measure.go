@@ -35,7 +35,7 @@ func (b *bench) measure(ctx context.Context, c cell) (figure, error) {
 	if accepted == 0 {
 		return figure{}, fmt.Errorf("%s: nothing was accepted: %v", s.name, a.Errors)
 	}
-	operations := accepted * int64(max(c.Bulk, 1))
+	operations := accepted // walletctl counts by operation, also those of a bulk
 	if s.ledger != nil && !c.Reads {
 		err = s.drained(ctx, said.Wallets, operations)
 	}
@@ -50,8 +50,7 @@ func (b *bench) measure(ctx context.Context, c cell) (figure, error) {
 		f.RSSMiB[part] = u.RSS >> 20
 	}
 	if s.ledger != nil && !c.Reads {
-		unknown := (a.None + a.Server) * int64(max(c.Bulk, 1))
-		err = errors.Join(err, s.check(ctx, said.Wallets, operations, unknown))
+		err = errors.Join(err, s.check(ctx, said.Wallets, operations, a.None+a.Server))
 	}
 	return f, err
 }
