@@ -18,7 +18,7 @@ import (
 
 // Journal is where accepted requests are kept.
 type Journal interface {
-	Write(ops ...wallet.Operation) (wallet.Receipt, error)
+	Write(done func(wallet.Receipt, error), ops ...wallet.Operation)
 	WriteCreate(id uuid.UUID, at time.Time) (wallet.Receipt, error)
 	End(ctx context.Context, partition int32) (int64, error)
 	Find(ctx context.Context, r wallet.Receipt) (wallet.Record, error)
@@ -132,15 +132,13 @@ func (in *Intake) SubmitAll(ctx context.Context, ops []wallet.Operation, wait ti
 	w := in.waiters.add(ops...)
 	defer in.waiters.remove(w)
 	once := w.firsts()
-	receipt, err := in.Journal.Write(once...)
-	if err != nil {
+	in.Journal.Write(w.journaled, once...)
+	if err := in.await(ctx, w, wait); err != nil {
 		if err := in.direct(ctx, once, err); err != nil {
 			return nil, err
 		}
 		return w.outcomes, nil
 	}
-	w.journaled(receipt)
-	in.await(ctx, w, wait)
 	in.waiters.remove(w)
 	w.pend(wait <= 0)
 	return w.outcomes, nil
@@ -198,21 +196,26 @@ func unavailable(fate wallet.Fate, err error) error {
 		Detail: "neither the journal nor the ledger can take the request now"}
 }
 
-// await waits for the outcomes of journaled operations. The journal has promised
-// them: whatever ends the wait, the answer is that they are accepted.
-func (in *Intake) await(ctx context.Context, w *waiter, wait time.Duration) {
-	if wait <= 0 {
-		return
+// await waits for the outcomes of operations that are being journaled. Whatever
+// ends the wait for an outcome, the journal's answer is waited for: without an
+// outcome that is the promise. The error is the journal's.
+func (in *Intake) await(ctx context.Context, w *waiter, wait time.Duration) error {
+	if wait > 0 {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		select {
+		case <-w.woken:
+			if w.open.Load() == 0 {
+				return nil // the ledger has them all
+			}
+		case <-timer.C:
+		case <-in.Ledger.Down():
+		case <-in.closing:
+		case <-ctx.Done():
+		}
 	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-w.done:
-	case <-timer.C:
-	case <-in.Ledger.Down():
-	case <-in.closing:
-	case <-ctx.Done():
-	}
+	<-w.answered
+	return w.err
 }
 
 // pend gives the outcomes that are not known the receipt of their record. Who did

@@ -32,19 +32,20 @@ type fakeJournal struct {
 	findErr error
 }
 
-func (j *fakeJournal) Write(ops ...wallet.Operation) (wallet.Receipt, error) {
+func (j *fakeJournal) Write(done func(wallet.Receipt, error), ops ...wallet.Operation) {
 	j.mu.Lock()
 	j.written = append(j.written, ops...)
 	j.writes++
 	receipt, err, held := wallet.Receipt{Partition: 4, Offset: int64(len(j.written) - 1)}, j.err, j.held
 	j.mu.Unlock()
-	if held != nil {
-		<-held
-	}
 	if err != nil {
-		return wallet.NoReceipt, err
+		receipt = wallet.NoReceipt
 	}
-	return receipt, nil
+	if held == nil {
+		done(receipt, err)
+		return
+	}
+	go func() { <-held; done(receipt, err) }()
 }
 
 func (j *fakeJournal) WriteCreate(id uuid.UUID, _ time.Time) (wallet.Receipt, error) {

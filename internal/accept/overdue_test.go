@@ -45,7 +45,7 @@ func TestAnOperationIsAskedForIfAnyOfItsWaitersIsDue(t *testing.T) {
 	ws := newWaiters(func() time.Time { return now })
 	op := wallet.Operation{ID: uuid.New(), WalletID: uuid.New()}
 	ws.add(op)
-	ws.add(op).journaled(wallet.Receipt{Partition: 4, Offset: 1})
+	ws.add(op).journaled(wallet.Receipt{Partition: 4, Offset: 1}, nil)
 	keys := ws.overdue(now.Add(time.Second), 10, func(w *waiter) bool { return w.place().Known() })
 	if len(keys) != 1 || keys[0] != op.Key() {
 		t.Errorf("asked for %v", keys)

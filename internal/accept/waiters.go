@@ -18,10 +18,12 @@ type waiter struct {
 	seats    []seat
 	outcomes []wallet.Outcome // the request may read them after remove
 	open     atomic.Int64     // outcomes that are not known yet
-	done     chan struct{}    // closed when none is open
+	woken    chan struct{}    // gets one when none is open, or the journal has refused
+	answered chan struct{}    // closed by the journal's answer; receipt and err do not change after it
 
 	mu      sync.Mutex
 	receipt wallet.Receipt
+	err     error
 }
 
 // seat is where one outcome of a request belongs. The mutex of its shard guards
@@ -34,10 +36,23 @@ type seat struct {
 	next  *seat // another that waits for the same operation
 }
 
-func (w *waiter) journaled(r wallet.Receipt) {
+// journaled takes the journal's answer. A success wakes nobody who waits for an
+// outcome: one wake-up for a request is enough.
+func (w *waiter) journaled(r wallet.Receipt, err error) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.receipt = r
+	w.receipt, w.err = r, err
+	w.mu.Unlock()
+	close(w.answered)
+	if err != nil {
+		w.wake()
+	}
+}
+
+func (w *waiter) wake() {
+	select {
+	case w.woken <- struct{}{}:
+	default:
+	}
 }
 
 func (w *waiter) place() wallet.Receipt {
@@ -72,7 +87,7 @@ func (ws *waiters) shard(id uuid.UUID) *waiterShard { return &ws.shards[id[15]%6
 // add has a request wait for its operations, in their order.
 func (ws *waiters) add(ops ...wallet.Operation) *waiter {
 	w := &waiter{
-		since: ws.now(), ops: ops, done: make(chan struct{}), receipt: wallet.NoReceipt,
+		since: ws.now(), ops: ops, woken: make(chan struct{}, 1), answered: make(chan struct{}), receipt: wallet.NoReceipt,
 		seats: make([]seat, len(ops)), outcomes: make([]wallet.Outcome, len(ops)),
 	}
 	w.open.Store(int64(len(ops)))
@@ -163,7 +178,7 @@ func (p *seat) settle(done *wallet.Operation) {
 	p.known = true
 	w.outcomes[p.at] = resolve(&w.ops[p.at], done, p.first != p.at)
 	if w.open.Add(-1) == 0 {
-		close(w.done)
+		w.wake()
 	}
 }
 

@@ -93,7 +93,7 @@ func (w *work) load(seed uint64) {
 			}
 		}
 		if op.ID != uuid.Nil {
-			_, _ = w.journal.Write(op)
+			_, _ = w.journal.Append(context.Background(), wallet.Record{Kind: wallet.KindOperations, WalletID: op.WalletID, Operations: []wallet.Operation{op}})
 		}
 		last = op
 	}

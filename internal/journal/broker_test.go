@@ -52,7 +52,7 @@ type account struct {
 func (a *account) write(j *Journal) error {
 	a.tried++
 	op := deposit(a.id, wallet.Amount(a.tried))
-	receipt, err := j.Write(op)
+	receipt, err := j.put(op)
 	if err == nil {
 		op.Receipt = receipt
 		a.acked = append(a.acked, op)
@@ -244,7 +244,7 @@ func TestCloseIsBoundedWhateverTheBrokerDoes(t *testing.T) {
 			cfg, a := testConfig(broker.Brokers()), newApplier(nil)
 			cfg.AckTimeout = time.Minute // whoever waits is let go by Close
 			j := met(t, cfg, &fakeLedger{}, a)
-			if _, err := j.Write(deposit(uuid.New(), 1)); err != nil {
+			if _, err := j.put(deposit(uuid.New(), 1)); err != nil {
 				t.Fatal(err)
 			}
 			c.fault()
@@ -252,7 +252,7 @@ func TestCloseIsBoundedWhateverTheBrokerDoes(t *testing.T) {
 			if c.name != "up" {
 				p := j.writing.Load().pens[0]
 				go func() {
-					_, err := j.Write(deposit(uuid.New(), 2))
+					_, err := j.put(deposit(uuid.New(), 2))
 					waiting <- err
 				}()
 				eventually(t, "a write waits", func() bool { return p.size() > 0 })
@@ -272,7 +272,7 @@ func TestCloseIsBoundedWhateverTheBrokerDoes(t *testing.T) {
 			case <-time.After(patience):
 				t.Error("a write waits for a journal that is closed")
 			}
-			if _, err := j.Write(deposit(uuid.New(), 3)); !errors.Is(err, wallet.ErrNotJournaled) {
+			if _, err := j.put(deposit(uuid.New(), 3)); !errors.Is(err, wallet.ErrNotJournaled) {
 				t.Errorf("a write to a closed journal: %v", err)
 			}
 			c.heal()

@@ -61,7 +61,7 @@ func TestCloseIsBoundedWhenTheBrokerHangs(t *testing.T) {
 	cfg := testConfig(broker.ListenAddrs())
 	cfg.AckTimeout = 2 * patience // whoever waits is let go by Close alone
 	j := met(t, cfg, &fakeLedger{}, a)
-	if _, err := j.Write(deposit(uuid.New(), 1)); err != nil {
+	if _, err := j.put(deposit(uuid.New(), 1)); err != nil {
 		t.Fatal(err)
 	}
 	p := j.writing.Load().pens[0]

@@ -34,7 +34,7 @@ func TestFaultThatPassesWithinTheAckTimeoutIsNotNoticed(t *testing.T) {
 			hits, id := answered(broker, fault, 2), uuid.New()
 			for i := range 5 {
 				// Of a repeat that the broker had already the place may not be known: then it is not said.
-				receipt, err := j.Write(deposit(id, wallet.Amount(i+1)))
+				receipt, err := j.put(deposit(id, wallet.Amount(i+1)))
 				if receipt.Offset != int64(i) && !errors.Is(err, wallet.ErrUnacknowledged) {
 					t.Errorf("write %d: %+v, %v", i, receipt, err)
 				}
@@ -66,7 +66,7 @@ func TestDisconnectsAreNotNoticed(t *testing.T) {
 		return nil, errors.New("connection reset"), true
 	})
 	for i := range 3 {
-		if receipt, err := j.Write(deposit(uuid.New(), 1)); err != nil || receipt.Offset != int64(i) {
+		if receipt, err := j.put(deposit(uuid.New(), 1)); err != nil || receipt.Offset != int64(i) {
 			t.Errorf("%+v, %v", receipt, err)
 		}
 	}
@@ -79,10 +79,10 @@ func TestRefusedRecordIsUnknownAndThePenGoesOn(t *testing.T) {
 	broker, a := embeddedtest.Kfake(t), newApplier(nil)
 	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
 	answered(broker, kerr.MessageTooLarge, 1)
-	if receipt, err := j.Write(deposit(uuid.New(), 1)); !errors.Is(err, wallet.ErrUnacknowledged) || receipt.Known() {
+	if receipt, err := j.put(deposit(uuid.New(), 1)); !errors.Is(err, wallet.ErrUnacknowledged) || receipt.Known() {
 		t.Errorf("%+v, %v", receipt, err)
 	}
-	if receipt, err := j.Write(deposit(uuid.New(), 2)); err != nil || receipt.Offset != 0 {
+	if receipt, err := j.put(deposit(uuid.New(), 2)); err != nil || receipt.Offset != 0 {
 		t.Errorf("%+v, %v", receipt, err)
 	}
 }
@@ -95,7 +95,7 @@ func TestLostAnswerDoesNotDoubleTheRecord(t *testing.T) {
 	answered(broker, kerr.RequestTimedOut, 3) // answered so after the work is done
 	id := uuid.New()
 	for i := range 3 {
-		_, _ = j.Write(deposit(id, wallet.Amount(i+1)))
+		_, _ = j.put(deposit(id, wallet.Amount(i+1)))
 	}
 	a.until(t, "all are read", func() bool { return len(a.fetched) >= 3 })
 	if got := broker.PartitionInfo(j.Topic, 0).HighWatermark; got != 3 {
@@ -111,7 +111,7 @@ func TestWaitForAHungBrokerIsBoundedByTheAckTimeout(t *testing.T) {
 	_, release := hold(broker)
 	defer release()
 	began := time.Now()
-	if _, err := j.Write(deposit(uuid.New(), 1)); !errors.Is(err, wallet.ErrUnacknowledged) {
+	if _, err := j.put(deposit(uuid.New(), 1)); !errors.Is(err, wallet.ErrUnacknowledged) {
 		t.Error(err)
 	}
 	if d := time.Since(began); d < cfg.AckTimeout || d > cfg.AckTimeout+2*time.Second {
@@ -128,7 +128,7 @@ func TestOffsetThatIsNotThereHaltsThePartition(t *testing.T) {
 			cfg, l := testConfig(broker.ListenAddrs()), &fakeLedger{}
 			j := met(t, cfg, l, kept)
 			for range 4 {
-				if _, err := j.Write(deposit(uuid.New(), 1)); err != nil {
+				if _, err := j.put(deposit(uuid.New(), 1)); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -139,7 +139,7 @@ func TestOffsetThatIsNotThereHaltsThePartition(t *testing.T) {
 			a := newApplier(&offsets{next: map[int32]int64{0: next}})
 			later := started(t, cfg, l, a)
 			a.until(t, "halted", func() bool { return a.halted[0] != nil })
-			if _, err := later.Write(deposit(uuid.New(), 1)); err != nil {
+			if _, err := later.put(deposit(uuid.New(), 1)); err != nil {
 				t.Errorf("writing needs no reading: %v", err)
 			}
 			if !errors.Is(a.halted[0], kerr.OffsetOutOfRange) || len(a.seen()) != 0 {
@@ -160,7 +160,7 @@ func TestFetchThatFailsForAWhileGoesOn(t *testing.T) {
 			if err := fault.Wait(t.Context(), 1); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := j.Write(deposit(uuid.New(), 1)); err != nil {
+			if _, err := j.put(deposit(uuid.New(), 1)); err != nil {
 				t.Fatal(err)
 			}
 			a.until(t, "read", func() bool { return len(a.fetched) == 1 })

@@ -67,7 +67,7 @@ func TestAPartitionOutOfRangeIsHaltedOnceAndTheOthersAreRead(t *testing.T) {
 	}
 	id, n := inPartition(1, 2), 0
 	for began := time.Now(); n < 20 || time.Since(began) < 2*fetchAgain; n++ {
-		if _, err := j.Write(deposit(id, 1)); err != nil {
+		if _, err := j.put(deposit(id, 1)); err != nil {
 			t.Fatal(err)
 		}
 		a.until(t, "the other partition is read", func() bool { return len(a.fetched) == n+1 })
@@ -83,7 +83,7 @@ func TestAPartitionOfATopicMadeAnewIsHaltedOnce(t *testing.T) {
 	cfg := testConfig(broker.ListenAddrs())
 	j := reading(t, cfg, &fakeLedger{}, a)
 	a.until(t, "assigned", func() bool { return a.owned[0] })
-	if _, err := j.Write(deposit(uuid.New(), 1)); err != nil {
+	if _, err := j.put(deposit(uuid.New(), 1)); err != nil {
 		t.Fatal(err)
 	}
 	a.until(t, "read", func() bool { return len(a.fetched) == 1 })
@@ -109,7 +109,7 @@ func TestAFetchErrorPausesThePartitionAndItIsReadOn(t *testing.T) {
 	a.until(t, "assigned", func() bool { return a.owned[0] })
 	fault := broker.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: j.Topic, Err: kerr.TopicAuthorizationFailed, Count: -1})
 	defer fault.Remove()
-	if _, err := j.Write(deposit(uuid.New(), 1)); err != nil {
+	if _, err := j.put(deposit(uuid.New(), 1)); err != nil {
 		t.Fatal(err)
 	}
 	began := time.Now()

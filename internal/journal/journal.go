@@ -105,36 +105,46 @@ func clientOptions(cfg Config) []kgo.Opt {
 }
 
 // Write journals operations of one wallet, at least one and no more than
-// wallet.MaxRecordOperations, in one record, and returns its receipt once all
-// in-sync replicas have it. They must stay as they are. ErrNotJournaled: nothing
-// was handed over. ErrUnacknowledged: unknown.
-func (j *Journal) Write(ops ...wallet.Operation) (wallet.Receipt, error) {
-	return j.write(wallet.Record{Kind: wallet.KindOperations, WalletID: ops[0].WalletID, Operations: ops[:len(ops):len(ops)], Replica: j.Replica})
+// wallet.MaxRecordOperations, in one record. They must stay as they are. done is
+// called once, after AckTimeout for the flush before and its own at the latest: with
+// the receipt once all in-sync replicas have the record; with ErrNotJournaled if
+// nothing was handed over, possibly before Write returns; with ErrUnacknowledged if
+// that is unknown. It holds up whoever else is told, so it must not wait.
+func (j *Journal) Write(done func(wallet.Receipt, error), ops ...wallet.Operation) {
+	j.enter(wallet.Record{Kind: wallet.KindOperations, WalletID: ops[0].WalletID, Operations: ops[:len(ops):len(ops)], Replica: j.Replica}, done)
 }
 
-// WriteCreate journals the creation of a wallet; as Write.
+// WriteCreate journals the creation of a wallet, as Write, and waits for its end.
 func (j *Journal) WriteCreate(id uuid.UUID, at time.Time) (wallet.Receipt, error) {
 	op := wallet.Operation{ID: id, WalletID: id, AcceptedAt: at}
 	return j.write(wallet.Record{Kind: wallet.KindCreate, WalletID: id, Operations: []wallet.Operation{op}, Replica: j.Replica})
 }
 
-// Append journals a record as it is: a copy or a backfill. As Write.
+// Append journals a record as it is, a copy or a backfill; as WriteCreate.
 func (j *Journal) Append(_ context.Context, rec wallet.Record) (wallet.Receipt, error) {
 	return j.write(rec)
 }
 
-// write waits no longer than AckTimeout for the flush before and its own.
-func (j *Journal) write(rec wallet.Record) (wallet.Receipt, error) {
+func (j *Journal) write(rec wallet.Record) (receipt wallet.Receipt, err error) {
+	told := make(chan struct{})
+	j.enter(rec, func(r wallet.Receipt, e error) {
+		receipt, err = r, e
+		close(told)
+	})
+	<-told
+	return receipt, err
+}
+
+func (j *Journal) enter(rec wallet.Record, done func(wallet.Receipt, error)) {
 	w := j.met()
 	if w == nil {
-		return wallet.NoReceipt, wallet.ErrNotJournaled
+		done(wallet.NoReceipt, wallet.ErrNotJournaled)
+		return
 	}
-	e := &entry{rec: rec, done: make(chan ack, 1)}
+	e := &entry{rec: rec, done: done}
 	if err := w.pens[partitionOf(rec.WalletID, w.topic.Partitions)].add(e); err != nil {
-		return wallet.NoReceipt, err
+		e.finish(wallet.NoReceipt, err)
 	}
-	a := <-e.done
-	return a.receipt, a.err
 }
 
 // met returns how to write; nil if the topic was not met. At a start it waits for

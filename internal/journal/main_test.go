@@ -289,3 +289,8 @@ func (l *memoryLog) text() string {
 }
 
 func (l *memoryLog) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+
+// put writes an operation and waits for its receipt.
+func (j *Journal) put(op wallet.Operation) (wallet.Receipt, error) {
+	return j.write(wallet.Record{Kind: wallet.KindOperations, WalletID: op.WalletID, Operations: []wallet.Operation{op}, Replica: j.Replica})
+}

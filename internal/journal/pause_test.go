@@ -39,7 +39,7 @@ func TestAResumeThatOvertakesThePauseIsNotLost(t *testing.T) {
 	j.Start(&fakeLedger{}, a)
 	t.Cleanup(j.Close)
 	for n := range 10 {
-		if _, err := j.Write(deposit(uuid.New(), 1)); err != nil {
+		if _, err := j.put(deposit(uuid.New(), 1)); err != nil {
 			t.Fatal(err)
 		}
 		a.until(t, "the partition is read on", func() bool { return len(a.fetched) == n+1 })

@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -14,18 +15,13 @@ import (
 // entry is a record, or a part of one, that waits to be written.
 type entry struct {
 	rec  wallet.Record
-	done chan ack // holds one
-}
-
-type ack struct {
-	receipt wallet.Receipt
-	err     error
+	done func(wallet.Receipt, error) // called once; it must not wait
+	told atomic.Bool
 }
 
 func (e *entry) finish(r wallet.Receipt, err error) {
-	select {
-	case e.done <- ack{r, err}:
-	default: // given up before
+	if e.told.CompareAndSwap(false, true) { // else it was given up before
+		e.done(r, err)
 	}
 }
 

@@ -21,7 +21,7 @@ func TestATimerThatComesDuringTheNextFlushLeavesItAlone(t *testing.T) {
 	broker, a := embeddedtest.Kfake(t), newApplier(nil)
 	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
 	p := j.writing.Load().pens[0]
-	if _, err := j.Write(deposit(uuid.New(), 1)); err != nil {
+	if _, err := j.put(deposit(uuid.New(), 1)); err != nil {
 		t.Fatal(err)
 	}
 	over(t, p)

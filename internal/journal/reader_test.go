@@ -21,7 +21,7 @@ func TestReadingBeginsAtTheLedgersOffsetNotAtTheGroups(t *testing.T) {
 	cfg, l := testConfig(broker.ListenAddrs()), &fakeLedger{}
 	j := met(t, cfg, l, first)
 	for i := range 5 {
-		if _, err := j.Write(deposit(uuid.New(), wallet.Amount(i+1))); err != nil {
+		if _, err := j.put(deposit(uuid.New(), wallet.Amount(i+1))); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -40,14 +40,14 @@ func TestPausedPartitionIsFetchedAgainAfterResume(t *testing.T) {
 	broker, a := embeddedtest.Kfake(t), newApplier(nil)
 	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
 	a.change(func() { a.pauses = true })
-	if _, err := j.Write(deposit(uuid.New(), 1)); err != nil {
+	if _, err := j.put(deposit(uuid.New(), 1)); err != nil {
 		t.Fatal(err)
 	}
 	a.until(t, "the first is read", func() bool { return len(a.fetched) == 1 })
 	// A fetch that was buffered may still come; then there is none.
 	a.change(func() { a.pauses = false })
 	j.Resume(0)
-	if _, err := j.Write(deposit(uuid.New(), 2)); err != nil {
+	if _, err := j.put(deposit(uuid.New(), 2)); err != nil {
 		t.Fatal(err)
 	}
 	a.until(t, "the second is read", func() bool { return len(a.fetched) == 2 })
@@ -57,14 +57,14 @@ func TestPoisonIsReadInItsPlaceAndKeptAsDeadLetterWithWhereItWas(t *testing.T) {
 	t.Parallel()
 	broker, a := embeddedtest.Kfake(t), newApplier(nil)
 	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
-	if _, err := j.Write(deposit(uuid.New(), 1)); err != nil {
+	if _, err := j.put(deposit(uuid.New(), 1)); err != nil {
 		t.Fatal(err)
 	}
 	foreign := &kgo.Record{Topic: j.Topic, Key: []byte("no wallet"), Value: []byte{0xff, 0x00, 'x'}, Headers: []kgo.RecordHeader{{Key: "trace", Value: []byte{1, 2}}, {Key: "attempt", Value: []byte("many")}}}
 	if err := client(t, j.Brokers).ProduceSync(t.Context(), foreign).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := j.Write(deposit(uuid.New(), 2)); err != nil {
+	if _, err := j.put(deposit(uuid.New(), 2)); err != nil {
 		t.Fatal(err)
 	}
 	a.until(t, "all are read", func() bool { return len(a.fetched) == 3 })
@@ -116,7 +116,7 @@ func TestFindAndEndTellWhatTheJournalHas(t *testing.T) {
 	var ops []wallet.Operation
 	for i := range 3 {
 		ops = append(ops, deposit(uuid.New(), wallet.Amount(i+1)))
-		if _, err := j.Write(ops[i]); err != nil {
+		if _, err := j.put(ops[i]); err != nil {
 			t.Fatal(err)
 		}
 	}

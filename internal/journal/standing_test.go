@@ -43,7 +43,7 @@ func TestATopicThatAnOperatorHasAcceptedIsMetByAReplicaThatRuns(t *testing.T) {
 	broker, l, a := embeddedtest.Kfake(t), &fakeLedger{}, newApplier(nil)
 	cfg := testConfig(broker.ListenAddrs())
 	j := met(t, cfg, l, a)
-	if _, err := j.Write(deposit(uuid.New(), 1)); err != nil {
+	if _, err := j.put(deposit(uuid.New(), 1)); err != nil {
 		t.Fatal(err)
 	}
 	a.until(t, "read", func() bool { return len(a.fetched) == 1 })
@@ -52,7 +52,7 @@ func TestATopicThatAnOperatorHasAcceptedIsMetByAReplicaThatRuns(t *testing.T) {
 		a.restart(0)
 		l.accepted(now)
 		a.until(t, "assigned again", func() bool { return a.assigned > 0 && a.owned[0] })
-		if receipt, err := j.Write(deposit(uuid.New(), 2)); err != nil || receipt.Offset != 0 {
+		if receipt, err := j.put(deposit(uuid.New(), 2)); err != nil || receipt.Offset != 0 {
 			t.Fatalf("written at %+v, %v", receipt, err)
 		}
 		a.until(t, "the new topic is read", func() bool { return len(a.fetched) == 2+n })
@@ -68,7 +68,7 @@ func TestAnOffsetThatAnOperatorHasAcceptedIsReadByAReplicaThatRuns(t *testing.T)
 	cfg := testConfig(broker.ListenAddrs())
 	j := met(t, cfg, l, first)
 	for range 4 {
-		if _, err := j.Write(deposit(uuid.New(), 1)); err != nil {
+		if _, err := j.put(deposit(uuid.New(), 1)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -110,7 +110,7 @@ func TestStandingSaysWhyPartitionsAreStopped(t *testing.T) {
 	cfg := testConfig(broker.ListenAddrs())
 	j := met(t, cfg, &fakeLedger{}, newApplier(nil))
 	for range 4 {
-		if _, err := j.Write(deposit(uuid.New(), 1)); err != nil {
+		if _, err := j.put(deposit(uuid.New(), 1)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -89,7 +89,7 @@ func TestTopicThatTheLedgerFollowsIsNeverMadeAnew(t *testing.T) {
 // refused fails unless nothing can be written and nothing is read.
 func refused(t *testing.T, j *Journal, a *fakeApplier) {
 	t.Helper()
-	if receipt, err := j.Write(deposit(uuid.New(), 1)); !errors.Is(err, wallet.ErrNotJournaled) || receipt.Known() {
+	if receipt, err := j.put(deposit(uuid.New(), 1)); !errors.Is(err, wallet.ErrNotJournaled) || receipt.Known() {
 		t.Errorf("written: %+v, %v", receipt, err)
 	}
 	if j.Available() == nil {
@@ -131,7 +131,7 @@ func TestTopicThatIsNotTheLedgersIsNeitherWrittenNorRead(t *testing.T) {
 			}
 			l.set(right, nil) // the operator has said so
 			a.until(t, "read", func() bool { return len(a.owned) == 1 })
-			if _, err := j.Write(deposit(uuid.New(), 1)); err != nil {
+			if _, err := j.put(deposit(uuid.New(), 1)); err != nil {
 				t.Error(err)
 			}
 		})
@@ -150,7 +150,7 @@ func TestUnknownTopicWaitsForTheLedgersWordAndIsMadeAfterTheGrace(t *testing.T) 
 		t.Errorf("made after %s", d)
 	}
 	eventually(t, "written without the ledger", func() bool {
-		_, err := j.Write(deposit(uuid.New(), 1))
+		_, err := j.put(deposit(uuid.New(), 1))
 		return err == nil
 	})
 	a.mu.Lock()
@@ -176,12 +176,12 @@ func TestLedgerThatFollowsAnotherTopicEndsWritingWhenItAnswers(t *testing.T) {
 	l := &fakeLedger{err: errLedger}
 	j := started(t, cfg, l, a)
 	eventually(t, "written without the ledger", func() bool {
-		_, err := j.Write(deposit(uuid.New(), 1))
+		_, err := j.put(deposit(uuid.New(), 1))
 		return err == nil
 	})
 	l.set(wallet.Topic{Name: cfg.Topic, ID: uuid.New(), Partitions: 1}, nil)
 	eventually(t, "not written any more", func() bool {
-		_, err := j.Write(deposit(uuid.New(), 1))
+		_, err := j.put(deposit(uuid.New(), 1))
 		return errors.Is(err, wallet.ErrNotJournaled)
 	})
 	a.mu.Lock()
@@ -210,7 +210,7 @@ func TestBrokerThatComesLateIsMet(t *testing.T) {
 	refused(t, j, a)
 	away.Store(false)
 	a.until(t, "read", func() bool { return len(a.owned) == 1 })
-	if _, err := j.Write(deposit(uuid.New(), 1)); err != nil {
+	if _, err := j.put(deposit(uuid.New(), 1)); err != nil {
 		t.Error(err)
 	}
 }
@@ -223,7 +223,7 @@ func TestTopicMadeAnewFailsWritesAndHaltsReading(t *testing.T) {
 	cfg := testConfig(broker.ListenAddrs())
 	cfg.AckTimeout = 2 * time.Second
 	j := met(t, cfg, &fakeLedger{}, a)
-	if _, err := j.Write(deposit(uuid.New(), 1)); err != nil {
+	if _, err := j.put(deposit(uuid.New(), 1)); err != nil {
 		t.Fatal(err)
 	}
 	a.until(t, "read", func() bool { return len(a.fetched) == 1 })
@@ -231,7 +231,7 @@ func TestTopicMadeAnewFailsWritesAndHaltsReading(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 {
-		if receipt, err := j.Write(deposit(uuid.New(), 2)); err == nil {
+		if receipt, err := j.put(deposit(uuid.New(), 2)); err == nil {
 			t.Fatalf("written to the other topic: %+v", receipt)
 		}
 	}
