@@ -70,27 +70,32 @@ func shownTopic(t wallet.Topic) *topic {
 	return &topic{t.Name, t.ID, t.Partitions}
 }
 
-// standing asks the ledger, which the caller closes, and Kafka.
-func (c *components) standing(s *screen) (now journal.Standing, l *ledger.Ledger, err error) {
-	if l, err = c.ledger(s.flags.Timeout); err != nil {
+// standing asks the ledger, which the caller closes unless there is an error, and
+// Kafka.
+func (c *components) standing(s *screen) (journal.Standing, *ledger.Ledger, error) {
+	l, err := c.ledger(s.flags.Timeout)
+	if err != nil {
+		return journal.Standing{}, nil, err
+	}
+	now, err := c.compare(s, l)
+	if err != nil {
+		l.Close()
 		return now, nil, err
 	}
-	defer func() {
-		if err != nil {
-			l.Close()
-		}
-	}()
+	return now, l, nil
+}
+
+func (c *components) compare(s *screen, l *ledger.Ledger) (now journal.Standing, err error) {
 	j, err := c.journal()
 	if err != nil {
-		return now, nil, err
+		return now, err
 	}
 	defer j.Close()
 	follows, offsets, err := l.Standing(s.ctx)
 	if err != nil {
-		return now, nil, err
+		return now, err
 	}
-	now, err = j.Standing(s.ctx, follows, offsets)
-	return now, l, err
+	return j.Standing(s.ctx, follows, offsets)
 }
 
 func (s *screen) standing(now journal.Standing, partitions []partition) error {

@@ -91,4 +91,7 @@ func TestAComponentThatDoesNotAnswerIsUnavailable(t *testing.T) {
 	d.Setenv("WALLETD_KAFKA_BROKERS", "127.0.0.1:1")
 	_, text := d.run(exitUnavailable, "journal", "status", "--timeout", "2s")
 	d.has(text, "no broker answers")
+	d.Setenv("WALLETD_POSTGRES_PORT", "1")
+	d.run(exitUnavailable, "journal", "status", "--timeout", "2s")
+	d.run(exitUnavailable, "journal", "accept-topic", "--topic-id", d.topic.ID.String(), "--reason", "x", "--timeout", "2s")
 }
