@@ -25,7 +25,7 @@ func TestOnTheDirectWayABusyReplicaLetsAnotherHaveItsTurn(t *testing.T) {
 			return simtest.None
 		})
 	}
-	busy, other := w.replica(far(2*time.Millisecond)), w.replica(far(6*time.Millisecond))
+	busy, other := w.replica(far(2*time.Millisecond)), w.replica(far(12*time.Millisecond))
 	ctx, stop := context.WithCancel(context.Background())
 	var calls sync.WaitGroup
 	for range 8 {
