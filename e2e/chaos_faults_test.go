@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	toxiproxy "github.com/Shopify/toxiproxy/v2/client"
 )
 
 // chaos is a fault that is injected for a while.
@@ -62,8 +64,8 @@ func chaosFaults() []chaos {
 			chaos{c.name + "-freeze", c.name, session, brokers, false, freeze(c.name, c.the)},
 			chaos{c.name + "-cut", c.name, short, 0, false, cut(c.name)},
 			chaos{c.name + "-hang", c.name, session, 0, false, hang(c.name)},
-			chaos{c.name + "-slow", c.name, short, 0, false, slow(c.name, "latency", `{"latency":40,"jitter":20}`)},
-			chaos{c.name + "-narrow", c.name, short, 0, false, slow(c.name, "bandwidth", `{"rate":2000}`)},
+			chaos{c.name + "-slow", c.name, short, 0, false, slow(c.name, "latency", toxiproxy.Attributes{"latency": 40, "jitter": 20})},
+			chaos{c.name + "-narrow", c.name, short, 0, false, slow(c.name, "bandwidth", toxiproxy.Attributes{"rate": 2000})},
 			chaos{"start-without-" + c.name, c.name, 0, brokers, false, startWithout(c.name, c.the)},
 		)
 	}
@@ -116,7 +118,7 @@ func cut(name string) func(testing.TB, *rig) wound {
 			t.Errorf("%s: %v", name, err)
 		}
 		for _, p := range proxies {
-			p.cut()
+			p.cut(t)
 		}
 		return wound{
 			felt: func() error { return errors.Join(silent(proxies), r.missed(name)) },
@@ -136,7 +138,7 @@ func hang(name string) func(testing.TB, *rig) wound {
 			t.Errorf("%s: %v", name, err)
 		}
 		for _, p := range proxies {
-			p.both(t, "timeout", `{"timeout":0}`)
+			p.both(t, "timeout", toxiproxy.Attributes{"timeout": 0})
 		}
 		return wound{
 			felt: func() error { return errors.Join(silent(proxies), r.missed(name)) },
@@ -151,7 +153,7 @@ func hang(name string) func(testing.TB, *rig) wound {
 
 // slow makes a component's answers late or its line narrow, within what walletd
 // waits for: all that passes is passed through the toxic.
-func slow(name, toxic, attributes string) func(testing.TB, *rig) wound {
+func slow(name, toxic string, attributes toxiproxy.Attributes) func(testing.TB, *rig) wound {
 	return func(t testing.TB, r *rig) wound {
 		proxies := r.proxiesOf(name)
 		for _, p := range proxies {

@@ -194,7 +194,7 @@ func (s *storm) one(x *send, turn int) {
 	s.mu.Lock()
 	s.sends = append(s.sends, x)
 	s.mu.Unlock()
-	s.look(x)
+	s.note(x)
 }
 
 // stop ends the load and waits for all answers.

@@ -3,83 +3,68 @@
 package e2e_test
 
 import (
-	"errors"
+	"bufio"
 	"fmt"
+	"io"
+	"net/http"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/Shopify/toxiproxy/v2"
-	"github.com/Shopify/toxiproxy/v2/toxics"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/rs/zerolog"
+	toxiproxy "github.com/Shopify/toxiproxy/v2/client"
 )
 
 // proxy stands between the replicas and one component.
-type proxy struct {
-	*toxiproxy.Proxy
-	passed *atomic.Int64 // bytes of the component's answers
-}
+type proxy struct{ *toxiproxy.Proxy }
 
-var (
-	proxying = sync.OnceValue(func() *toxiproxy.ApiServer {
-		toxics.Register("meter", new(meter))
-		zerolog.SetGlobalLevel(zerolog.Disabled) // a toxic's own logger does not ask
-		return toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop())
-	})
-	meters sync.Map // by the proxy's name
-)
+// proxiesLive is open as long as this process lives.
+var proxiesLive io.Closer
 
-// meter is a toxic that does no harm: it counts, so that a test can say that a
-// proxy was in use.
-type meter struct{ Proxy string }
-
-// Pipe implements toxics.Toxic.
-func (m *meter) Pipe(stub *toxics.ToxicStub) {
-	count, _ := meters.LoadOrStore(m.Proxy, new(atomic.Int64))
-	for {
-		select {
-		case <-stub.Interrupt:
-			return
-		case c := <-stub.Input:
-			if c == nil {
-				stub.Close()
-				return
-			}
-			count.(*atomic.Int64).Add(int64(len(c.Data)))
-			stub.Output <- c
-		}
+// proxies is the address of the process with all proxies, which ends with this one.
+var proxies = sync.OnceValues(func() (string, error) {
+	if err := build(world.dir, "-race=false", "./proxies"); err != nil {
+		return "", err
 	}
-}
+	cmd := exec.Command(filepath.Join(world.dir, "proxies"))
+	var err error
+	if proxiesLive, err = cmd.StdinPipe(); err != nil {
+		return "", err
+	}
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		return "", err
+	}
+	addr, err := bufio.NewReader(out).ReadString('\n')
+	return strings.TrimSpace(addr), err
+})
 
-// newProxy listens on a port of its own; upstream may be "" until known.
+// newProxy listens on a port of its own; nothing need listen at upstream yet.
 func newProxy(t testing.TB, name, upstream string) *proxy {
 	t.Helper()
-	p := &proxy{Proxy: toxiproxy.NewProxy(proxying(), name, "127.0.0.1:0", upstream)}
-	count, _ := meters.LoadOrStore(name, new(atomic.Int64))
-	p.passed = count.(*atomic.Int64)
-	if err := p.Start(); err != nil {
+	p, err := toxiproxy.NewClient(must[string](t)(proxies())).CreateProxy(name, "127.0.0.1:0", upstream)
+	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(p.Stop)
-	p.add(t, fmt.Sprintf(`{"name":"meter","type":"meter","stream":"downstream","attributes":{"Proxy":%q}}`, name))
-	return p
-}
-
-func (p *proxy) add(t testing.TB, toxic string) {
-	t.Helper()
-	if _, err := p.Toxics.AddToxicJson(strings.NewReader(toxic)); err != nil {
+	t.Cleanup(func() { _ = p.Delete() })
+	if _, err := p.AddToxic("meter", "meter", "downstream", 1, toxiproxy.Attributes{"Proxy": name}); err != nil {
 		t.Fatal(err)
 	}
+	return &proxy{p}
 }
 
 // both adds a toxic to either direction.
-func (p *proxy) both(t testing.TB, kind, attributes string) {
+func (p *proxy) both(t testing.TB, kind string, attributes toxiproxy.Attributes) {
 	t.Helper()
 	for _, stream := range []string{"upstream", "downstream"} {
-		p.add(t, fmt.Sprintf(`{"name":%q,"type":%q,"stream":%q,"attributes":%s}`, kind+"-"+stream, kind, stream, attributes))
+		if _, err := p.AddToxic(kind+"-"+stream, kind, stream, 1, attributes); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
@@ -87,28 +72,41 @@ func (p *proxy) both(t testing.TB, kind, attributes string) {
 func (p *proxy) remove(t testing.TB, kind string) {
 	t.Helper()
 	for _, stream := range []string{"upstream", "downstream"} {
-		if p.Toxics.GetToxic(kind+"-"+stream) == nil {
-			continue
-		}
-		if err := p.Toxics.RemoveToxic(t.Context(), kind+"-"+stream); err != nil {
+		if err := p.RemoveToxic(kind + "-" + stream); err != nil {
 			t.Error(err)
 		}
 	}
 }
 
 // cut closes all connections and refuses new ones, until mend.
-func (p *proxy) cut() { p.Stop() }
+func (p *proxy) cut(t testing.TB) {
+	if err := p.Disable(); err != nil {
+		t.Error(err)
+	}
+}
 
 func (p *proxy) mend(t testing.TB) {
-	t.Helper()
-	if err := p.Start(); err != nil && !errors.Is(err, toxiproxy.ErrProxyAlreadyStarted) {
+	if err := p.Enable(); err != nil {
 		t.Error(err)
 	}
 }
 
 // moved is how many bytes of answers pass in d.
 func (p *proxy) moved(d time.Duration) int64 {
-	before := p.passed.Load()
+	before := p.passed()
 	elapse(d)
-	return p.passed.Load() - before
+	return p.passed() - before
+}
+
+// passed is how many bytes of answers have come from the component.
+func (p *proxy) passed() (n int64) {
+	addr, _ := proxies()
+	res, err := http.Get("http://" + addr + "/passed/" + p.Name)
+	if err != nil {
+		return 0
+	}
+	defer res.Body.Close()
+	text, _ := io.ReadAll(res.Body)
+	_, _ = fmt.Sscan(string(text), &n)
+	return n
 }

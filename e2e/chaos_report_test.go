@@ -40,7 +40,8 @@ type row struct {
 	Also     string        `json:"also"`               // components that were silent without having been struck: the machine was too busy
 	Verdict  string        `json:"verdict"`
 
-	began time.Time
+	began  time.Time
+	healed time.Time // when it was as before
 }
 
 // count counts the last answers of all requests.

@@ -123,7 +123,7 @@ func (r *rig) suffer(t *testing.T, random *rand.Rand, faults ...chaos) *row {
 	r.strikeAll(t, faults)
 	healed := time.Now()
 	calmed := load.pulse.settle(healed, recoverySoon)
-	row.Recovery = max(0, calmed.Sub(healed))
+	row.healed, row.Recovery = calmed, max(0, calmed.Sub(healed))
 	row.Pressure = int(100 * (stall() - stalled) / time.Since(row.began))
 	row.Also = guard.stop(faults...)
 	sends := stop()
@@ -142,13 +142,16 @@ func (r *rig) underLoad(t *testing.T, name string, random *rand.Rand) (*row, *st
 	ids := r.wallets(1 + manyWallets + witnessWallets)
 	r.hot = ids[witnessWallets]
 	load := &storm{
-		balancer: r.balancer, onlookers: &onlookers{balancer: r.balancer}, hot: *chaosRate, others: *chaosOthers, ids: ids[witnessWallets:],
+		balancer: r.balancer, onlookers: onlook(r.balancer, ids[witnessWallets:], random), hot: *chaosRate, others: *chaosOthers, ids: ids[witnessWallets:],
 		random: rand.New(rand.NewPCG(random.Uint64(), 0)), name: uuid.NewString(),
 	}
 	r.balancer.forget()
 	load.start()
 	witnessed := testify(r.balancer, ids[:witnessWallets], random)
-	stop := sync.OnceValue(func() []*send { return append(load.stop(), witnessed.stop()...) })
+	stop := sync.OnceValue(func() []*send {
+		load.onlookers.stop()
+		return append(load.stop(), witnessed.stop()...)
+	})
 	load.pulse.settle(load.pulse.began, calmWithin)
 	elapse(time.Duration(random.Int64N(int64(beat)))) // strike at any point of what goes on in turns
 	return row, load, witnessed, stop
