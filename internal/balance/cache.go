@@ -156,6 +156,8 @@ func format(w wallet.Wallet) string {
 	return string(strconv.AppendInt(append(b, ' '), w.UpdatedAt.UnixMicro(), 10))
 }
 
+// parse reads what format writes, and nothing else: a balance that could not be one
+// is not served.
 func parse(id uuid.UUID, text string) (wallet.Wallet, error) {
 	fields := strings.Split(text, " ")
 	var n [3]int64
@@ -169,5 +171,9 @@ func parse(id uuid.UUID, text string) (wallet.Wallet, error) {
 		}
 		n[i] = v
 	}
-	return wallet.Wallet{ID: id, State: wallet.State{Sequence: n[0], Balance: wallet.Amount(n[1])}, UpdatedAt: time.UnixMicro(n[2]).UTC()}, nil
+	w := wallet.Wallet{ID: id, State: wallet.State{Sequence: n[0], Balance: wallet.Amount(n[1])}, UpdatedAt: time.UnixMicro(n[2]).UTC()}
+	if w.Sequence < onlyExists || w.Balance < 0 || w.Balance > wallet.MaxAmount || format(w) != text {
+		return wallet.Wallet{}, fmt.Errorf("cached balance of %s is none: %q", id, text)
+	}
+	return w, nil
 }

@@ -54,7 +54,13 @@ func readNotice(b []byte) ([]wallet.Operation, error) {
 	return ops, nil
 }
 
-// readOperation returns how many bytes it took; 0: it is not whole.
+// isOutcome reports whether every part has a name: what has none cannot be answered.
+func isOutcome(op *wallet.Operation) bool {
+	decided := op.Status == wallet.Applied || op.Status == wallet.Failed
+	return decided && op.Type.String() != "" && op.Reason <= wallet.NotFound && op.Origin <= wallet.Direct
+}
+
+// readOperation returns how many bytes it took; 0: it is not whole, or no outcome.
 func readOperation(b []byte, op *wallet.Operation) int {
 	const fixed = 2*len(uuid.UUID{}) + 4
 	if len(b) < fixed {
@@ -63,6 +69,9 @@ func readOperation(b []byte, op *wallet.Operation) int {
 	copy(op.ID[:], b)
 	copy(op.WalletID[:], b[len(op.ID):])
 	op.Type, op.Status, op.Reason, op.Origin = wallet.Type(b[fixed-4]), wallet.Status(b[fixed-3]), wallet.Reason(b[fixed-2]), wallet.Origin(b[fixed-1])
+	if !isOutcome(op) {
+		return 0
+	}
 	at := fixed
 	var v [7]int64
 	for i := range v {
