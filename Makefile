@@ -9,7 +9,7 @@ CHAOS    = go test -tags chaos -count=1 -v -timeout 60m -run '^TestChaos$$' ./e2
 LDFLAGS  = -s -w -X main.version=$(VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test chaos test-unit sim lint generate generated vuln ci clean
+.PHONY: help run build test chaos test-unit sim mutants fuzz lint generate generated vuln ci clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,13 @@ SIMRUNS = 100000
 sim: ## Many seeded simulations of the applier, SIMRUNS of them: a minute or two
 	go test -count=1 -v -timeout 30m -run 'TestSimulation$$|TestASeedGivesTheSameTrace' ./internal/applier -sim.runs $(SIMRUNS)
 
+mutants: ## Defects planted in the money code, each of which the tests named for it have to catch
+	go run ./scripts/mutants $(FLAGS)
+
+FUZZTIME = 10s
+fuzz: ## Each decoder of what comes from outside gets made-up input, for FUZZTIME each
+	./scripts/fuzz $(FUZZTIME)
+
 lint: ## golangci-lint, with the import arrows of ARCHITECTURE.md
 	go run $(GOLANGCI) run
 
@@ -47,10 +54,10 @@ generated: generate ## Fail if what is generated is not up to date
 vuln: ## Known vulnerabilities; says so where the database cannot be reached
 	./scripts/vuln $(GOVULN)
 
-ci: ## What CI runs: lint, generated code, build, vet, vulnerabilities, tests
+ci: ## What CI runs: lint, generated code, build, vet, vulnerabilities, tests, planted defects
 	$(MAKE) lint generated build
 	go vet -tags chaos,containers ./...
-	$(MAKE) vuln test
+	$(MAKE) vuln test mutants
 
 clean: ## Remove what was built, and the data of `make run`
 	rm -rf bin .walletd

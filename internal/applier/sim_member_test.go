@@ -29,6 +29,7 @@ type member struct {
 	lanes   map[uuid.UUID]*laneLock
 	acked   map[uuid.UUID][]wallet.Key // of operations, since it started
 	knows   map[version]bool           // what the ledger has told it
+	times   map[int64]bool             // when it looked at its clock, in microseconds
 	running sync.WaitGroup             // its requests and changes of ownership
 }
 
@@ -48,7 +49,7 @@ type reader struct {
 func (s *sim) member() *member {
 	m := &member{
 		s: s, n: s.started, told: simtest.NewTold(), fetch: 1 + s.draw(5), readers: map[int32]*reader{},
-		lanes: map[uuid.UUID]*laneLock{}, acked: map[uuid.UUID][]wallet.Key{}, knows: map[version]bool{},
+		lanes: map[uuid.UUID]*laneLock{}, acked: map[uuid.UUID][]wallet.Key{}, knows: map[version]bool{}, times: map[int64]bool{},
 	}
 	s.started++
 	l := limits()
@@ -62,7 +63,7 @@ func (s *sim) member() *member {
 		l.Lanes = 1 + s.draw(2)
 	}
 	p := port{m}
-	m.Applier = applier.New(applier.Config{Ledger: p, Journal: p, Announce: p, Limits: l, Log: slog.New(slog.DiscardHandler), Now: time.Now})
+	m.Applier = applier.New(applier.Config{Ledger: p, Journal: p, Announce: p, Limits: l, Log: slog.New(slog.DiscardHandler), Now: m.now})
 	m.LockLanesWith(func(id uuid.UUID) applier.Mutex {
 		s.mu.Lock()
 		defer s.mu.Unlock()

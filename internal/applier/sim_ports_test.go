@@ -127,7 +127,7 @@ func (p port) Append(_ context.Context, rec wallet.Record) (receipt wallet.Recei
 		receipt, err = wallet.NoReceipt, wallet.ErrUnacknowledged
 		switch f {
 		case simtest.CutOff:
-			if !p.dead {
+			if !p.dead && p.s.draw(2) == 1 {
 				p.s.writes = append(p.s.writes, &write{of: p.member, rec: rec, abandoned: true, mute: true})
 			}
 		case simtest.LostAnswer:

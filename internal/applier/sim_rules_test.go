@@ -65,10 +65,32 @@ func (p port) checkLists(b *wallet.Batch) {
 		if ok && (len(c.Taken) > 0 || c.Length == 0) && c.Attempt <= was.Attempt {
 			p.s.found("the list of %s is applied by a copy of attempt %d, it has met %d", walletName(c.WalletID), c.Attempt, was.Attempt)
 		}
-		if c.Refusals > was.Refusals && c.NotBefore.Before(time.Now().Add(limits().RequeueFirst)) {
-			p.s.found("the list of %s was refused %d times and is due at once", walletName(c.WalletID), c.Refusals)
+		if c.Refusals > was.Refusals && !p.at(c.NotBefore.Add(-backoff(c.Refusals))) {
+			p.s.found("the list of %s was refused %d times and does not wait for that long", walletName(c.WalletID), c.Refusals)
 		}
 	}
+}
+
+// backoff is how long a list waits after so many refusals.
+func backoff(refusals int) time.Duration {
+	l := limits()
+	return min(l.RequeueFirst<<refusals, l.RequeueMost)
+}
+
+// now is the member's clock.
+func (m *member) now() time.Time {
+	m.s.mu.Lock()
+	defer m.s.mu.Unlock()
+	now := time.Now()
+	m.times[now.UnixMicro()] = true
+	return now
+}
+
+// at reports whether the member has looked at its clock then.
+func (m *member) at(t time.Time) bool {
+	m.s.mu.Lock()
+	defer m.s.mu.Unlock()
+	return m.times[t.UnixMicro()]
 }
 
 // listed notes what is requeued.

@@ -56,10 +56,27 @@ func simulate(tape *tape, traced bool) *sim {
 		direct: map[wallet.Key]bool{}, behind: map[wallet.Key][]wallet.Key{}, listed: map[wallet.Key]bool{},
 	}
 	s.told = append(s.told, s.answers)
+	s.faults, s.tight = s.draw(5)*8, s.draw(3) == 2
+	s.begin()
+	// Each simulation has its own few troubles: all at once hide each other.
+	s.happens = []func(){s.pass, s.submit, s.submit, s.submit}
+	for _, trouble := range []func(){s.goDirect, s.rebalance, s.replace, s.foreign, s.hold, s.refuse, s.poison, s.reconcile, s.submit} {
+		if s.draw(2) == 0 {
+			s.happens = append(s.happens, trouble)
+		}
+	}
+	for range 5 + s.draw([]int{40, 60, 160}[s.draw(3)]) {
+		s.step()
+	}
+	s.finish()
+	return s
+}
+
+// begin makes the journal, the ledger with some of the wallets, and the replicas.
+// A partition may have no owner, or several.
+func (s *sim) begin() {
 	s.log = simtest.NewLog(1 + s.draw(2))
 	s.ledger = simtest.NewLedger(s.log)
-	s.faults = s.draw(5) * 8
-	s.tight = s.draw(3) == 2
 	for i := range 1 + s.draw(3) {
 		id := uuid.UUID{0: walletMark, 15: byte(i)}
 		s.wallets = append(s.wallets, id)
@@ -75,20 +92,9 @@ func simulate(tape *tape, traced bool) *sim {
 			}
 		}
 	}
-	// Each simulation has its own few troubles: all at once hide each other.
-	s.happens = []func(){s.pass, s.submit, s.submit, s.submit}
-	for _, trouble := range []func(){s.goDirect, s.rebalance, s.replace, s.foreign, s.hold, s.refuse, s.poison, s.reconcile, s.submit} {
-		if s.draw(2) == 0 {
-			s.happens = append(s.happens, trouble)
-		}
-	}
-	for range 5 + s.draw(65) {
-		s.step()
-	}
-	s.finish()
-	return s
 }
 
+// The first bytes of ids.
 const walletMark, operationMark = 0xA0, 0xB0
 
 func (s *sim) must(b *wallet.Batch) {
