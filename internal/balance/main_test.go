@@ -78,7 +78,7 @@ func (l *ledger) fail(err error) {
 
 // at is a wallet at a sequence, from which all else of it follows.
 func at(id uuid.UUID, sequence int64) wallet.Wallet {
-	return wallet.Wallet{ID: id, State: wallet.State{Sequence: sequence, Balance: wallet.Amount(10 * sequence)}, UpdatedAt: time.UnixMicro(1_700_000_000_000_000 + sequence).UTC()}
+	return wallet.Wallet{ID: id, State: wallet.State{Sequence: sequence, Balance: wallet.Amount(10*sequence) % (wallet.MaxAmount + 1)}, UpdatedAt: time.UnixMicro(1_700_000_000_000_000 + sequence).UTC()}
 }
 
 // clock is a time that the test moves.

@@ -167,9 +167,7 @@ func TestSequencesAreComparedAsNumbers(t *testing.T) {
 		for _, pair := range [][2]int64{{9, 10}, {99, 100}, {1<<53 - 2, 1<<53 - 1}} {
 			id := uuid.New()
 			for _, sequence := range []int64{pair[0], pair[1], pair[0]} {
-				w := at(id, sequence)
-				w.Balance = 1 // tenfold the largest sequence is no balance
-				if err := c.Put(t.Context(), w); err != nil {
+				if err := c.Put(t.Context(), at(id, sequence)); err != nil {
 					t.Fatal(err)
 				}
 			}
