@@ -31,7 +31,7 @@ const (
 // The bounds of what go is asked for.
 const (
 	compileTimeout = 5 * time.Minute
-	testTimeout    = 2 * time.Minute
+	testTimeout    = 5 * time.Minute
 )
 
 // try compiles the defect into the packages of its tests and runs these.
