@@ -607,7 +607,8 @@ type ClientInterface interface {
 	// CreateWallet Create a wallet
 	//
 	// Creates a wallet with balance 0. No body is needed; an empty JSON object is accepted.
-	// A repeat with the same `Idempotency-Key` gets the wallet as it was created.
+	// The creation is journaled like an operation, and waited for as long as an operation's outcome is by default.
+	// A repeat with the same `Idempotency-Key` gets the same wallet with its present balance.
 	//
 	// Corresponds with POST /api/v1/wallet/create (the `CreateWallet` operationId).
 	CreateWallet(ctx context.Context, params *CreateWalletParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -722,7 +723,8 @@ func (c *Client) SubmitOperation(ctx context.Context, params *SubmitOperationPar
 // CreateWallet Create a wallet
 //
 // Creates a wallet with balance 0. No body is needed; an empty JSON object is accepted.
-// A repeat with the same `Idempotency-Key` gets the wallet as it was created.
+// The creation is journaled like an operation, and waited for as long as an operation's outcome is by default.
+// A repeat with the same `Idempotency-Key` gets the same wallet with its present balance.
 //
 // Corresponds with POST /api/v1/wallet/create (the `CreateWallet` operationId).
 func (c *Client) CreateWallet(ctx context.Context, params *CreateWalletParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1440,7 +1442,8 @@ type ClientWithResponsesInterface interface {
 	// CreateWalletWithResponse Create a wallet
 	//
 	// Creates a wallet with balance 0. No body is needed; an empty JSON object is accepted.
-	// A repeat with the same `Idempotency-Key` gets the wallet as it was created.
+	// The creation is journaled like an operation, and waited for as long as an operation's outcome is by default.
+	// A repeat with the same `Idempotency-Key` gets the same wallet with its present balance.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -2405,7 +2408,8 @@ func (c *ClientWithResponses) SubmitOperationWithResponse(ctx context.Context, p
 // CreateWalletWithResponse Create a wallet
 //
 // Creates a wallet with balance 0. No body is needed; an empty JSON object is accepted.
-// A repeat with the same `Idempotency-Key` gets the wallet as it was created.
+// The creation is journaled like an operation, and waited for as long as an operation's outcome is by default.
+// A repeat with the same `Idempotency-Key` gets the same wallet with its present balance.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -45,14 +45,14 @@ func TestContract(t *testing.T) {
 	})
 
 	t.Run("a wallet that does not exist", func(t *testing.T) {
+		some, none := s.wallet(), uuid.New()
 		ends := s.ends()
-		none := uuid.New()
 		for _, x := range []answer{a.submit(none, deposit, 1), b.get(walletPath(none)), b.get(walletPath(none) + "/operations")} {
 			if expect(t, x, 404).doc.Code != "wallet_not_found" {
 				t.Errorf("answered %v", x)
 			}
 		}
-		if x := expect(t, a.get(walletPath(s.wallet())+"/operations/"+uuid.NewString()), 404); x.doc.Code != "operation_not_found" {
+		if x := expect(t, a.get(walletPath(some)+"/operations/"+uuid.NewString()), 404); x.doc.Code != "operation_not_found" {
 			t.Errorf("answered %v", x)
 		}
 		if got := s.ends(); fmt.Sprint(got) != fmt.Sprint(ends) {

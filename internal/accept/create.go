@@ -3,45 +3,89 @@ package accept
 import (
 	"context"
 	"errors"
+	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/walletd/walletd/internal/wallet"
 )
 
 // Create makes a wallet, or returns the one that an earlier request with the same
-// key has made. While the ledger does not answer the creation is journaled; the
-// wallet can be used at once.
-func (in *Intake) Create(ctx context.Context, key string) (wallet.Created, error) {
+// key has made, as it is now. Its creation is journaled, and waited for like an
+// operation's outcome; whatever ends the wait, the wallet can be used at once.
+// While the journal cannot be written the ledger makes it, and the record follows.
+func (in *Intake) Create(ctx context.Context, key string, wait time.Duration) (wallet.Created, error) {
 	leave, err := in.gates.enterReplica(1)
 	if err != nil {
 		return wallet.Created{}, err
 	}
 	defer leave()
-	id, at := wallet.NewID(key), in.tick()
-	tried := in.Ledger.Err() == nil
-	w, created, err := in.Ledger.Create(ctx, id, at)
-	if err == nil {
-		in.known(ctx, w)
-		return wallet.Created{Wallet: w, Replayed: !created}, nil
-	}
-	if w, ok := in.Balances.Cached(ctx, id); ok {
-		return wallet.Created{Wallet: w, Replayed: true}, nil
-	}
-	if _, jerr := in.Journal.WriteCreate(id, at); jerr != nil {
-		fate := wallet.Unknown
-		if !tried && errors.Is(jerr, wallet.ErrNotJournaled) {
-			fate = wallet.NotApplied
+	op := wallet.Operation{ID: wallet.NewID(key), AcceptedAt: in.tick(), Receipt: wallet.NoReceipt}
+	op.WalletID = op.ID
+	if key != "" {
+		if w, ok := in.made(ctx, op.ID); ok {
+			in.known(ctx, w)
+			return wallet.Created{Wallet: w, Replayed: true}, nil
 		}
-		return wallet.Created{}, unavailable(fate, errors.Join(err, jerr))
 	}
-	w = wallet.Wallet{ID: id, UpdatedAt: at}
+	w := in.waiters.add(op)
+	defer in.waiters.remove(w)
+	w.journaled(in.Journal.WriteCreate(op.ID, op.AcceptedAt))
+	if err := in.await(ctx, w, wait); err != nil {
+		return in.createDirectly(ctx, op, err)
+	}
+	in.waiters.remove(w)
+	if !w.seats[0].known {
+		return in.creating(ctx, op, key), nil
+	}
+	done := w.outcomes[0]
+	made := wallet.Wallet{ID: op.ID, State: wallet.State{Balance: done.Operation.BalanceAfter, Sequence: done.Operation.Sequence}, UpdatedAt: done.Operation.AppliedAt}
+	in.known(ctx, made)
+	return wallet.Created{Wallet: made, Replayed: done.Replayed}, nil
+}
+
+// made returns the wallet if it is known to be there: by the ledger, or by the
+// cache if that cannot be asked.
+func (in *Intake) made(ctx context.Context, id uuid.UUID) (wallet.Wallet, bool) {
+	w, err := in.Ledger.Wallet(ctx, id)
+	var known *wallet.Error
+	switch {
+	case err == nil:
+		return w, true
+	case errors.As(err, &known):
+		return w, false
+	}
+	return in.Balances.Cached(ctx, id)
+}
+
+// creating answers for a wallet whose creation is journaled and not known to be
+// applied.
+func (in *Intake) creating(ctx context.Context, op wallet.Operation, key string) wallet.Created {
+	w := wallet.Wallet{ID: op.ID, UpdatedAt: op.AcceptedAt}
 	if key == "" {
 		in.known(ctx, w)
 	} else {
 		// An earlier request may have made it: what it holds is the ledger's to say.
-		in.Applier.Exists(id)
-		in.Balances.Exists(context.WithoutCancel(ctx), id)
+		in.Applier.Exists(w.ID)
+		in.Balances.Exists(context.WithoutCancel(ctx), w.ID)
 	}
-	return wallet.Created{Wallet: w, Pending: true}, nil
+	return wallet.Created{Wallet: w, Pending: true}
+}
+
+// createDirectly makes a wallet whose creation the journal does not have, or may
+// not have, in the ledger, which notes that the record is to follow.
+func (in *Intake) createDirectly(ctx context.Context, op wallet.Operation, journalErr error) (wallet.Created, error) {
+	fate := wallet.Unknown
+	if errors.Is(journalErr, wallet.ErrNotJournaled) && in.Ledger.Err() != nil {
+		fate = wallet.NotApplied
+	}
+	// The client going away does not take the creation back.
+	w, created, err := in.Ledger.Create(context.WithoutCancel(ctx), op.ID, op.AcceptedAt)
+	if err != nil {
+		return wallet.Created{}, unavailable(fate, errors.Join(journalErr, err))
+	}
+	in.known(ctx, w)
+	return wallet.Created{Wallet: w, Replayed: !created}, nil
 }
 
 // known spreads that a wallet exists: without that, other replicas could not tell

@@ -4,11 +4,15 @@ import (
 	"context"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/walletd/walletd/internal/wallet"
 )
+
+// wait is how long the creations of these tests may take.
+const wait = time.Second
 
 // isKnown fails unless the wallet was spread: this replica's lanes and Redis know it.
 func (w *world) isKnown(t *testing.T, id uuid.UUID) {
@@ -20,15 +24,15 @@ func (w *world) isKnown(t *testing.T, id uuid.UUID) {
 	}
 }
 
-func TestCreateInsertsIntoTheLedgerAndSpreadsIt(t *testing.T) {
+func TestCreateIsJournaledAppliedAndSpread(t *testing.T) {
 	inWorld(t, wide, func(t *testing.T, w *world) {
-		first, err := w.Create(t.Context(), "")
-		second, err2 := w.Create(t.Context(), "")
+		first, err := w.Create(t.Context(), "", wait)
+		second, err2 := w.Create(t.Context(), "", wait)
 		if err != nil || err2 != nil || first.ID == second.ID || first.Replayed || first.Pending || first.Sequence != 0 || first.Balance != 0 {
 			t.Fatalf("%+v, %v; %+v, %v", first, err, second, err2)
 		}
-		if _, ok := w.ledger.wallets[first.ID]; !ok || len(w.journal.creates) != 0 {
-			t.Errorf("in the ledger: %t, journaled: %d", ok, len(w.journal.creates))
+		if _, ok := w.ledger.wallets[first.ID]; !ok || !slices.Equal(w.journal.creates, []uuid.UUID{first.ID, second.ID}) {
+			t.Errorf("in the ledger: %t, journaled: %v", ok, w.journal.creates)
 		}
 		w.isKnown(t, first.ID)
 		w.isKnown(t, second.ID)
@@ -38,17 +42,17 @@ func TestCreateInsertsIntoTheLedgerAndSpreadsIt(t *testing.T) {
 
 func TestCreateWithAKeyReturnsTheFirstWalletAsItIsNow(t *testing.T) {
 	inWorld(t, wide, func(t *testing.T, w *world) {
-		first, err := w.Create(t.Context(), "key")
+		first, err := w.Create(t.Context(), "key", wait)
 		if err != nil {
 			t.Fatal(err)
 		}
 		now := wallet.Wallet{ID: first.ID, State: wallet.State{Balance: 70, Sequence: 3}}
 		w.ledger.wallets[first.ID] = now
-		again, err := w.Create(t.Context(), "key")
+		again, err := w.Create(t.Context(), "key", wait)
 		if err != nil || !again.Replayed || again.Wallet != now {
 			t.Errorf("%+v, %v", again, err)
 		}
-		other, err := w.Create(t.Context(), "another")
+		other, err := w.Create(t.Context(), "another", wait)
 		if err != nil || other.Replayed || other.ID == first.ID {
 			t.Errorf("%+v, %v", other, err)
 		}
@@ -63,7 +67,7 @@ func TestCreateWithoutTheLedgerIsJournaledUnderTheSameIDAndUsableAtOnce(t *testi
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, wide, func(t *testing.T, w *world) {
 				fail(w)
-				created, err := w.Create(t.Context(), "key")
+				created, err := w.Create(t.Context(), "key", wait)
 				if err != nil || !created.Pending || created.ID != wallet.NewID("key") || created.Balance != 0 {
 					t.Fatalf("%+v, %v", created, err)
 				}
@@ -85,14 +89,14 @@ func TestCreateWithoutTheLedgerIsJournaledUnderTheSameIDAndUsableAtOnce(t *testi
 func TestCreateWithoutTheLedgerCachesABalanceOnlyOfAWalletThatIsNewForSure(t *testing.T) {
 	inWorld(t, wide, func(t *testing.T, w *world) {
 		w.ledger.fall()
-		keyed, err := w.Create(t.Context(), "key")
+		keyed, err := w.Create(t.Context(), "key", wait)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got, ok := w.balances.Cached(t.Context(), keyed.ID); ok {
 			t.Errorf("cached %+v", got)
 		}
-		fresh, err := w.Create(t.Context(), "")
+		fresh, err := w.Create(t.Context(), "", wait)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -101,10 +105,59 @@ func TestCreateWithoutTheLedgerCachesABalanceOnlyOfAWalletThatIsNewForSure(t *te
 		}
 		now := wallet.Wallet{ID: keyed.ID, State: wallet.State{Balance: 70, Sequence: 3}}
 		_ = w.balances.Put(t.Context(), now)
-		if again, err := w.Create(t.Context(), "key"); err != nil || !again.Replayed || again.Wallet != now {
+		if again, err := w.Create(t.Context(), "key", wait); err != nil || !again.Replayed || again.Wallet != now {
 			t.Errorf("%+v, %v", again, err)
 		}
 	})
+}
+
+func TestCreateIsAnsweredWhenItsWaitEnds(t *testing.T) {
+	inWorld(t, wide, func(t *testing.T, w *world) {
+		w.journal.apply = func(uuid.UUID, time.Time) {}
+		began := time.Now()
+		created, err := w.Create(t.Context(), "", wait)
+		if err != nil || !created.Pending || created.Replayed || time.Since(began) != wait {
+			t.Errorf("%+v, %v after %s", created, err, time.Since(began))
+		}
+		w.isKnown(t, created.ID)
+		w.nobodyIsLeft(t)
+	})
+}
+
+// Two requests with one key at once: both are journaled, one record makes it.
+func TestOfTwoCreatesWithOneKeyOneIsTheReplay(t *testing.T) {
+	inWorld(t, wide, func(t *testing.T, w *world) {
+		key := wallet.Key{WalletID: wallet.NewID("key"), ID: wallet.NewID("key")}
+		earlier := wallet.Operation{ID: key.ID, WalletID: key.WalletID, AcceptedAt: time.Now().Add(-time.Minute), Status: wallet.Applied, Sequence: 2, BalanceAfter: 9}
+		w.journal.apply = func(uuid.UUID, time.Time) { w.Settle([]wallet.Operation{earlier}) }
+		created, err := w.Create(t.Context(), "key", wait)
+		if err != nil || !created.Replayed || created.Pending || created.State != (wallet.State{Balance: 9, Sequence: 2}) {
+			t.Errorf("%+v, %v", created, err)
+		}
+	})
+}
+
+// While the journal cannot be written the ledger makes the wallet, under the same id.
+func TestCreateWithoutTheJournalGoesToTheLedger(t *testing.T) {
+	for name, err := range map[string]error{"not journaled": wallet.ErrNotJournaled, "not acknowledged": wallet.ErrUnacknowledged} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, wide, func(t *testing.T, w *world) {
+				w.journal.err = err
+				created, err := w.Create(t.Context(), "key", wait)
+				if err != nil || created.Pending || created.Replayed || created.ID != wallet.NewID("key") {
+					t.Fatalf("%+v, %v", created, err)
+				}
+				if _, ok := w.ledger.wallets[created.ID]; !ok {
+					t.Error("the ledger does not have it")
+				}
+				w.isKnown(t, created.ID)
+				if again, err := w.Create(t.Context(), "key", wait); err != nil || !again.Replayed {
+					t.Errorf("%+v, %v", again, err)
+				}
+				w.nobodyIsLeft(t)
+			})
+		})
+	}
 }
 
 func TestCreateThatNothingCanTakeIs503WithTheHonestFate(t *testing.T) {
@@ -124,7 +177,7 @@ func TestCreateThatNothingCanTakeIs503WithTheHonestFate(t *testing.T) {
 				if c.ledgerDown {
 					w.ledger.fall()
 				}
-				_, err := w.Create(t.Context(), "key")
+				_, err := w.Create(t.Context(), "key", wait)
 				if e := problem(t, err, wallet.CodeUnavailable); e.Fate != c.want || e.RetryAfter <= 0 {
 					t.Errorf("%+v", e)
 				}
@@ -141,7 +194,7 @@ func TestCreateIsSpreadAlsoWhenItsClientIsGone(t *testing.T) {
 	inWorld(t, wide, func(t *testing.T, w *world) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := w.Create(ctx, ""); err != nil {
+		if _, err := w.Create(ctx, "", wait); err != nil {
 			t.Fatal(err)
 		}
 		if !slices.Equal(w.balances.alive, []bool{true}) {

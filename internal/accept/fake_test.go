@@ -24,8 +24,9 @@ type fakeJournal struct {
 	written []wallet.Operation
 	writes  int
 	creates []uuid.UUID
-	err     error         // of the next writes
-	held    chan struct{} // if not nil: writes wait until it is closed
+	apply   func(id uuid.UUID, at time.Time) // told of acknowledged creations
+	err     error                            // of the next writes
+	held    chan struct{}                    // if not nil: writes wait until it is closed
 	end     int64
 	endErr  error
 	record  wallet.Record
@@ -48,11 +49,15 @@ func (j *fakeJournal) Write(done func(wallet.Receipt, error), ops ...wallet.Oper
 	go func() { <-held; done(receipt, err) }()
 }
 
-func (j *fakeJournal) WriteCreate(id uuid.UUID, _ time.Time) (wallet.Receipt, error) {
+func (j *fakeJournal) WriteCreate(id uuid.UUID, at time.Time) (wallet.Receipt, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.creates = append(j.creates, id)
-	return wallet.NoReceipt, j.err
+	if j.err != nil {
+		return wallet.NoReceipt, j.err
+	}
+	go j.apply(id, at)
+	return wallet.Receipt{Partition: 4, Offset: int64(len(j.creates))}, nil
 }
 
 func (j *fakeJournal) End(context.Context, int32) (int64, error) { return j.end, j.endErr }
@@ -287,6 +292,11 @@ func newWorld(limits Limits) *world {
 		Journal: w.journal, Ledger: w.ledger, Balances: w.balances, Applier: w.applier, Limits: limits,
 		Log: slog.New(slog.DiscardHandler), Now: time.Now,
 	})
+	w.journal.apply = func(id uuid.UUID, at time.Time) {
+		if _, created, err := w.ledger.Create(context.Background(), id, at); err == nil && created {
+			w.Settle([]wallet.Operation{{ID: id, WalletID: id, AcceptedAt: at, AppliedAt: at, Status: wallet.Applied}})
+		}
+	}
 	return w
 }
 

@@ -51,7 +51,7 @@ func TestReplicaOverItsBoundRefusesEveryWalletAndCreate(t *testing.T) {
 		if e := problem(t, err, wallet.CodeOverloaded); e.RetryAfter < time.Second {
 			t.Errorf("%+v", e)
 		}
-		_, err = w.Create(t.Context(), "")
+		_, err = w.Create(t.Context(), "", time.Second)
 		problem(t, err, wallet.CodeOverloaded)
 		if len(w.journal.journaled()) != 4 || len(w.ledger.wallets) != 0 {
 			t.Error("something of a refused request was kept")
@@ -60,7 +60,7 @@ func TestReplicaOverItsBoundRefusesEveryWalletAndCreate(t *testing.T) {
 		for _, a := range under {
 			<-a
 		}
-		if _, err := w.Create(t.Context(), ""); err != nil {
+		if _, err := w.Create(t.Context(), "", time.Second); err != nil {
 			t.Errorf("refused after the others were answered: %v", err)
 		}
 		w.nobodyIsLeft(t)

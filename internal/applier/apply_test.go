@@ -8,7 +8,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/walletd/walletd/internal/applier"
-	"github.com/walletd/walletd/internal/applier/simtest"
 	"github.com/walletd/walletd/internal/wallet"
 )
 
@@ -251,20 +250,6 @@ func TestACreationRecordCreatesOnceAndAllowsOperationsAtOnce(t *testing.T) {
 	w.append(other)
 	wantOutcome(t, r.outcome(other), wallet.Applied, wallet.NoReason, 2, 12)
 	wantHistory(t, w.settle(), id, op, other)
-}
-
-func TestABackfillRecordPassesWithoutEffect(t *testing.T) {
-	t.Parallel()
-	w, _ := newWorld(t, 1)
-	id := w.created()
-	op := deposit(id, 5)
-	backfill := simtest.Record(uuid.New(), deposit(id, 77))
-	backfill.Kind = wallet.KindBackfill
-	w.log.Append(backfill)
-	w.append(op)
-	w.log.Append(backfill)
-	w.owning()
-	wantHistory(t, w.settle(), id, op)
 }
 
 // Invariant 6: the offset passes poison only once it is dead-lettered.

@@ -69,7 +69,7 @@ func (b *batch) query(records []wallet.Record, ids, versions bool) wallet.Snapsh
 	seen := make(map[uuid.UUID]bool, len(b.lanes))
 	for i := range records {
 		r := &records[i]
-		if r.Kind == wallet.KindPoison || r.Kind == wallet.KindBackfill {
+		if r.Kind == wallet.KindPoison {
 			continue
 		}
 		a := b.account(r.WalletID)
@@ -81,7 +81,8 @@ func (b *batch) query(records []wallet.Record, ids, versions bool) wallet.Snapsh
 			seen[a.id] = true
 			q.Wallets = append(q.Wallets, a.id)
 		}
-		if ids && r.Kind == wallet.KindOperations {
+		// The ledger has what is backfilled, as a rule: that is asked, not tried.
+		if ids && r.Kind == wallet.KindOperations || r.Kind == wallet.KindBackfill {
 			for _, op := range r.Operations {
 				q.Operations = append(q.Operations, op.Key())
 			}
@@ -115,10 +116,15 @@ func (b *batch) learn(q wallet.SnapshotQuery, s wallet.Snapshot) (moved []uuid.U
 // add computes a record. One operation's refusal is its own outcome and changes
 // nothing for its neighbours.
 func (b *batch) add(r *wallet.Record) {
-	if r.Kind == wallet.KindPoison || r.Kind == wallet.KindBackfill {
+	if r.Kind == wallet.KindPoison {
 		return
 	}
 	a := b.account(r.WalletID)
+	if r.Kind == wallet.KindBackfill {
+		if r = a.lacking(r); len(r.Operations) == 0 {
+			return
+		}
+	}
 	switch why, aside := b.aside[a.id]; {
 	case aside:
 		b.setAside(a, r, why)
@@ -131,10 +137,24 @@ func (b *batch) add(r *wallet.Record) {
 	default:
 		for i := range r.Operations {
 			op := r.Operations[i]
-			op.Receipt = r.Receipt
+			if r.Kind != wallet.KindBackfill {
+				op.Receipt = r.Receipt
+			}
 			b.decide(a, r.Kind, op, r.Replica)
 		}
 	}
+}
+
+// lacking returns the part of a backfill record that the ledger lacks: none, unless
+// the ledger was restored to before the operations were applied directly. Then they
+// are applied now, for their outcomes were promised.
+func (a *account) lacking(r *wallet.Record) *wallet.Record {
+	lacks := *r
+	lacks.Operations = slices.DeleteFunc(slices.Clone(r.Operations), func(op wallet.Operation) bool {
+		_, ok := a.decided[op.ID]
+		return ok
+	})
+	return &lacks
 }
 
 // decide computes one operation, or the creation of the wallet.
@@ -143,12 +163,16 @@ func (b *batch) decide(a *account, kind wallet.Kind, op wallet.Operation, replic
 		if !a.exists {
 			a.exists, a.created = true, true
 			b.Creates = append(b.Creates, wallet.Creation{ID: a.id, At: op.AcceptedAt})
+			made := wallet.Operation{ID: op.ID, WalletID: a.id, AcceptedAt: op.AcceptedAt, AppliedAt: op.AcceptedAt, Status: wallet.Applied, Receipt: op.Receipt}
+			b.results = append(b.results, wallet.Result{Operation: made, Replica: replica})
 		}
 		return
 	}
 	done, ok := a.decided[op.ID]
 	if !ok {
-		op.Origin = b.origin
+		if op.Origin = b.origin; kind == wallet.KindBackfill {
+			op.Origin = wallet.Direct
+		}
 		if a.exists {
 			a.now, done = wallet.Apply(a.now, op, b.at)
 		} else {

@@ -10,7 +10,8 @@ import (
 )
 
 // keeper looks after what a partition's owner owes the journal: copies for the
-// requeued lists that are due, and a backfill record for every direct operation.
+// requeued lists that are due, a create record for every wallet that was made
+// without one, and a backfill record for every direct operation.
 // Both may be written twice, by a crash or by two owners; that is harmless.
 type keeper struct {
 	*worker
@@ -73,8 +74,8 @@ func (k *keeper) copy(ctx context.Context, d wallet.Due) {
 // backfiller is the partition whose owner writes the backfill records of all.
 const backfiller = 0
 
-// backfill appends direct operations to the journal, wallet by wallet, and notes
-// in the ledger that they are there.
+// backfill appends creations and direct operations to the journal, wallet by wallet,
+// and notes in the ledger that they are there.
 func (k *keeper) backfill(ctx context.Context) {
 	ops, err := k.Ledger.Unjournaled(ctx, k.Limits.Backfills)
 	if err != nil {
@@ -95,13 +96,31 @@ func (k *keeper) backfill(ctx context.Context) {
 }
 
 func (k *keeper) backfillWallet(ctx context.Context, ops []wallet.Operation) error {
-	rec := wallet.Record{Kind: wallet.KindBackfill, WalletID: ops[0].WalletID, Operations: ops}
-	if _, err := k.Journal.Append(ctx, rec); err != nil {
-		return err
+	for _, rec := range missing(ops) {
+		if _, err := k.Journal.Append(ctx, rec); err != nil {
+			return err
+		}
 	}
 	ids := make([]uuid.UUID, len(ops))
 	for i := range ops {
 		ids[i] = ops[i].ID
 	}
-	return k.Ledger.Journaled(ctx, rec.WalletID, ids)
+	return k.Ledger.Journaled(ctx, ops[0].WalletID, ids)
+}
+
+// missing returns the records that the journal lacks of one wallet: its creation
+// first, which its operations need.
+func missing(ops []wallet.Operation) (records []wallet.Record) {
+	backfill := wallet.Record{Kind: wallet.KindBackfill, WalletID: ops[0].WalletID}
+	for i, op := range ops {
+		if op.IsCreation() {
+			records = append(records, wallet.Record{Kind: wallet.KindCreate, WalletID: op.WalletID, Operations: ops[i : i+1]})
+		} else {
+			backfill.Operations = append(backfill.Operations, op)
+		}
+	}
+	if len(backfill.Operations) > 0 {
+		records = append(records, backfill)
+	}
+	return records
 }

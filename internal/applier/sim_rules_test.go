@@ -105,6 +105,12 @@ func (p port) listed(b *wallet.Batch) {
 // known checks that what is told is true at that moment, not only in the end.
 func (s *sim) known(results []wallet.Result) {
 	for _, r := range results {
+		if r.ID == r.WalletID { // a creation
+			if _, ok := s.ledger.Books().Wallets[r.ID]; !ok {
+				s.found("the creation of %s is told, the ledger does not have it", walletName(r.ID))
+			}
+			continue
+		}
 		if op, ok := s.ledger.Operation(r.Key()); !ok || op.Status != r.Status {
 			s.found("%s is told as %s, the ledger has it: %t", opName(r.ID), r.Status, ok)
 		}

@@ -131,7 +131,7 @@ func (t *try) bisect(err error) error {
 		return nil
 	}
 	r := t.records[0]
-	if _, ok := t.aside[r.WalletID]; ok || r.Kind == wallet.KindPoison || r.Kind == wallet.KindBackfill {
+	if _, ok := t.aside[r.WalletID]; ok || r.Kind == wallet.KindPoison {
 		// Not this wallet's fault: even passing its record is refused.
 		return fmt.Errorf("%w: offset %d cannot be passed: %w", wallet.ErrUnavailable, r.Receipt.Offset, err)
 	}

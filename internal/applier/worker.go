@@ -266,7 +266,7 @@ func walletsOf(records []wallet.Record) []uuid.UUID {
 	seen := make(map[uuid.UUID]struct{}, 16)
 	ids := make([]uuid.UUID, 0, 16)
 	for _, r := range records {
-		if _, ok := seen[r.WalletID]; !ok && r.Kind != wallet.KindPoison && r.Kind != wallet.KindBackfill {
+		if _, ok := seen[r.WalletID]; !ok && r.Kind != wallet.KindPoison {
 			seen[r.WalletID] = struct{}{}
 			ids = append(ids, r.WalletID)
 		}

@@ -10,6 +10,7 @@ import (
 type account struct {
 	sequence, balance int64
 	there             bool // in the ledger
+	created           bool // by a record
 }
 
 // waiting is a journaled operation that was in a requeued list when it was met.

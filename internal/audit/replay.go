@@ -108,6 +108,9 @@ func (a *Audit) meetCreate(r *wallet.Record, s *wallet.Snapshot, listed map[wall
 		f.Partition, f.Offset = &r.Receipt.Partition, &r.Receipt.Offset
 		a.find(f, "its creation is journaled")
 	}
+	acc := a.accounts[r.WalletID]
+	acc.created = true
+	a.accounts[r.WalletID] = acc
 }
 
 // meetOperation compares one operation of a record with the ledger's.

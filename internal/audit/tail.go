@@ -13,8 +13,8 @@ import (
 
 // tail finds the records of what the ledger has and the replay has not met: beyond
 // the bounds, written or applied while the audit ran; and backfills. A direct
-// operation that is not noted as waiting for its backfill has it in the journal by
-// then.
+// operation, or a wallet, that is not noted as waiting for its record has it in the
+// journal by then.
 func (a *Audit) tail(ctx context.Context) error {
 	if err := a.awaiting(ctx); err != nil {
 		return err
@@ -32,6 +32,10 @@ func (a *Audit) tail(ctx context.Context) error {
 	}
 	for _, k := range sorted(a.owed) {
 		o := a.owed[k]
+		if k.ID == k.WalletID {
+			a.find(about(NotJournaled, k.WalletID), "the wallet is in the ledger; the journal has no record of its creation, and none is to be written")
+			continue
+		}
 		op := &wallet.Operation{ID: k.ID, WalletID: k.WalletID, Sequence: o.number}
 		what := "the journal does not have it"
 		if o.direct {
@@ -67,6 +71,9 @@ func (a *Audit) awaiting(ctx context.Context) error {
 func (a *Audit) meetTail(records []wallet.Record) error {
 	for i := range records {
 		r := &records[i]
+		if r.Kind == wallet.KindCreate {
+			delete(a.owed, wallet.Key{WalletID: r.WalletID, ID: r.WalletID})
+		}
 		if r.Kind != wallet.KindOperations && r.Kind != wallet.KindBackfill || r.Attempt > 0 {
 			continue
 		}

@@ -44,7 +44,7 @@ func (a *Audit) wallets(ctx context.Context) error {
 		}
 	}
 	for id, acc := range a.accounts {
-		if !acc.there && !a.outside(id) {
+		if !acc.there && acc.sequence > 0 {
 			a.find(about(WalletMissing, id), "it has %d operations", acc.sequence)
 		}
 	}
@@ -66,6 +66,9 @@ func (a *Audit) settle(ctx context.Context, rows []wallet.Wallet) error {
 		acc := a.accounts[w.ID]
 		acc.there = true
 		a.accounts[w.ID] = acc
+		if !acc.created {
+			a.owed[wallet.Key{WalletID: w.ID, ID: w.ID}] = owed{direct: true, receipt: wallet.NoReceipt}
+		}
 		a.report.Wallets++
 		if w.Sequence == acc.sequence {
 			a.compareWallet(w, acc)

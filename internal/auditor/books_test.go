@@ -51,6 +51,7 @@ func honest(t testing.TB) (b *books, one, two uuid.UUID) {
 	b.poison(b.partition(one), true)
 	b.requeued(b.operation(two, wallet.Withdraw, 2), b.operation(two, wallet.Withdraw, 3))
 	b.direct(b.operation(one, wallet.Deposit, 6))
+	b.sql("INSERT INTO wallets VALUES ($1, 0, 0, now(), now())", uuid.New()) // made without the journal, to be noted there
 	b.cache(one, b.states[one])
 	b.cache(two, wallet.State{Sequence: 1, Balance: 9_007_199_254_740_991})
 	b.cache(uuid.New(), wallet.State{}) // journaled, not in the ledger yet

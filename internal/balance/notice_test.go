@@ -30,6 +30,8 @@ func operations(n int) []wallet.Operation {
 
 func TestANoticeIsReadAsItWasWritten(t *testing.T) {
 	ops, b := operations(2000), []byte{noticeVersion}
+	made := uuid.New()
+	ops = append(ops, wallet.Operation{ID: made, WalletID: made, Status: wallet.Applied, AcceptedAt: time.UnixMicro(5).UTC(), AppliedAt: time.UnixMicro(5).UTC()})
 	for i := range ops {
 		b = appendNotice(b, &ops[i])
 	}

@@ -54,7 +54,7 @@ func (f *fake) answerSubmit(submit func(wallet.Operation) (wallet.Outcome, error
 	f.submit = submit
 }
 
-func (f *fake) Create(_ context.Context, key string) (wallet.Created, error) {
+func (f *fake) Create(_ context.Context, key string, _ time.Duration) (wallet.Created, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.keys = append(f.keys, key)

@@ -12,8 +12,9 @@ import (
 // Intake accepts writes. Its errors are *wallet.Error; of any other error the
 // client learns only that the outcome is unknown.
 type Intake interface {
-	// Create makes the wallet that key names, or a new one if key is empty.
-	Create(ctx context.Context, key string) (wallet.Created, error)
+	// Create makes the wallet that key names, or a new one if key is empty, and waits
+	// until the ledger has it, no longer than wait.
+	Create(ctx context.Context, key string, wait time.Duration) (wallet.Created, error)
 	// Submit accepts op, of which ID, WalletID, Type and Amount are set, and waits
 	// at most wait for its outcome.
 	Submit(ctx context.Context, op wallet.Operation, wait time.Duration) (wallet.Outcome, error)

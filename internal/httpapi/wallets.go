@@ -15,7 +15,7 @@ func (s *server) CreateWallet(w http.ResponseWriter, r *http.Request, _ api.Crea
 		s.fail(w, r, err)
 		return
 	}
-	made, err := s.Intake.Create(r.Context(), key)
+	made, err := s.Intake.Create(r.Context(), key, s.DefaultWait)
 	if err != nil {
 		s.fail(w, r, err)
 		return

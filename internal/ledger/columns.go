@@ -69,7 +69,6 @@ func queueOperations(p *pgx.Batch, ops []wallet.Operation) {
 	}
 	p.Queue(insertOperations, c.walletIDs, c.ids, c.sequence, c.types, c.amounts, c.status, c.reason, c.origin,
 		c.balance, c.accepted, c.applied, c.partitions, c.offsets)
-	queueUnjournaled(p, ops)
 }
 
 // queueUnjournaled notes which of the operations the journal does not have.

@@ -16,6 +16,9 @@ WITH moved AS (
 	RETURNING 1)
 SELECT expect((SELECT count(*) FROM moved), 1, '` + stateFenced + `')`
 
+// What a batch creates, a record of the journal asks for: it needs none written.
+const noteNoCreation = `SELECT set_config('walletd.journaled', 'yes', true)`
+
 const insertWallets = `
 INSERT INTO wallets (id, balance, version, created_at, updated_at)
 SELECT id, 0, 0, at, at FROM unnest($1::uuid[], $2::timestamptz[]) AS c (id, at)`
@@ -54,6 +57,10 @@ func (l *Ledger) Commit(ctx context.Context, b *wallet.Batch) error {
 	queueCreates(&p, b.Creates)
 	queueChanges(&p, b.Changes)
 	queueOperations(&p, b.Operations)
+	// What was direct and is met in the journal now has its backfill record there.
+	if b.Fence == nil {
+		queueUnjournaled(&p, b.Operations)
+	}
 	for i := range b.Lists {
 		queueList(&p, b.Fence, &b.Lists[i])
 	}
@@ -70,6 +77,7 @@ func queueCreates(p *pgx.Batch, creates []wallet.Creation) {
 		ids.addID(c.ID)
 		at.addTime(c.At)
 	}
+	p.Queue(noteNoCreation)
 	p.Queue(insertWallets, ids, at)
 }
 

@@ -34,7 +34,7 @@ func full(b *book) (batch *wallet.Batch, funded, other uuid.UUID) {
 func TestACommittedBatchIsThereWhole(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
-	batch, funded, other := full(b)
+	batch, funded, _ := full(b)
 	b.mustCommit(batch)
 	s := b.read(funded)
 	if got := s.Wallets[funded]; got != (wallet.State{Balance: 150, Sequence: 3}) {
@@ -55,8 +55,8 @@ func TestACommittedBatchIsThereWhole(t *testing.T) {
 	if got := b.read(batch.Lists[1].WalletID).Entries; len(got) != 0 {
 		t.Errorf("taken list: %+v", got)
 	}
-	unjournaled, err := b.Unjournaled(testContext(t), 10)
-	if err != nil || len(unjournaled) != 1 || unjournaled[0].WalletID != other {
+	// A batch that moves the offset has met all of it in the journal, what was direct too.
+	if unjournaled, err := b.Unjournaled(testContext(t), 10); err != nil || len(unjournaled) != 0 {
 		t.Errorf("unjournaled: %+v, %v", unjournaled, err)
 	}
 }

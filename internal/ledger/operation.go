@@ -13,6 +13,15 @@ import (
 const operationColumns = `o.wallet_id, o.operation_id, o.sequence, o.type, o.amount, o.status, o.reason, o.origin,
 	o.balance_after, o.accepted_at, o.applied_at, o.partition, o.journal_offset`
 
+// creationColumns are the creation of a wallet in the form of an operation, with the
+// wallet's own id.
+const creationColumns = `w.id, w.id, NULL::bigint, 0::smallint, 0::bigint, 1::smallint, 0::smallint, 0::smallint,
+	NULL::bigint, w.created_at, w.created_at, NULL::integer, NULL::bigint`
+
+// madeColumns are the same with what the wallet is at now.
+const madeColumns = `w.id, w.id, w.version, 0::smallint, 0::bigint, 1::smallint, 0::smallint, 0::smallint,
+	w.balance, w.created_at, w.updated_at, NULL::integer, NULL::bigint`
+
 // operationRow receives operationColumns; every column may be null, for unions
 // and outer joins.
 type operationRow struct {
@@ -60,7 +69,8 @@ func scanOperation(row pgx.CollectableRow) (wallet.Operation, error) {
 	return r.operation(), err
 }
 
-// Outcomes returns those of the given operations that the ledger has.
+// Outcomes returns those of the given operations that the ledger has. The id of a
+// wallet asks for its creation, which is returned with what the wallet is at now.
 func (l *Ledger) Outcomes(ctx context.Context, keys []wallet.Key) ([]wallet.Operation, error) {
 	ctx, cancel, err := l.reading(ctx)
 	if err != nil {
@@ -72,7 +82,9 @@ func (l *Ledger) Outcomes(ctx context.Context, keys []wallet.Key) ([]wallet.Oper
 		walletIDs[i], ids[i] = k.WalletID, k.ID
 	}
 	rows, err := l.reads.Query(ctx, `SELECT `+operationColumns+` FROM unnest($1::uuid[], $2::uuid[]) AS k (wallet_id, operation_id)
-		JOIN operations o ON o.wallet_id = k.wallet_id AND o.operation_id = k.operation_id`, walletIDs, ids)
+		JOIN operations o ON o.wallet_id = k.wallet_id AND o.operation_id = k.operation_id
+		UNION ALL SELECT `+madeColumns+` FROM unnest($1::uuid[], $2::uuid[]) AS k (wallet_id, operation_id)
+		JOIN wallets w ON w.id = k.wallet_id WHERE k.operation_id = k.wallet_id`, walletIDs, ids)
 	if err != nil {
 		return nil, l.done(err)
 	}

@@ -93,10 +93,13 @@ const selectUnjournaled = `
 WITH first AS MATERIALIZED (SELECT * FROM unjournaled ORDER BY wallet_id, sequence LIMIT $1)
 SELECT ` + operationColumns + ` FROM first
 JOIN operations o ON o.wallet_id = first.wallet_id AND o.operation_id = first.operation_id
-ORDER BY first.wallet_id, first.sequence`
+UNION ALL
+SELECT ` + creationColumns + ` FROM first JOIN wallets w ON w.id = first.wallet_id WHERE first.operation_id = first.wallet_id
+ORDER BY 1, 3 NULLS FIRST`
 
-// Unjournaled returns up to limit direct operations whose backfill record the
-// journal has not acknowledged yet, by wallet and sequence.
+// Unjournaled returns up to limit direct operations and creations of wallets whose
+// record the journal has not acknowledged yet, by wallet; its creation comes before
+// what has a sequence.
 func (l *Ledger) Unjournaled(ctx context.Context, limit int) ([]wallet.Operation, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.readTimeout)
 	defer cancel()

@@ -9,8 +9,9 @@ import (
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-// Create inserts a wallet with a zero state, or returns the one that is already
-// there under this id. created says which.
+// Create inserts a wallet with a zero state, which a create record will follow, or
+// returns the one that is already there under this id. created says whether this
+// request made it: a record of it may have come first.
 func (l *Ledger) Create(ctx context.Context, id uuid.UUID, at time.Time) (w wallet.Wallet, created bool, err error) {
 	ctx, cancel, err := l.reading(ctx)
 	if err != nil {
@@ -26,8 +27,11 @@ func (l *Ledger) Create(ctx context.Context, id uuid.UUID, at time.Time) (w wall
 	if tag.RowsAffected() == 1 {
 		return wallet.Wallet{ID: id, UpdatedAt: at}, true, nil
 	}
-	w, err = l.Wallet(ctx, id)
-	return w, false, err
+	w.ID = id
+	err = l.reads.QueryRow(ctx, `SELECT balance, version, updated_at, created_at = $2 FROM wallets WHERE id = $1`, id, at).
+		Scan(&w.Balance, &w.Sequence, &w.UpdatedAt, &created)
+	w.UpdatedAt = w.UpdatedAt.UTC()
+	return w, created, l.done(err)
 }
 
 // Wallet returns a wallet as the ledger has it; a *wallet.Error with

@@ -16,9 +16,9 @@ func TestAWalletIsCreatedOnce(t *testing.T) {
 	id := uuid.New()
 	const creators = 8
 	made := make(chan bool, creators)
-	for range creators {
+	for i := range creators {
 		go func() {
-			w, created, err := b.Create(testContext(t), id, now)
+			w, created, err := b.Create(testContext(t), id, now.Add(time.Duration(i)*time.Microsecond))
 			if err != nil || w.ID != id || w.State != (wallet.State{}) {
 				t.Errorf("%+v, %v", w, err)
 			}
@@ -33,6 +33,14 @@ func TestAWalletIsCreatedOnce(t *testing.T) {
 	}
 	if n != 1 {
 		t.Errorf("%d were told that they created it", n)
+	}
+	first, err := b.Wallet(testContext(t), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The request whose record or own call made it is told so however often it asks.
+	if _, created, err := b.Create(testContext(t), id, first.UpdatedAt); err != nil || !created {
+		t.Errorf("%t, %v", created, err)
 	}
 	// Creating again later leaves the wallet as it is.
 	ops := decide(wallet.State{}, id, 9)

@@ -124,6 +124,10 @@ type Operation struct {
 	AppliedAt    time.Time
 }
 
+// IsCreation reports whether o stands for the creation of its wallet, in a create
+// record or as its outcome: its id is the wallet's own, and it has no type and amount.
+func (o Operation) IsCreation() bool { return o.ID == o.WalletID && o.Type == 0 }
+
 // SameRequest reports whether o asks for what p asks for. An id met with another
 // wallet, type or amount is an idempotency key used twice.
 func (o Operation) SameRequest(p Operation) bool {

@@ -235,7 +235,7 @@ func (l *Ledger) write(b *wallet.Batch) {
 		if op.Sequence > 0 {
 			l.sequences[sequence{op.WalletID, op.Sequence}] = true
 		}
-		if op.Origin == wallet.Direct {
+		if op.Origin == wallet.Direct && b.Fence == nil {
 			l.unjournaled = append(l.unjournaled, op.Key())
 		}
 	}

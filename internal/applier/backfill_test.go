@@ -1,0 +1,102 @@
+package applier_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/walletd/walletd/internal/applier"
+	"github.com/walletd/walletd/internal/applier/simtest"
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+func backfill(ops ...wallet.Operation) wallet.Record {
+	rec := simtest.Record(uuid.Nil, ops...)
+	rec.Kind, rec.Replica = wallet.KindBackfill, uuid.Nil
+	return rec
+}
+
+// lost are direct operations that a restored ledger lacks, as their backfill says.
+func (w *world) lost(ops ...wallet.Operation) []wallet.Operation {
+	for i := range ops {
+		ops[i].Origin, ops[i].Status, ops[i].Sequence, ops[i].BalanceAfter = wallet.Direct, wallet.Applied, int64(40+i), 99
+		w.direct[ops[i].Key()] = true
+	}
+	return ops
+}
+
+func TestABackfillRecordOfWhatTheLedgerHasChangesNothing(t *testing.T) {
+	t.Parallel()
+	w, _ := newWorld(t, 1)
+	id := w.created()
+	r := w.replica()
+	done, op := r.mustDirect(deposit(id, 77)), deposit(id, 5)
+	w.log.Append(backfill(done))
+	w.append(op)
+	w.log.Append(backfill(done))
+	r.journal.Own(0)
+	wantHistory(t, w.settle(), id, done, op)
+}
+
+// Only a ledger that was restored can lack it. What was promised is applied then,
+// once, in its own transaction of the journal, and noted for no second record.
+func TestABackfillRecordOfWhatTheLedgerLacksIsApplied(t *testing.T) {
+	t.Parallel()
+	w, _ := newWorld(t, 1)
+	id := w.created()
+	ops, op := w.lost(deposit(id, 7), withdraw(id, 2)), withdraw(id, 5)
+	w.log.Append(backfill(ops...))
+	w.append(op)
+	w.log.Append(backfill(ops...))
+	w.owning()
+	w.owning() // a zombie does the same
+	b := w.settle()
+	wantHistory(t, b, id, ops[0], ops[1], op)
+	if got := history(b, id); got[0].Origin != wallet.Direct || got[1].Origin != wallet.Direct || got[2].Origin != wallet.FromJournal || got[1].BalanceAfter != 5 {
+		t.Errorf("%+v", got)
+	}
+	if left, err := w.ledger.Unjournaled(testContext(t), 10); err != nil || len(left) > 0 {
+		t.Errorf("%d wait for a second backfill record, %v", len(left), err)
+	}
+}
+
+// A wallet that is set aside has what is backfilled in its list too, in order.
+func TestABackfillRecordOfAWalletThatIsSetAsideJoinsItsList(t *testing.T) {
+	t.Parallel()
+	w, db := newWorld(t, 1)
+	id := w.created()
+	first, ops, last := deposit(id, 1), w.lost(deposit(id, 7)), withdraw(id, 8)
+	release := db.hold(t, id)
+	w.append(first)
+	w.owning(withLimits(func(l *applier.Limits) { l.RequeueFirst = 100 * time.Millisecond }))
+	w.await("the wallet is set aside", func(b simtest.Books) bool { return len(b.Entries[id]) > 0 })
+	w.log.Append(backfill(ops...))
+	w.append(last)
+	w.await("all of it waits", func(b simtest.Books) bool { return len(b.Entries[id]) == 3 })
+	release()
+	b := w.settle()
+	wantHistory(t, b, id, first, ops[0], last)
+	if got := history(b, id); got[1].Origin != wallet.Direct || got[2].Status != wallet.Applied {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestAWalletThatWasMadeWithoutARecordGetsOneBeforeItsOperations(t *testing.T) {
+	t.Parallel()
+	w, db := newWorld(t, 1)
+	id := uuid.New()
+	db.exec(t, "INSERT INTO wallets VALUES ($1, 0, 0, now(), now())", id)
+	r := w.replica()
+	r.mustDirect(deposit(id, 5))
+	r.journal.Own(0)
+	eventually(t, "nothing is to be written", func() bool {
+		left, err := w.ledger.Unjournaled(testContext(t), 10)
+		return err == nil && len(left) == 0
+	})
+	records := w.log.Records(0)
+	if len(records) != 2 || records[0].Kind != wallet.KindCreate || records[0].WalletID != id || records[1].Kind != wallet.KindBackfill {
+		t.Errorf("%+v", records)
+	}
+	w.settle()
+}
