@@ -25,7 +25,11 @@ func (s *sim) operation(id uuid.UUID) wallet.Operation {
 		Type: wallet.Deposit, Amount: wallet.Amount(1 + s.draw(9)), AcceptedAt: epoch, Receipt: wallet.NoReceipt,
 	}
 	switch s.draw(8) {
-	case 5, 6:
+	case 5:
+		// What there is, or one more: the edge.
+		has := s.ledger.Books().Wallets[id].Balance
+		op.Type, op.Amount = wallet.Withdraw, min(max(1, has+wallet.Amount(s.draw(2))), wallet.MaxAmount)
+	case 6:
 		op.Type = wallet.Withdraw
 	case 7:
 		op.Amount = wallet.MaxAmount - op.Amount
