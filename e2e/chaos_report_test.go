@@ -88,6 +88,7 @@ func (r *report) add(t *testing.T, row *row) {
 	}
 	row.Took = time.Since(row.began)
 	r.Rows = append(r.Rows, row)
+	r.write(t)
 	fmt.Fprintf(os.Stderr, "chaos: %s: %s, %d sent, recovered %s after, took %s, CPU pressure %d %%\n", row.Fault, row.Verdict, row.Sent, round(row.Recovery), round(row.Took), row.Pressure)
 }
 
@@ -108,8 +109,8 @@ func (r *rig) writeLogs(t *testing.T) {
 	}
 }
 
-// show writes the table for people, and the file for programs.
-func (r *report) show(t *testing.T) {
+// show writes the table for people.
+func (r *report) show() {
 	var text strings.Builder
 	fmt.Fprintf(&text, "\nseed %d, %d requests/s on one wallet and %d/s on %d others\n\n", r.Seed, r.Rate, r.Others, manyWallets)
 	fmt.Fprintln(&text, "| fault | sent | 2xx/422 | 202 | 429 | 4xx | 5xx | no answer | tried again | longest silence | recovery | verdict |")
@@ -119,6 +120,10 @@ func (r *report) show(t *testing.T) {
 			x.Errors, x.NoAnswer+x.NotSent, x.Refused+x.Reset+x.Timeout, round(x.Silence), round(x.Recovery), x.Verdict)
 	}
 	fmt.Println(text.String())
+}
+
+// write writes the rows so far for programs, if that is asked for.
+func (r *report) write(t *testing.T) {
 	if *chaosJSON == "" {
 		return
 	}

@@ -44,7 +44,7 @@ func TestChaos(t *testing.T) {
 	}
 	t.Logf("-chaos.seed=%d", seed)
 	report := &report{Seed: seed, Rate: *chaosRate, Others: *chaosOthers}
-	defer report.show(t)
+	defer report.show()
 	chosen, last := chosenFaults(t)
 	for _, brokers := range []int{1, 3} {
 		random := rand.New(rand.NewPCG(seed, uint64(brokers)))
