@@ -67,7 +67,7 @@ func NewSystem(cfg config.Config, log *slog.Logger) (*System, error) {
 		Timeout: cfg.Redis.Timeout, TTL: cfg.Redis.TTL, MostDirty: mostDirtyBalances,
 		Replica: s.Replica, Ledger: s.ledger, Log: log, Now: time.Now,
 	})
-	limits := applier.DefaultLimits()
+	limits := applierLimits(cfg)
 	s.applier = applier.New(applier.Config{
 		Ledger: s.ledger, Journal: s.journal, Announce: s, Limits: limits,
 		Log: log, Metrics: applier.NewMetrics(s.metrics), Now: time.Now,
@@ -81,6 +81,15 @@ func NewSystem(cfg config.Config, log *slog.Logger) (*System, error) {
 	s.disks = newDisks(s.metrics)
 	s.servers, err = s.newServers()
 	return s, err
+}
+
+// applierLimits leave room to count what accepting lets in: requests that are under
+// way when their bound is met follow.
+func applierLimits(cfg config.Config) applier.Limits {
+	l := applier.DefaultLimits()
+	l.UnsettledPerWallet = max(l.UnsettledPerWallet, 2*cfg.WalletRequests+wallet.MaxRecordOperations)
+	l.Unsettled = max(l.Unsettled, 2*cfg.Requests+wallet.MaxRecordOperations)
+	return l
 }
 
 func (s *System) journalConfig() journal.Config {

@@ -51,6 +51,7 @@ type Applier interface {
 	Owns(partition int32) bool
 	Direct(ctx context.Context, ops ...wallet.Operation) ([]wallet.Operation, error)
 	Reconcile(ctx context.Context, offsets map[int32]int64) error
+	Backlog
 }
 
 // Config is what an Intake is made of.
@@ -66,8 +67,8 @@ type Config struct {
 
 // Limits are the bounds of accepting.
 type Limits struct {
-	WalletRequests int           // unanswered at once of one wallet; beyond it 429
-	Requests       int           // unanswered at once of this replica; beyond it 429
+	WalletRequests int           // unanswered at once of one wallet, and without an outcome; beyond it 429
+	Requests       int           // the same of this replica
 	DirectTimeout  time.Duration // of the direct way; beyond it 503, of unknown outcome
 	ListLength     int           // of a wallet's requeued list; at it 429
 }
@@ -85,7 +86,7 @@ type Intake struct {
 // New returns an Intake. Run has to be running for waits to end on a replica that
 // does not own the partition.
 func New(cfg Config) *Intake {
-	return &Intake{Config: cfg, gates: newGates(cfg.Limits, cfg.Now), waiters: newWaiters(cfg.Now), closing: make(chan struct{})}
+	return &Intake{Config: cfg, gates: newGates(cfg.Limits, cfg.Applier, cfg.Now), waiters: newWaiters(cfg.Now), closing: make(chan struct{})}
 }
 
 // Close ends all waits: requests get what is known by now.

@@ -234,6 +234,8 @@ type fakeApplier struct {
 	directed   []wallet.Operation
 	calls      int
 	reconciled []map[int32]int64
+	unsettled  []wallet.Operation
+	settled    int64
 }
 
 func (a *fakeApplier) Known(id uuid.UUID) bool {
@@ -270,6 +272,24 @@ func (a *fakeApplier) Reconcile(_ context.Context, offsets map[int32]int64) erro
 	defer a.mu.Unlock()
 	a.reconciled = append(a.reconciled, maps.Clone(offsets))
 	return nil
+}
+
+// Unsettled counts what the test says is unsettled.
+func (a *fakeApplier) Unsettled(id uuid.UUID, since time.Time) (n int, settled int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, op := range a.unsettled {
+		if op.WalletID == id && !op.AcceptedAt.Before(since) {
+			n++
+		}
+	}
+	return n, a.settled
+}
+
+func (a *fakeApplier) UnsettledInAll() (int, int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.unsettled), a.settled
 }
 
 // world is an intake with everything around it.

@@ -1,9 +1,7 @@
 package accept
 
 import (
-	"fmt"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/uuid"
@@ -67,70 +65,6 @@ func TestReplicaOverItsBoundRefusesEveryWalletAndCreate(t *testing.T) {
 	})
 }
 
-func TestRetryAfterIsWhenThoseThatWaitWillHaveBeenAnswered(t *testing.T) {
-	for _, c := range []struct {
-		waiting, answered int
-		took              time.Duration
-		want              time.Duration
-	}{
-		{waiting: 25, answered: 0, took: time.Second, want: retrySoon}, // nothing to go by
-		{waiting: 25, answered: 10, took: time.Second, want: 3 * time.Second},
-		{waiting: 20, answered: 10, took: time.Second, want: 2 * time.Second},
-		{waiting: 1000, answered: 10, took: time.Second, want: 100 * time.Second},
-		{waiting: 10, answered: 1000, took: time.Second, want: time.Second}, // never less
-		{waiting: 10, answered: 4, took: 4 * time.Second, want: 10 * time.Second},
-		{waiting: 10, answered: 4, took: 500 * time.Millisecond, want: 2 * time.Second}, // a window that has just begun counts too
-	} {
-		t.Run(fmt.Sprintf("%d wait after %d in %s", c.waiting, c.answered, c.took), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				g, id := newGates(Limits{WalletRequests: c.waiting + c.answered, Requests: 1_000_000}, time.Now), uuid.New()
-				var leaves []func()
-				for range c.waiting + c.answered {
-					leave, err := g.enter(id, 1)
-					if err != nil {
-						t.Fatal(err)
-					}
-					leaves = append(leaves, leave)
-				}
-				<-time.After(c.took)
-				for _, leave := range leaves[:c.answered] {
-					leave()
-				}
-				g.limits.WalletRequests = c.waiting
-				_, err := g.enter(id, 1)
-				if e := problem(t, err, wallet.CodeOverloaded); e.RetryAfter != c.want {
-					t.Errorf("%s, want %s", e.RetryAfter, c.want)
-				}
-			})
-		})
-	}
-}
-
-// A commit answers many at once: the first of them ends a long window.
-func TestAnswersThatComeTogetherCountTogether(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g, id := newGates(Limits{WalletRequests: 10_000, Requests: 10_000}, time.Now), uuid.New()
-		var leaves []func()
-		for range 10_000 {
-			leave, _ := g.enter(id, 1)
-			leaves = append(leaves, leave)
-		}
-		for _, c := range []struct{ answered, waiting int }{{5000, 5000}, {1000, 4000}, {1000, 3000}} {
-			<-time.After(5 * time.Second) // a long stall, and then all of a commit
-			for _, leave := range leaves[:c.answered] {
-				leave()
-			}
-			leaves = leaves[c.answered:]
-			g.limits.WalletRequests = c.waiting
-			_, err := g.enter(id, 1)
-			slowest := time.Duration(c.waiting/(1000/5)) * time.Second
-			if e := problem(t, err, wallet.CodeOverloaded); e.RetryAfter > slowest {
-				t.Errorf("%d wait: %s", c.waiting, e.RetryAfter)
-			}
-		}
-	})
-}
-
 func TestWalletWhoseListIsFullIsRefusedAndLeavesNothingBehind(t *testing.T) {
 	inWorld(t, wide, func(t *testing.T, w *world) {
 		op := w.deposit(5)
@@ -154,7 +88,7 @@ func TestWalletWhoseListIsFullIsRefusedAndLeavesNothingBehind(t *testing.T) {
 // nobodyIsLeft fails if anything is kept of requests that are answered.
 func (w *world) nobodyIsLeft(t *testing.T) {
 	t.Helper()
-	if n := w.gates.total.Load(); n != 0 {
+	if n := w.gates.all.waiting; n != 0 {
 		t.Errorf("%d requests count as unanswered", n)
 	}
 	for i := range w.gates.shards {

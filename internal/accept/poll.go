@@ -38,12 +38,14 @@ func (in *Intake) Run(ctx context.Context) {
 		case <-tick.C:
 		}
 		if in.Ledger.Err() != nil {
+			in.gates.forgive()
 			continue
 		}
 		in.poll(ctx)
 		if now := in.Now(); now.Sub(last) >= progressEvery {
 			last = now
 			in.progress(ctx)
+			in.gates.sweep()
 		}
 	}
 }

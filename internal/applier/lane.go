@@ -23,6 +23,7 @@ type lane struct {
 	// acceptMu guards what the accepting side adds while a commit holds mu.
 	acceptMu  sync.Mutex
 	unsettled []unsettled    // own acknowledged operations without an outcome, in journal order
+	outcomes  int64          // of unsettled ones, ever
 	overflow  wallet.Receipt // of the last one that did not fit; NoReceipt: none
 	queue     []*call        // the direct way's waiting operations
 	draining  bool           // a goroutine of the direct way serves the queue
@@ -43,7 +44,8 @@ type lanes struct {
 	limit int
 	mutex func(uuid.UUID) mutex // makes a wallet's
 
-	kept atomic.Int64 // unsettled operations over all lanes
+	kept     atomic.Int64 // unsettled operations over all lanes
+	outcomes atomic.Int64 // of such, ever
 	// marked is set while lanes may have a mark of what did not fit.
 	marked atomic.Bool
 

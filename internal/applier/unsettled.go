@@ -4,7 +4,9 @@ import (
 	"context"
 	"math/rand/v2"
 	"slices"
+	"sort"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -65,9 +67,32 @@ func (l *lanes) settle(walletID, id uuid.UUID) {
 		if len(ln.unsettled) == 0 {
 			ln.unsettled = nil
 		}
+		ln.outcomes++
 		l.kept.Add(-1)
+		l.outcomes.Add(1)
 		return
 	}
+}
+
+// Unsettled returns how many own acknowledged operations of the wallet, of those
+// accepted at since or later, have no known outcome, and how many got one since the
+// wallet has its lane. Beyond Limits.UnsettledPerWallet they are not counted.
+func (a *Applier) Unsettled(id uuid.UUID, since time.Time) (waiting int, settled int64) {
+	v, ok := a.lanes.m.Load(id)
+	if !ok {
+		return 0, 0
+	}
+	ln := v.(*lane)
+	ln.acceptMu.Lock()
+	defer ln.acceptMu.Unlock()
+	// In journal order, which is as good as that of acceptance.
+	earlier := sort.Search(len(ln.unsettled), func(i int) bool { return !ln.unsettled[i].AcceptedAt.Before(since) })
+	return len(ln.unsettled) - earlier, ln.outcomes
+}
+
+// UnsettledInAll is the same of all wallets, whenever accepted.
+func (a *Applier) UnsettledInAll() (waiting int, settled int64) {
+	return int(a.lanes.kept.Load()), a.lanes.outcomes.Load()
 }
 
 // watermarks are the offsets that the ledger is known to have passed, by partition,
@@ -96,7 +121,7 @@ func (w *watermarks) passed(r wallet.Receipt) bool {
 // The operations whose outcome one look at the ledger asks for.
 const (
 	settleAtMost    = 10_000
-	settlePerWallet = 500
+	settlePerWallet = 2_500
 )
 
 // Reconcile notes how far the ledger is and settles what it has: for records that

@@ -1,0 +1,49 @@
+package accept
+
+import "time"
+
+// paceWindow is how long is counted, at least, for a pace.
+const paceWindow = time.Second
+
+// pace is how fast things get done, counted over the present window and the one
+// before. What one commit does comes together, at its end: so a window begins where
+// something was done, and holds each commit with the time that it took.
+type pace struct {
+	before  time.Time // began the window before
+	earlier int       // done in it
+	began   time.Time // of the present window
+	done    int       // in it
+	last    time.Time // something was done
+}
+
+func newPace(now time.Time) pace { return pace{before: now, began: now, last: now} }
+
+// add notes that n more were done since the last time.
+func (p *pace) add(now time.Time, n int) {
+	if n == 0 {
+		return
+	}
+	if now.Sub(p.began) >= paceWindow && p.last.After(p.began) {
+		p.before, p.earlier = p.began, p.done
+		p.began, p.done = p.last, 0
+	}
+	p.done += n
+	p.last = now
+}
+
+// perSecond is 0 if nothing was done yet. It falls while nothing is done, and the
+// first moments after such a stall count alone, as soon as they say something.
+func (p *pace) perSecond(now time.Time) float64 {
+	rate := over(p.earlier+p.done, now.Sub(p.before))
+	if d := now.Sub(p.began); d >= paceWindow/5 {
+		rate = max(rate, over(p.done, d))
+	}
+	return rate
+}
+
+func over(n int, d time.Duration) float64 {
+	if d <= 0 {
+		return 0
+	}
+	return float64(n) / d.Seconds()
+}
