@@ -27,7 +27,7 @@ func (serveCmd) Run(ctx context.Context, c *cli) error {
 
 // serve runs a System until ctx ends. started is called when it listens.
 func serve(ctx context.Context, cfg config.Config, log *slog.Logger, started func(*System)) error {
-	collectLess()
+	collectLess(cfg)
 	s, err := NewSystem(cfg, log)
 	if err != nil {
 		return err

@@ -31,7 +31,8 @@ type servers struct {
 type server struct {
 	*http.Server
 	variable string
-	listener net.Listener
+	most     int // connections
+	listener *httpapi.Connections
 }
 
 // history joins the two sides of an operation's story: the list is the ledger's,
@@ -64,25 +65,31 @@ func (s *System) newServers() (*servers, error) {
 	metrics := http.NewServeMux()
 	metrics.Handle("/metrics", promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{}))
 	sv := &servers{failed: make(chan error, 3)}
-	sv.add("WALLETD_HTTP_ADDRESS", s.cfg.HTTPAddress, api)
-	sv.add("WALLETD_PPROF_ADDRESS", s.cfg.PprofAddress, debug)
-	sv.add("WALLETD_METRICS_ADDRESS", s.cfg.MetricsAddress, metrics)
+	sv.add("WALLETD_HTTP_ADDRESS", s.cfg.HTTPAddress, s.cfg.Connections, api)
+	sv.add("WALLETD_PPROF_ADDRESS", s.cfg.PprofAddress, operatorConnections, debug)
+	sv.add("WALLETD_METRICS_ADDRESS", s.cfg.MetricsAddress, operatorConnections, metrics)
 	return sv, nil
 }
 
-func (sv *servers) add(variable, address string, h http.Handler) {
-	sv.all = append(sv.all, &server{variable: variable, Server: httpapi.NewServer(address, h)})
+// operatorConnections bounds those to pprof and to the metrics, each.
+const operatorConnections = 100
+
+func (sv *servers) add(variable, address string, connections int, h http.Handler) {
+	sv.all = append(sv.all, &server{variable: variable, most: connections, Server: httpapi.NewServer(address, h)})
 }
 
 // listen opens all listeners or none; every fault is reported, with its variable.
 func (sv *servers) listen() error {
 	var faults []error
 	for _, s := range sv.all {
-		var err error
-		if s.listener, err = net.Listen("tcp", s.Addr); errors.Is(err, syscall.EADDRINUSE) {
+		listener, err := net.Listen("tcp", s.Addr)
+		switch {
+		case errors.Is(err, syscall.EADDRINUSE):
 			err = fmt.Errorf("%s: %s is in use by another program: stop that, or set the variable to another address", s.variable, s.Addr)
-		} else if err != nil {
+		case err != nil:
 			err = fmt.Errorf("%s: %w", s.variable, err)
+		default:
+			s.listener = httpapi.BoundConnections(listener, s.most)
 		}
 		faults = append(faults, err)
 	}
@@ -100,6 +107,9 @@ func (sv *servers) listen() error {
 func (sv *servers) addresses() Addresses {
 	return Addresses{HTTP: sv.all[0].listener.Addr().String(), Pprof: sv.all[1].listener.Addr().String(), Metrics: sv.all[2].listener.Addr().String()}
 }
+
+// connections returns how many the API has open, and how many it did without.
+func (sv *servers) connections() (open int, shed int64) { return sv.all[0].listener.Open() }
 
 func (sv *servers) serve() {
 	for _, s := range sv.all {
@@ -139,5 +149,9 @@ func (s *System) observe() {
 	up("kafka", s.journal.Available)
 	up("redis", s.balances.Err)
 	gauge("walletd_journal_partitions", "Partitions of the journal; 0: it was not met yet.", nil, func() float64 { return float64(s.journal.PartitionCount()) })
+	gauge("walletd_http_connections", "Connections to the API that are open.", nil, func() float64 { open, _ := s.servers.connections(); return float64(open) })
+	s.metrics.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "walletd_http_connections_shed_total", Help: "Connections to the API that were closed to make room for others, or turned away.",
+	}, func() float64 { _, shed := s.servers.connections(); return float64(shed) }))
 	gauge("walletd_cache_dirty", "Wallets whose balance in Redis waits for repair.", nil, func() float64 { return float64(s.balances.Dirty()) })
 }

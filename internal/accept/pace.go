@@ -31,10 +31,18 @@ func (p *pace) add(now time.Time, n int) {
 	p.last = now
 }
 
-// perSecond is 0 if nothing was done yet. It falls while nothing is done, and the
-// first moments after such a stall count alone, as soon as they say something.
+// stallAfter is how long a commit may be under way, with whatever it does still to be
+// counted; nothing done for longer is a stall.
+const stallAfter = 2 * time.Second
+
+// perSecond is 0 if nothing was done yet. It falls during a stall, and the first
+// moments after it count alone, as soon as they say something.
 func (p *pace) perSecond(now time.Time) float64 {
-	rate := over(p.earlier+p.done, now.Sub(p.before))
+	until := now
+	if now.Sub(p.last) < stallAfter && p.last.After(p.before) {
+		until = p.last
+	}
+	rate := over(p.earlier+p.done, until.Sub(p.before))
 	if d := now.Sub(p.began); d >= paceWindow/5 {
 		rate = max(rate, over(p.done, d))
 	}

@@ -84,6 +84,7 @@ func (c *Config) check() (faults []error) {
 	fault(c.BulkBytes >= 1024, "WALLETD_BULK_BYTES", "must be at least 1024")
 	fault(c.WalletRequests >= 1, "WALLETD_WALLET_REQUESTS", "must be at least 1")
 	fault(c.Requests >= c.WalletRequests, "WALLETD_REQUESTS", "must be at least WALLETD_WALLET_REQUESTS")
+	fault(c.Connections >= 1, "WALLETD_CONNECTIONS", "must be at least 1")
 	fault(c.ShutdownDelay >= 0, "WALLETD_SHUTDOWN_DELAY", "must not be negative")
 	fault(c.ShutdownTimeout > 0, "WALLETD_SHUTDOWN_TIMEOUT", "must be positive")
 	fault(c.LogFormat == "text" || c.LogFormat == "json", "WALLETD_LOG_FORMAT", "must be text or json")

@@ -30,6 +30,7 @@ type Config struct {
 	BulkBytes       int64         `env:"WALLETD_BULK_BYTES" envDefault:"1048576"`
 	WalletRequests  int           `env:"WALLETD_WALLET_REQUESTS" envDefault:"10000"`
 	Requests        int           `env:"WALLETD_REQUESTS" envDefault:"50000"`
+	Connections     int           `env:"WALLETD_CONNECTIONS" envDefault:"10000"`
 	ShutdownDelay   time.Duration `env:"WALLETD_SHUTDOWN_DELAY" envDefault:"0s"`
 	ShutdownTimeout time.Duration `env:"WALLETD_SHUTDOWN_TIMEOUT" envDefault:"20s"`
 	LogLevel        slog.Level    `env:"WALLETD_LOG_LEVEL" envDefault:"info"`

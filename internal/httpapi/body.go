@@ -13,14 +13,22 @@ import (
 
 // readBody reads the whole body, of at most as many bytes, into b. A body that is
 // too long is not read to its end; net/http decides whether the connection can be kept.
-func readBody(r *http.Request, b []byte, most int) ([]byte, error) {
+// Memory follows what has come, never what is announced, and all long bodies share theirs.
+func (s *server) readBody(r *http.Request, b []byte, most int) ([]byte, error) {
 	if r.ContentLength > int64(most) {
 		return b, tooLarge(most)
 	}
-	b = slices.Grow(b, int(max(0, r.ContentLength))+1) // one more, to meet the end
+	held := 0
+	defer func() { s.share.give(held) }()
 	for {
 		if len(b) == cap(b) {
-			b = append(b, 0)[:len(b)]
+			b = slices.Grow(b, max(len(b), 1<<9))
+		}
+		if more := cap(b) - freeBytes - held; more > 0 {
+			if err := s.share.take(more); err != nil {
+				return b, err
+			}
+			held += more
 		}
 		n, err := r.Body.Read(b[len(b):cap(b)])
 		b = b[:len(b)+n]
@@ -28,6 +36,7 @@ func readBody(r *http.Request, b []byte, most int) ([]byte, error) {
 		case len(b) > most:
 			return b, tooLarge(most)
 		case err == io.EOF: //nolint:errorlint // a Reader returns io.EOF itself
+			connectionOf(r).asked()
 			return b, nil
 		case err != nil:
 			return b, invalid([]wallet.FieldError{{Field: "body", Detail: "could not be read to its end"}})

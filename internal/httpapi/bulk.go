@@ -38,7 +38,7 @@ func (s *server) readBulk(r *http.Request) ([]wallet.Operation, error) {
 	buf := bulkBuffers.get()
 	defer bulkBuffers.put(buf)
 	var err error
-	if *buf, err = readBody(r, *buf, s.MaxBulkBytes); err != nil {
+	if *buf, err = s.readBody(r, *buf, s.MaxBulkBytes); err != nil {
 		return nil, err
 	}
 	q := parseQuery(r)

@@ -9,7 +9,8 @@ import (
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 10 * time.Second
-	writeTimeout      = 60 * time.Second // above the longest wait
+	writeTimeout      = 60 * time.Second // from the headers on: above the longest wait
+	longAnswerTimeout = 10 * time.Second // from the answer on, if it may not fit into the socket's buffer
 	idleTimeout       = 2 * time.Minute
 	maxHeaderBytes    = 16 << 10
 )
@@ -18,5 +19,5 @@ const (
 // slowly, reads slowly or says nothing is cut off.
 func NewServer(address string, h http.Handler) *http.Server {
 	return &http.Server{Addr: address, Handler: h, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
-		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes}
+		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes, ConnContext: remember}
 }

@@ -73,7 +73,12 @@ func (s *server) observed(route string, next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start, rec := time.Now(), &recorder{ResponseWriter: w}
 		s.metrics.inFlight.Inc()
+		connection := connectionOf(r)
+		if r.Body == http.NoBody {
+			connection.asked()
+		}
 		defer func() {
+			connection.answered()
 			s.metrics.inFlight.Dec()
 			seconds.Observe(time.Since(start).Seconds())
 			s.metrics.requests.WithLabelValues(route, knownMethod(r.Method), statusText(rec.status)).Inc()

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"time"
 )
 
 // Header values that never change; net/http only reads them.
@@ -49,6 +50,9 @@ func (p *pool) writeJSON(w http.ResponseWriter, status int, mediaType []string, 
 	h := w.Header()
 	h["Content-Type"] = mediaType
 	h["Content-Length"] = []string{strconv.Itoa(len(*buf))}
+	if len(*buf) > freeBytes {
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(longAnswerTimeout))
+	}
 	w.WriteHeader(status)
 	_, _ = w.Write(*buf)
 	p.put(buf)

@@ -57,6 +57,7 @@ func (c Config) check() error {
 type server struct {
 	Config
 	metrics *metrics
+	share   share
 }
 
 // A request that is described but not answered does not compile.

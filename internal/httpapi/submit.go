@@ -34,7 +34,7 @@ func (s *server) readOperation(w http.ResponseWriter, r *http.Request) (wallet.O
 	buf := buffers.get()
 	defer buffers.put(buf)
 	var err error
-	if *buf, err = readBody(r, *buf, s.MaxBodyBytes); err != nil {
+	if *buf, err = s.readBody(r, *buf, s.MaxBodyBytes); err != nil {
 		return wallet.Operation{}, err
 	}
 	key, faults := idempotencyKey(r.Header)

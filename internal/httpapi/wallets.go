@@ -38,7 +38,7 @@ func (s *server) readCreation(r *http.Request) (string, error) {
 	buf := buffers.get()
 	defer buffers.put(buf)
 	var err error
-	if *buf, err = readBody(r, *buf, s.MaxBodyBytes); err != nil {
+	if *buf, err = s.readBody(r, *buf, s.MaxBodyBytes); err != nil {
 		return "", err
 	}
 	key, faults := idempotencyKey(r.Header)

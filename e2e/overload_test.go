@@ -1,0 +1,221 @@
+package e2e_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/Shopify/toxiproxy/v2"
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+)
+
+// The machine of these tests: PostgreSQL takes so many bytes a second from each
+// connection, which makes some hundred operations of one wallet.
+const (
+	narrowKBytes   = 60 // a second
+	overloadBound  = 600
+	overloadAll    = 3000
+	overloadRate   = 2000 // requests a second: several times what can be applied
+	stormFor       = 4 * time.Second
+	mostDisturbed  = 400 * time.Millisecond // what a storm may add to other wallets' p99, on a shared machine
+	recoveryWithin = 10 * time.Second
+)
+
+// narrow puts a proxy before PostgreSQL; each connection carries so much at most.
+func narrow(t testing.TB, s *stack) []string {
+	t.Helper()
+	env := s.env()
+	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop())
+	p := toxiproxy.NewProxy(server, s.database, "127.0.0.1:0", env["WALLETD_POSTGRES_HOST"]+":"+env["WALLETD_POSTGRES_PORT"])
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Stop)
+	toxic := fmt.Sprintf(`{"name":"narrow","type":"bandwidth","stream":"upstream","attributes":{"rate":%d}}`, narrowKBytes)
+	if _, err := p.Toxics.AddToxicJson(strings.NewReader(toxic)); err != nil {
+		t.Fatal(err)
+	}
+	host, port, _ := strings.Cut(p.Listen, ":")
+	return []string{"WALLETD_POSTGRES_HOST=" + host, "WALLETD_POSTGRES_PORT=" + port}
+}
+
+// memory returns the most that a process had resident, in bytes.
+func (r *replica) memory() int64 {
+	r.t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.current().process.Pid))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	lines := bufio.NewScanner(strings.NewReader(string(text)))
+	for lines.Scan() {
+		if rest, ok := strings.CutPrefix(lines.Text(), "VmHWM:"); ok {
+			kib, _ := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
+			return kib << 10
+		}
+	}
+	r.t.Fatal("no VmHWM")
+	return 0
+}
+
+// memoryBound is the formula of docs/operations.md.
+func memoryBound(connections, requests int) int64 {
+	const base, connection, request, unsettled, shared = 112 << 20, 48 << 10, 2 << 10, 256, 64 << 20
+	bound := int64(base + shared + connections*connection + requests*request + max(500_000, 2*requests+1000)*unsettled)
+	if raced() == "-race=true" {
+		bound *= 8 // what the detector itself needs
+	}
+	return bound
+}
+
+// elsewhere returns a wallet of another partition than the given one's, whose own
+// operations wait behind it.
+func (s *stack) elsewhere(id uuid.UUID) uuid.UUID {
+	s.t.Helper()
+	of := func(id uuid.UUID) int32 {
+		a := expect(s.t, s.replicas[0].submit(id, deposit, 1, "Prefer", "respond-async"), http.StatusAccepted)
+		return value(a.doc.Operation.Partition)
+	}
+	for home := of(id); ; {
+		if other := s.wallet(); of(other) != home {
+			return other
+		}
+	}
+}
+
+// p99 sends n deposits one after the other; all have to be applied at once.
+func (s *stack) p99(id uuid.UUID, n int) time.Duration {
+	s.t.Helper()
+	var took []time.Duration
+	for range n {
+		began := time.Now()
+		a := s.replicas[0].submit(id, deposit, 1, "Prefer", "wait=30")
+		if took = append(took, time.Since(began)); a.err != nil || a.code != http.StatusOK {
+			return time.Hour
+		}
+		elapse(10 * time.Millisecond)
+	}
+	slices.Sort(took)
+	return took[(len(took)*99-1)/100]
+}
+
+func TestOverload(t *testing.T) {
+	s := newStack(t)
+	s.add(1, append(narrow(t, s), fmt.Sprint("WALLETD_WALLET_REQUESTS=", overloadBound), fmt.Sprint("WALLETD_REQUESTS=", overloadAll), "WALLETD_CONNECTIONS=4000")...)
+	s.replicas[0].ready()
+	s.shared(s.replicas...)
+	s.overload(t)
+	s.overload(t, "Prefer", "respond-async")
+	s.comeWhenTold(t)
+	peak, bound := s.replicas[0].memory(), memoryBound(4000, overloadAll)
+	t.Logf("memory: %d MiB at most, the bound is %d", peak>>20, bound>>20)
+	if peak > bound {
+		t.Errorf("memory reached %d MiB, the bound is %d", peak>>20, bound>>20)
+	}
+}
+
+// overload storms one wallet while another is used.
+func (s *stack) overload(t *testing.T, headers ...string) {
+	hot := s.wallet()
+	calm := s.elsewhere(hot)
+	before, lone := s.p99(calm, 50), s.p99(hot, 30)
+	decided := func() int64 {
+		return s.count("SELECT version FROM wallets WHERE id = $1", hot)
+	}
+	from, began := decided(), time.Now()
+	storm := s.start(load{wallets: []uuid.UUID{hot}, rate: overloadRate, headers: headers})
+	during := time.Duration(0)
+	for time.Since(began) < stormFor {
+		during = max(during, s.p99(calm, 40))
+	}
+	capacity := float64(decided()-from) / time.Since(began).Seconds()
+	sends := storm.stop()
+	ended := time.Now()
+	var hotAgain time.Duration
+	back := within(recoveryWithin, func() bool { hotAgain = s.p99(hot, 30); return hotAgain < lone+mostDisturbed })
+	t.Logf("%.0f a second applied of %d: %s", capacity, overloadRate, summary(sends))
+	t.Logf("p99 of another wallet: %s before, %s at worst in the storm; of the hot one: %s before, %s again %s after it",
+		before, during, lone, hotAgain, time.Since(ended).Round(time.Millisecond))
+	if during > before+mostDisturbed {
+		t.Errorf("another wallet's p99 was %s in the storm and %s before", during, before)
+	}
+	if !back {
+		t.Errorf("the p99 of the hot wallet is not back %s after the storm: %s", recoveryWithin, hotAgain)
+	}
+	if capacity*4 > overloadRate {
+		t.Errorf("%.0f a second is no overload", capacity)
+	}
+	only(t, sends, http.StatusOK, http.StatusAccepted, http.StatusUnprocessableEntity, http.StatusTooManyRequests)
+	accepted := 0
+	for _, x := range sends {
+		if x.answer.code != http.StatusTooManyRequests {
+			accepted++
+		} else if n, err := strconv.Atoi(x.answer.header.Get("Retry-After")); err != nil || n < 1 || n > 60 {
+			t.Fatalf("Retry-After %q", x.answer.header.Get("Retry-After"))
+		}
+	}
+	if most := capacity*stormFor.Seconds()*1.5 + 2*overloadBound; float64(accepted) > most {
+		t.Errorf("%d operations were accepted, %.0f could be applied and %d may wait", accepted, most, overloadBound)
+	}
+	s.drained()
+	s.audit(hot, sends)
+}
+
+// comeWhenTold has five times the bound of clients come at once, each of which comes
+// again when it was told.
+func (s *stack) comeWhenTold(t *testing.T) {
+	hot := s.wallet()
+	refused, again, longest, mu := 0, 0, 0, sync.Mutex{}
+	var clients sync.WaitGroup
+	began := time.Now()
+	for n := range 5 * overloadBound {
+		clients.Go(func() {
+			elapse(time.Duration(n) * time.Second / overloadRate)
+			first, tries := 0, 0
+			ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+			defer cancel()
+			for ctx.Err() == nil {
+				a := s.replicas[0].doCtx(ctx, http.MethodPost, "/api/v1/wallet", submission(hot, deposit, 1), "Prefer", "respond-async", "Idempotency-Key", fmt.Sprint("told-", n))
+				if a.code != http.StatusTooManyRequests {
+					break
+				}
+				told, _ := strconv.Atoi(a.header.Get("Retry-After"))
+				if tries++; tries == 1 {
+					first = told
+				}
+				elapse(time.Duration(told) * time.Second)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if tries > 0 {
+				refused++
+			}
+			if tries > 1 {
+				again++
+			}
+			longest = max(longest, first)
+		})
+	}
+	clients.Wait()
+	took := time.Since(began)
+	t.Logf("%d refused, %d again when they came as told; told %d s at most, and all were in after %s", refused, again, longest, took.Round(time.Millisecond))
+	if refused < overloadBound || again*2 > refused {
+		t.Errorf("%d of %d found no room when they were told to come", again, refused)
+	}
+	if told := time.Duration(longest) * time.Second; took < told/2 || took > 2*told+2*time.Second {
+		t.Errorf("the last was told %s and all were in after %s", told, took)
+	}
+	s.drained()
+	if n := s.count("SELECT balance FROM wallets WHERE id = $1", hot); n != 5*overloadBound {
+		t.Errorf("balance %d", n)
+	}
+}

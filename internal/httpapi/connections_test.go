@@ -1,0 +1,221 @@
+package httpapi
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+const patience = 10 * time.Second
+
+// door is a server on a bounded listener whose handler waits until it is told.
+type door struct {
+	*Connections
+	t       *testing.T
+	entered chan struct{}
+	leave   chan struct{}
+}
+
+func newDoor(t *testing.T, most int) *door {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &door{Connections: BoundConnections(l, most), t: t, entered: make(chan struct{}, 100), leave: make(chan struct{})}
+	s := &server{Config: Config{Log: slog.New(slog.DiscardHandler)}, metrics: newRigMetrics(t)}
+	srv := NewServer("", s.observed("/", func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			if _, err := s.readBody(r, nil, 1000); err != nil {
+				return
+			}
+		}
+		d.entered <- struct{}{}
+		<-d.leave
+		_, _ = io.WriteString(w, "done")
+	}))
+	served := make(chan struct{})
+	go func() { defer close(served); _ = srv.Serve(d.Connections) }()
+	t.Cleanup(func() { srv.Close(); <-served })
+	return d
+}
+
+func (d *door) dial(text string) *bufio.ReadWriter {
+	d.t.Helper()
+	c, err := net.Dial("tcp", d.Addr().String())
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.t.Cleanup(func() { c.Close() })
+	_ = c.SetDeadline(time.Now().Add(patience))
+	if _, err := io.WriteString(c, text); err != nil {
+		d.t.Fatal(err)
+	}
+	return bufio.NewReadWriter(bufio.NewReader(c), bufio.NewWriter(c))
+}
+
+func (d *door) awaitOpen(want int) {
+	d.t.Helper()
+	for deadline := time.Now().Add(patience); ; {
+		open, _ := d.Open()
+		if open == want {
+			return
+		}
+		if time.Now().After(deadline) {
+			d.t.Fatalf("%d connections are open, want %d", open, want)
+		}
+		<-time.After(time.Millisecond)
+	}
+}
+
+const whole = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+
+func TestBeyondTheBoundThatConnectionGoesWhoseClientHasLetItWaitLongest(t *testing.T) {
+	for name, slow := range map[string]string{
+		"says nothing":   "",
+		"half a header":  "GET / HTTP/1.1\r\nHos",
+		"half a body":    "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12345",
+		"asks not again": whole,
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDoor(t, 3)
+			lazy := d.dial(slow)
+			if slow == whole {
+				<-d.entered
+				d.leave <- struct{}{}
+				if line, err := lazy.ReadString('\n'); err != nil || !strings.Contains(line, "200") {
+					t.Fatal(line, err)
+				}
+				_, _ = io.ReadAll(io.LimitReader(lazy, int64(lazy.Reader.Buffered())))
+			}
+			d.awaitOpen(1)
+			busy := d.dial(whole)
+			<-d.entered
+			d.dial("")
+			d.awaitOpen(3)
+			d.dial("") // one too many
+			if _, err := io.ReadAll(lazy); err != nil && !strings.Contains(err.Error(), "reset") {
+				t.Errorf("the one that waited longest was not closed: %v", err)
+			}
+			d.awaitOpen(3)
+			close(d.leave)
+			if line, err := busy.ReadString('\n'); err != nil || !strings.Contains(line, "200") {
+				t.Errorf("a request under way was cut off: %q, %v", line, err)
+			}
+			if _, shed := d.Open(); shed != 1 {
+				t.Errorf("%d connections were closed for others", shed)
+			}
+		})
+	}
+}
+
+func TestWhereAllWaitForAnAnswerANewcomerIsTold429(t *testing.T) {
+	d := newDoor(t, 2)
+	for range 2 {
+		d.dial(whole)
+		<-d.entered
+	}
+	res, err := http.ReadResponse(d.dial(whole).Reader, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != 429 || res.Header.Get("Retry-After") != "1" || !strings.Contains(string(body), `"code":"overloaded"`) {
+		t.Errorf("%d %s, %v", res.StatusCode, body, err)
+	}
+	close(d.leave)
+	d.awaitOpen(2)
+	d.dial("")
+	d.awaitOpen(2)
+}
+
+func TestAClosedConnectionMakesRoom(t *testing.T) {
+	d := newDoor(t, 2)
+	close(d.leave)
+	for i := range 10 {
+		res, err := http.Post("http://"+d.Addr().String(), "text/plain", strings.NewReader(fmt.Sprint(i)))
+		if err != nil || res.StatusCode != 200 {
+			t.Fatal(res, err)
+		}
+		res.Body.Close()
+		http.DefaultClient.CloseIdleConnections()
+		d.awaitOpen(0)
+	}
+	if _, shed := d.Open(); shed != 0 {
+		t.Errorf("%d connections were closed for others", shed)
+	}
+}
+
+// A body that is announced and not sent holds next to nothing, and what all long ones
+// may hold is bounded; short ones are read all the same.
+func TestLongBodiesShareTheirMemory(t *testing.T) {
+	s := &server{}
+	held := func(n int) (*io.PipeWriter, chan error) {
+		r, w := io.Pipe()
+		req := &http.Request{Body: r, ContentLength: 1 << 20}
+		ended := make(chan error, 1)
+		go func() {
+			_, err := s.readBody(req, nil, 1<<20)
+			r.Close()
+			ended <- err
+		}()
+		_, _ = w.Write(make([]byte, n)) // fails once it is refused
+		return w, ended
+	}
+	w, ended := held(100)
+	if n := s.share.held.Load(); n != 0 {
+		t.Errorf("100 bytes of a body that was announced to be long hold %d", n)
+	}
+	w.Close()
+	<-ended
+	var all []*io.PipeWriter
+	var ends []chan error
+	for s.share.held.Load() < SharedBytes-1<<20 {
+		w, ended := held(600_000)
+		all, ends = append(all, w), append(ends, ended)
+	}
+	if len(all) < SharedBytes/(3<<20) {
+		t.Errorf("only %d bodies", len(all))
+	}
+	refused := func(n int) error {
+		_, err := s.readBody(&http.Request{Body: io.NopCloser(strings.NewReader(strings.Repeat("x", n))), ContentLength: int64(n)}, nil, 1<<20)
+		return err
+	}
+	for range 3 {
+		w, ended := held(300_000)
+		all, ends = append(all, w), append(ends, ended)
+	}
+	if err := refused(1 << 19); err == nil || !strings.Contains(err.Error(), string(wallet.CodeOverloaded)) {
+		t.Errorf("a long body more: %v", err)
+	}
+	if err := refused(1500); err != nil {
+		t.Errorf("a short body: %v", err)
+	}
+	for i, w := range all {
+		w.Close()
+		<-ends[i]
+	}
+	if n := s.share.held.Load(); n != 0 {
+		t.Errorf("%d bytes are held by nobody", n)
+	}
+}
+
+func newRigMetrics(t *testing.T) *metrics {
+	t.Helper()
+	m, err := newMetrics(prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
