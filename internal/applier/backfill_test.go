@@ -100,3 +100,24 @@ func TestAWalletThatWasMadeWithoutARecordGetsOneBeforeItsOperations(t *testing.T
 	}
 	w.settle()
 }
+
+// A copy applies its list also when the ledger has its own id by now, whatever kind
+// of record it is a copy of: else the wallet would stay set aside for ever.
+func TestACopyOfABackfilledOperationThatTheLedgerHasByNowAppliesItsList(t *testing.T) {
+	t.Parallel()
+	w, db := newWorld(t, 1)
+	id := w.created()
+	ops, joined := w.lost(deposit(id, 7)), deposit(id, 8)
+	release := db.hold(t, id)
+	w.log.Append(backfill(ops...))
+	r := w.owning(never)
+	w.await("the wallet is set aside", func(b simtest.Books) bool { return len(b.Entries[id]) == 1 })
+	release()
+	r.mustDirect(ops[0]) // its client has asked again
+	w.append(joined)
+	w.await("what comes later joins", func(b simtest.Books) bool { return len(b.Entries[id]) == 2 })
+	again := backfill(ops...)
+	again.Attempt = 1
+	w.log.Append(again)
+	wantHistory(t, w.settle(), id, ops[0], joined)
+}

@@ -120,7 +120,7 @@ func (b *batch) add(r *wallet.Record) {
 		return
 	}
 	a := b.account(r.WalletID)
-	if r.Kind == wallet.KindBackfill {
+	if r.Kind == wallet.KindBackfill && r.Attempt == 0 { // a copy applies its list, whatever the ledger has
 		if r = a.lacking(r); len(r.Operations) == 0 {
 			return
 		}
