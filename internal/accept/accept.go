@@ -170,12 +170,8 @@ func (in *Intake) exists(ctx context.Context, id uuid.UUID) error {
 // direct applies operations that the journal does not have, or may not have, under
 // the same ids, and settles them.
 func (in *Intake) direct(ctx context.Context, ops []wallet.Operation, journalErr error) error {
-	fate := wallet.Unknown
-	if errors.Is(journalErr, wallet.ErrNotJournaled) {
-		fate = wallet.NotApplied
-	}
 	if err := in.Ledger.Err(); err != nil {
-		return unavailable(fate, errors.Join(journalErr, err))
+		return unavailable(fateOf(journalErr), errors.Join(journalErr, err))
 	}
 	// The client going away does not take the operations back.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), in.Limits.DirectTimeout)
@@ -184,12 +180,20 @@ func (in *Intake) direct(ctx context.Context, ops []wallet.Operation, journalErr
 	var known *wallet.Error
 	switch {
 	case errors.As(err, &known):
-		return unavailable(fate, err)
+		return unavailable(fateOf(journalErr), err)
 	case err != nil:
 		return unavailable(wallet.Unknown, err)
 	}
 	in.Settle(done)
 	return nil
+}
+
+// fateOf is what is known of a request that only the journal was tried with.
+func fateOf(journalErr error) wallet.Fate {
+	if errors.Is(journalErr, wallet.ErrNotJournaled) {
+		return wallet.NotApplied
+	}
+	return wallet.Unknown
 }
 
 func unavailable(fate wallet.Fate, err error) error {

@@ -75,14 +75,13 @@ func (in *Intake) creating(ctx context.Context, op wallet.Operation, key string)
 // createDirectly makes a wallet whose creation the journal does not have, or may
 // not have, in the ledger, which notes that the record is to follow.
 func (in *Intake) createDirectly(ctx context.Context, op wallet.Operation, journalErr error) (wallet.Created, error) {
-	fate := wallet.Unknown
-	if errors.Is(journalErr, wallet.ErrNotJournaled) && in.Ledger.Err() != nil {
-		fate = wallet.NotApplied
+	if err := in.Ledger.Err(); err != nil {
+		return wallet.Created{}, unavailable(fateOf(journalErr), errors.Join(journalErr, err))
 	}
 	// The client going away does not take the creation back.
 	w, created, err := in.Ledger.Create(context.WithoutCancel(ctx), op.ID, op.AcceptedAt)
 	if err != nil {
-		return wallet.Created{}, unavailable(fate, errors.Join(journalErr, err))
+		return wallet.Created{}, unavailable(wallet.Unknown, errors.Join(journalErr, err))
 	}
 	in.known(ctx, w)
 	return wallet.Created{Wallet: w, Replayed: !created}, nil

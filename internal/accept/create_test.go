@@ -190,6 +190,31 @@ func TestCreateThatNothingCanTakeIs503WithTheHonestFate(t *testing.T) {
 	}
 }
 
+// returning is a ledger that comes back after it was asked whether it is down, and
+// cuts the creation off.
+type returning struct {
+	*fakeLedger
+	tried bool
+}
+
+func (l *returning) Create(context.Context, uuid.UUID, time.Time) (wallet.Wallet, bool, error) {
+	l.tried = true
+	return wallet.Wallet{}, false, wallet.ErrUnavailable
+}
+
+// Whether the ledger was tried is what the fate says, not whether it was down before.
+func TestACreateSaysNotAppliedOnlyIfTheLedgerWasNotTried(t *testing.T) {
+	inWorld(t, wide, func(t *testing.T, w *world) {
+		w.ledger.fall()
+		l := &returning{fakeLedger: w.ledger}
+		w.Ledger, w.journal.err = l, wallet.ErrNotJournaled
+		_, err := w.Create(t.Context(), "", wait)
+		if e := problem(t, err, wallet.CodeUnavailable); l.tried == (e.Fate == wallet.NotApplied) {
+			t.Errorf("the ledger was tried: %t, and the fate is %s", l.tried, e.Fate)
+		}
+	})
+}
+
 func TestCreateIsSpreadAlsoWhenItsClientIsGone(t *testing.T) {
 	inWorld(t, wide, func(t *testing.T, w *world) {
 		ctx, cancel := context.WithCancel(t.Context())
