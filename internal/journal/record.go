@@ -169,6 +169,8 @@ func (d *decoder) check(kind wallet.Kind, op *wallet.Operation) error {
 		return errors.New("the value is cut off, or has a number that is not in its shortest form")
 	case op.ID == uuid.Nil:
 		return errors.New("the operation id is nil")
+	case !dated(op.AcceptedAt) || !dated(op.AppliedAt):
+		return errors.New("a time is not within the years 1 to 9999")
 	case kind == wallet.KindCreate:
 		return nil
 	case op.Type.String() == "":
@@ -182,6 +184,10 @@ func (d *decoder) check(kind wallet.Kind, op *wallet.Operation) error {
 	}
 	return nil
 }
+
+// dated reports whether the ledger can keep the time and an answer can say it: a
+// record that cannot be kept would hold its partition for ever.
+func dated(at time.Time) bool { return at.Year() >= 1 && at.Year() <= 9999 }
 
 func (d *decoder) bytes(n int) []byte {
 	if len(d.b) < n {

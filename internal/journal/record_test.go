@@ -21,8 +21,14 @@ func drawID(t *rapid.T, label string) uuid.UUID {
 	return id
 }
 
+// The times that a record may have.
+var (
+	firstTime = time.Time{}
+	lastTime  = time.Date(9999, 12, 31, 23, 59, 59, 999_999_000, time.UTC)
+)
+
 func drawTime(t *rapid.T, label string) time.Time {
-	return time.UnixMicro(rapid.Int64().Draw(t, label)).UTC()
+	return time.UnixMicro(rapid.Int64Range(firstTime.UnixMicro(), lastTime.UnixMicro()).Draw(t, label)).UTC()
 }
 
 func drawOperation(t *rapid.T, kind wallet.Kind, walletID uuid.UUID) wallet.Operation {
@@ -78,9 +84,9 @@ func TestWhatIsEncodedDecodesToTheSame(t *testing.T) {
 func TestLargestRecordDecodesAndStaysFarBelowTheBrokersLimit(t *testing.T) {
 	rec := wallet.Record{Kind: wallet.KindBackfill, WalletID: uuid.New(), Receipt: wallet.Receipt{}}
 	op := wallet.Operation{
-		ID: uuid.New(), WalletID: rec.WalletID, Type: wallet.Withdraw, Amount: wallet.MaxAmount, AcceptedAt: time.UnixMicro(1 << 62).UTC(),
+		ID: uuid.New(), WalletID: rec.WalletID, Type: wallet.Withdraw, Amount: wallet.MaxAmount, AcceptedAt: lastTime,
 		Status: wallet.Failed, Reason: wallet.NotFound, Origin: wallet.Direct, Sequence: 1 << 62, BalanceAfter: wallet.MaxAmount,
-		AppliedAt: time.UnixMicro(1 << 62).UTC(), Receipt: wallet.Receipt{Partition: 1<<31 - 1, Offset: 1 << 62},
+		AppliedAt: lastTime, Receipt: wallet.Receipt{Partition: 1<<31 - 1, Offset: 1 << 62},
 	}
 	for range wallet.MaxRecordOperations {
 		rec.Operations = append(rec.Operations, op)
@@ -168,6 +174,8 @@ var faults = map[string]func(*kgo.Record){
 	"amount beyond 64 bits":      instead(atAmount, 2, bytes.Repeat([]byte{0xff}, 11)...),
 	"amount is not canonical":    instead(atAmount, 2, 0xe8, 0x87, 0x00),
 	"time is not canonical":      instead(atTime, 8, 0x80, 0x00),
+	"time before the year 1":     instead(atTime, 8, binary.AppendVarint(nil, firstTime.UnixMicro()-1)...),
+	"time after the year 9999":   instead(atTime, 8, binary.AppendVarint(nil, lastTime.UnixMicro()+1)...),
 	"a byte more":                func(r *kgo.Record) { r.Value = append(r.Value, 0) },
 	"create of two":              at(1, byte(wallet.KindCreate)),
 	"operations as backfill":     at(1, byte(wallet.KindBackfill)),
@@ -205,6 +213,7 @@ func TestBackfillWithUnknownOutcomeIsPoison(t *testing.T) {
 		"later reason":                at(atStatus+1, 4),
 		"sequence beyond 63 bits":     instead(atStatus+2, 1, binary.AppendUvarint(nil, 1<<63)...),
 		"partition beyond 31 bits":    instead(atStatus+5, 1, binary.AppendVarint(nil, 1<<31)...),
+		"applied after the year 9999": instead(atStatus+4, 1, binary.AppendVarint(nil, lastTime.UnixMicro()+1)...),
 		"balance beyond what is kept": instead(atStatus+3, 1, binary.AppendUvarint(nil, uint64(wallet.MaxAmount)+1)...),
 	} {
 		t.Run(name, func(t *testing.T) {
