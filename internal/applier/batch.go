@@ -161,8 +161,7 @@ func (a *account) lacking(r *wallet.Record) *wallet.Record {
 func (b *batch) decide(a *account, kind wallet.Kind, op wallet.Operation, replica uuid.UUID) {
 	if kind == wallet.KindCreate {
 		if !a.exists {
-			a.exists, a.created = true, true
-			b.Creates = append(b.Creates, wallet.Creation{ID: a.id, At: op.AcceptedAt})
+			b.create(a, op.AcceptedAt)
 			made := wallet.Operation{ID: op.ID, WalletID: a.id, AcceptedAt: op.AcceptedAt, AppliedAt: op.AcceptedAt, Status: wallet.Applied, Receipt: op.Receipt}
 			b.results = append(b.results, wallet.Result{Operation: made, Replica: replica})
 		}
@@ -170,6 +169,10 @@ func (b *batch) decide(a *account, kind wallet.Kind, op wallet.Operation, replic
 	}
 	done, ok := a.decided[op.ID]
 	if !ok {
+		// Another replica's record creates it, and the direct way cannot wait for that.
+		if !a.exists && b.origin == wallet.Direct && a.lane.exists.Load() {
+			b.create(a, op.AcceptedAt)
+		}
 		if op.Origin = b.origin; kind == wallet.KindBackfill {
 			op.Origin = wallet.Direct
 		}
@@ -182,6 +185,11 @@ func (b *batch) decide(a *account, kind wallet.Kind, op wallet.Operation, replic
 		b.Operations = append(b.Operations, done)
 	}
 	b.results = append(b.results, wallet.Result{Operation: done, Replica: replica})
+}
+
+func (b *batch) create(a *account, at time.Time) {
+	a.exists, a.created = true, true
+	b.Creates = append(b.Creates, wallet.Creation{ID: a.id, At: at})
 }
 
 // finish completes the transaction: the wallets that moved, sorted by id, and the

@@ -79,6 +79,22 @@ func TestWhatQueuesForTheDirectWayIsOneBatch(t *testing.T) {
 	w.clean()
 }
 
+// A wallet whose creation another replica has journaled can be used at once, also if
+// Kafka dies before the creation is applied. Its record comes by later.
+func TestTheDirectWayMakesAWalletThatIsKnownToExist(t *testing.T) {
+	t.Parallel()
+	w, _ := newWorld(t, 1)
+	id := uuid.New()
+	w.log.Append(create(id))
+	r := w.replica()
+	r.Exists(id) // Redis says so
+	first, second := deposit(id, 5), withdraw(id, 2)
+	wantOutcome(t, r.mustDirect(first), wallet.Applied, wallet.NoReason, 1, 5)
+	wantOutcome(t, r.mustDirect(second), wallet.Applied, wallet.NoReason, 2, 3)
+	r.journal.Own(0)
+	wantHistory(t, w.settle(), id, first, second)
+}
+
 // Invariant 3: a WITHDRAW that goes directly follows the DEPOSIT whose 202 was given.
 func TestTheDirectWayAppliesEarlierAcknowledgedOperationsFirst(t *testing.T) {
 	t.Parallel()
