@@ -139,11 +139,15 @@ func (a *Applier) Reconcile(ctx context.Context, offsets map[int32]int64) error 
 		return nil
 	}
 	s, err := a.Ledger.Read(ctx, wallet.SnapshotQuery{Operations: keys, Wallets: created})
-	for k := range s.Operations {
-		a.lanes.settle(k.WalletID, k.ID)
+	for _, k := range keys { // one that was repeated is there as often
+		if _, ok := s.Operations[k]; ok {
+			a.lanes.settle(k.WalletID, k.ID)
+		}
 	}
-	for id := range s.Wallets {
-		a.lanes.settle(id, id)
+	for _, id := range created {
+		if _, ok := s.Wallets[id]; ok {
+			a.lanes.settle(id, id)
+		}
 	}
 	return err
 }

@@ -66,3 +66,39 @@ func TestRequeuedOperationsKeepNoOthersFromBeingAskedFor(t *testing.T) {
 		t.Errorf("%d of %d wallets were asked for", len(ledger.asked), wallets)
 	}
 }
+
+// having is a ledger that has whatever it is asked for.
+type having struct{ Ledger }
+
+func (having) Read(_ context.Context, q wallet.SnapshotQuery) (wallet.Snapshot, error) {
+	s := wallet.Snapshot{Wallets: map[uuid.UUID]wallet.State{}, Operations: map[wallet.Key]wallet.Operation{}}
+	for _, k := range q.Operations {
+		s.Operations[k] = wallet.Operation{ID: k.ID, WalletID: k.WalletID}
+	}
+	for _, id := range q.Wallets {
+		s.Wallets[id] = wallet.State{}
+	}
+	return s, nil
+}
+
+// A client that repeats its key again and again has as many acknowledged records:
+// settled one in a look, they would hold the wallet's limit for minutes.
+func TestOneLookSettlesEveryRecordOfWhatTheLedgerHas(t *testing.T) {
+	a := New(Config{Ledger: having{}, Limits: DefaultLimits(), Log: slog.New(slog.DiscardHandler), Now: time.Now})
+	id := uuid.New()
+	for offset := range int64(10) {
+		for _, rec := range []wallet.Record{
+			{Kind: wallet.KindCreate, Operations: []wallet.Operation{{ID: id}}},
+			{Kind: wallet.KindOperations, Operations: []wallet.Operation{{ID: uuid.UUID{1}}}},
+		} {
+			rec.WalletID, rec.Receipt = id, wallet.Receipt{Offset: offset}
+			a.lanes.keep(rec, a.Limits.UnsettledPerWallet, a.Limits.Unsettled)
+		}
+	}
+	if err := a.Reconcile(t.Context(), map[int32]int64{0: 9}); err != nil {
+		t.Fatal(err)
+	}
+	if left, _ := a.Unsettled(id, time.Time{}); left != 2 { // of the record that the ledger has not passed
+		t.Errorf("%d are left", left)
+	}
+}
