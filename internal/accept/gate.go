@@ -16,7 +16,8 @@ type Backlog interface {
 	// Unsettled returns how many operations of the wallet, of those accepted at since
 	// or later, wait for their outcome, and how many ever had one.
 	Unsettled(id uuid.UUID, since time.Time) (waiting int, settled int64)
-	// UnsettledInAll is the same of all wallets, whenever accepted.
+	// UnsettledInAll is the same of all wallets, whenever accepted, without what the
+	// ledger keeps on the lists of wallets that are set aside.
 	UnsettledInAll() (waiting int, settled int64)
 }
 

@@ -46,6 +46,7 @@ type lanes struct {
 
 	kept     atomic.Int64 // unsettled operations over all lanes
 	outcomes atomic.Int64 // of such, ever
+	aside    atomic.Int64 // of those kept, passed by the ledger at the last look
 	// marked is set while lanes may have a mark of what did not fit.
 	marked atomic.Bool
 

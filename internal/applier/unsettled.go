@@ -90,9 +90,11 @@ func (a *Applier) Unsettled(id uuid.UUID, since time.Time) (waiting int, settled
 	return len(ln.unsettled) - earlier, ln.outcomes
 }
 
-// UnsettledInAll is the same of all wallets, whenever accepted.
+// UnsettledInAll is the same of all wallets, whenever accepted, without those that
+// the ledger had passed at the last look: they are on lists, which have their own
+// bound, and are no load for other wallets.
 func (a *Applier) UnsettledInAll() (waiting int, settled int64) {
-	return int(a.lanes.kept.Load()), a.lanes.outcomes.Load()
+	return int(max(0, a.lanes.kept.Load()-a.lanes.aside.Load())), a.lanes.outcomes.Load()
 }
 
 // watermarks are the offsets that the ledger is known to have passed, by partition,
@@ -132,10 +134,12 @@ func (a *Applier) Reconcile(ctx context.Context, offsets map[int32]int64) error 
 		a.settled.set(p, next)
 	}
 	if a.lanes.kept.Load() == 0 && !a.lanes.marked.Swap(false) {
+		a.lanes.aside.Store(0)
 		return nil
 	}
 	keys, created := a.passed()
 	if len(keys)+len(created) == 0 {
+		a.lanes.aside.Store(0)
 		return nil
 	}
 	s, err := a.Ledger.Read(ctx, wallet.SnapshotQuery{Operations: keys, Wallets: created})
@@ -149,7 +153,20 @@ func (a *Applier) Reconcile(ctx context.Context, offsets map[int32]int64) error 
 			a.lanes.settle(id, id)
 		}
 	}
+	a.lanes.aside.Store(a.countAside())
 	return err
+}
+
+// countAside returns how many unsettled operations the ledger has passed.
+func (a *Applier) countAside() (n int64) {
+	a.lanes.m.Range(func(_, v any) bool {
+		ln := v.(*lane)
+		ln.acceptMu.Lock()
+		defer ln.acceptMu.Unlock()
+		n += int64(sort.Search(len(ln.unsettled), func(i int) bool { return !a.settled.passed(ln.unsettled[i].Receipt) }))
+		return true
+	})
+	return n
 }
 
 // passed returns unsettled operations, and wallets of unsettled creations, whose

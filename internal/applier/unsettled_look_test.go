@@ -102,3 +102,26 @@ func TestOneLookSettlesEveryRecordOfWhatTheLedgerHas(t *testing.T) {
 		t.Errorf("%d are left", left)
 	}
 }
+
+// Invariant 4: what is set aside is the ledger's, in a list with a bound of its own.
+// Counted towards the replica's load, some wallets that somebody holds locked would
+// have every other wallet refused.
+func TestWhatTheLedgerHasPassedIsNoLoadOfTheReplica(t *testing.T) {
+	a := New(Config{Ledger: &asking{asked: map[uuid.UUID]int{}}, Limits: DefaultLimits(), Log: slog.New(slog.DiscardHandler), Now: time.Now})
+	first, second := uuid.New(), uuid.New()
+	for offset := range 10 {
+		keepOf(a, first, offset)
+		keepOf(a, second, offset)
+	}
+	for next, want := range map[int64]int{0: 20, 6: 8, 10: 0, 3: 14} {
+		if err := a.Reconcile(t.Context(), map[int32]int64{0: next}); err != nil {
+			t.Fatal(err)
+		}
+		if waiting, _ := a.UnsettledInAll(); waiting != want {
+			t.Errorf("the ledger is at %d: %d wait, want %d", next, waiting, want)
+		}
+		if waiting, _ := a.Unsettled(first, time.Time{}); waiting != 10 {
+			t.Errorf("the ledger is at %d: %d of the wallet wait", next, waiting)
+		}
+	}
+}
