@@ -135,7 +135,8 @@ func (in *Intake) SubmitAll(ctx context.Context, ops []wallet.Operation, wait ti
 	once := w.firsts()
 	in.Journal.Write(w.journaled, once...)
 	if err := in.await(ctx, w, wait); err != nil {
-		if err := in.direct(ctx, once, err); err != nil {
+		// What was not acknowledged may have been applied meanwhile.
+		if err := in.direct(ctx, once, err); err != nil && w.open.Load() > 0 {
 			return nil, err
 		}
 		return w.outcomes, nil

@@ -32,7 +32,10 @@ func (in *Intake) Create(ctx context.Context, key string, wait time.Duration) (w
 	defer in.waiters.remove(w)
 	w.journaled(in.Journal.WriteCreate(op.ID, op.AcceptedAt))
 	if err := in.await(ctx, w, wait); err != nil {
-		return in.createDirectly(ctx, op, err)
+		made, err := in.createDirectly(ctx, op, err)
+		if err == nil || w.open.Load() > 0 { // else what was not acknowledged is applied by now
+			return made, err
+		}
 	}
 	in.waiters.remove(w)
 	if !w.seats[0].known {

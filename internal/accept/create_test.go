@@ -190,6 +190,29 @@ func TestCreateThatNothingCanTakeIs503WithTheHonestFate(t *testing.T) {
 	}
 }
 
+// cutOff is a ledger that has the creation and cannot say so.
+type cutOff struct {
+	*fakeLedger
+	meanwhile func(id uuid.UUID, at time.Time)
+}
+
+func (l *cutOff) Create(_ context.Context, id uuid.UUID, at time.Time) (wallet.Wallet, bool, error) {
+	l.meanwhile(id, at)
+	return wallet.Wallet{}, false, wallet.ErrUnavailable
+}
+
+func TestACreationThatIsKnownToBeAppliedIsTheAnswerWhateverTheLedgerSays(t *testing.T) {
+	inWorld(t, wide, func(t *testing.T, w *world) {
+		w.journal.err, w.Ledger = wallet.ErrUnacknowledged, &cutOff{w.ledger, w.journal.apply}
+		created, err := w.Create(t.Context(), "", wait)
+		if err != nil || created.Pending || created.Replayed {
+			t.Fatalf("%+v, %v", created, err)
+		}
+		w.isKnown(t, created.ID)
+		w.nobodyIsLeft(t)
+	})
+}
+
 // returning is a ledger that comes back after it was asked whether it is down, and
 // cuts the creation off.
 type returning struct {

@@ -110,3 +110,21 @@ func TestDirectWayGoesOnWithoutItsClientAndIsBounded(t *testing.T) {
 		}
 	})
 }
+
+// A record that was not acknowledged may be applied all the same: an outcome that has
+// come by the time the direct way fails is the answer.
+func TestAnOutcomeThatHasComeIsTheAnswerWhateverTheDirectWaySays(t *testing.T) {
+	inWorld(t, wide, func(t *testing.T, w *world) {
+		w.journal.err = wallet.ErrUnacknowledged
+		w.applier.direct = func(ctx context.Context, op wallet.Operation) (wallet.Operation, error) {
+			done, _ := applies(ctx, op)
+			w.Settle([]wallet.Operation{done})
+			return op, wallet.ErrUnavailable
+		}
+		out, err := w.Submit(t.Context(), w.deposit(5), time.Second)
+		if err != nil || out.Operation.Status != wallet.Applied || out.Replayed {
+			t.Errorf("%+v, %v", out, err)
+		}
+		w.nobodyIsLeft(t)
+	})
+}
