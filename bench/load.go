@@ -27,7 +27,7 @@ type load struct {
 
 func (l load) args(url string, d time.Duration) []string {
 	args := []string{"--url", url, "--json", "bench", "--no-verify", "--no-strict", "--duration", d.String(),
-		"--wallets", strconv.Itoa(l.Wallets), "--cores", "2"}
+		"--wallets", strconv.Itoa(l.Wallets), "--cores", "1"}
 	flag := func(on bool, more ...string) {
 		if on {
 			args = append(args, more...)
