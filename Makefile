@@ -54,10 +54,10 @@ generated: generate ## Fail if what is generated is not up to date
 vuln: ## Known vulnerabilities; says so where the database cannot be reached
 	./scripts/vuln $(GOVULN)
 
-ci: ## What CI runs: lint, generated code, build, vet, vulnerabilities, tests, planted defects
+ci: ## What CI runs: lint, generated code, build, vet, vulnerabilities, tests, planted defects, a minute of the bench
 	$(MAKE) lint generated build
 	go vet -tags chaos,containers ./...
-	$(MAKE) vuln test mutants
+	$(MAKE) vuln test mutants bench-smoke
 
 clean: ## Remove what was built, and the data of `make run`
 	rm -rf bin .walletd
