@@ -139,10 +139,21 @@ func TestRestoreDrillWithDirectOperations(t *testing.T) {
 		}
 		differ = append(differ, f.OperationID.String())
 	}
-	if want := []string{overtaken[0].OperationID, overtaken[1].OperationID}; !slices.Equal(differ, want) {
+	after := a.histories([]uuid.UUID{moved, kept, fresh})
+	var want []string
+	for _, op := range overtaken {
+		was, is := before[moved], after[moved]
+		at := func(all []operation) operation {
+			return all[slices.IndexFunc(all, func(o operation) bool { return o.OperationID == op.OperationID })]
+		}
+		if promised(at(was)) != promised(at(is)) {
+			want = append(want, op.OperationID)
+		}
+	}
+	t.Logf("%d of the direct operations have another outcome or place", len(want))
+	if !slices.Equal(differ, want) {
 		t.Errorf("differ: %s, want %s", differ, want)
 	}
-	after := a.histories([]uuid.UUID{moved, kept, fresh})
 	for _, id := range []uuid.UUID{kept, fresh} {
 		sameHistory(t, id, before[id], after[id])
 	}
@@ -172,14 +183,20 @@ func (s *stack) unchanged(before map[uuid.UUID][]operation) {
 	}
 }
 
-// sameHistory compares all but the time of applying and, of direct operations, the
-// place in the journal, which the backfill gave them.
+// promised is what a client was told, but for the time of applying and the place in
+// the journal, which of direct operations the backfill gave.
+func promised(op operation) string {
+	return fmt.Sprint(op.OperationID, value(op.Sequence), op.OperationType, op.Amount, op.Status, op.Reason, value(op.BalanceAfter))
+}
+
+// sameHistory compares outcomes, and origins: a direct operation's own record may
+// have got into the journal after all, and is then replayed from there.
 func sameHistory(t testing.TB, id uuid.UUID, was, is []operation) {
 	t.Helper()
-	text := func(op operation) string {
-		return fmt.Sprint(op.OperationID, value(op.Sequence), op.OperationType, op.Amount, op.Status, op.Reason, value(op.BalanceAfter), op.Origin)
+	same := func(x, y operation) bool {
+		return promised(x) == promised(y) && (x.Origin == y.Origin || x.Origin == "direct")
 	}
-	if !slices.EqualFunc(was, is, func(x, y operation) bool { return text(x) == text(y) }) {
+	if !slices.EqualFunc(was, is, same) {
 		t.Errorf("wallet %s has %d operations, had %d, or they differ", id, len(is), len(was))
 	}
 }

@@ -18,7 +18,14 @@ import (
 	"github.com/google/uuid"
 )
 
-const connectionBound = 1000
+// connectionBound is lower where the race detector makes each connection many times
+// as dear: what is proved is that there is a bound, not how much a machine bears.
+var connectionBound = func() int {
+	if raced() == "-race=true" {
+		return 60
+	}
+	return 1000
+}()
 
 // slowClients are clients that hold a connection and give nothing for it; each ends when it is
 // closed on.
@@ -130,7 +137,7 @@ func TestSlowClients(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	attackers := r.attack(ctx, id, 2*connectionBound)
-	eventually(t, "the attack fills all connections", func() bool { return r.metric("walletd_http_connections") >= connectionBound })
+	eventually(t, "the attack fills all connections", func() bool { return r.metric("walletd_http_connections") >= float64(connectionBound) })
 	began, took, most := time.Now(), []time.Duration{}, 0.0
 	for n := 0; time.Since(began) < 5*time.Second; n++ {
 		r.http.CloseIdleConnections() // each on a connection of its own
@@ -157,7 +164,7 @@ func TestSlowClients(t *testing.T) {
 	peak, bound := r.memory(), memoryBound(connectionBound, 10_000)
 	t.Logf("%d requests beside %d slow clients: p50 %s, p99 %s; %.0f connections at most, %.0f closed for others, %d open files, %d MiB at most of %d",
 		len(took), 2*connectionBound, took[len(took)/2], took[(len(took)*99-1)/100], most, r.metric("walletd_http_connections_shed_total"), len(fds), peak>>20, bound>>20)
-	if most > connectionBound || len(fds) > connectionBound+200 {
+	if most > float64(connectionBound) || len(fds) > connectionBound+200 {
 		t.Errorf("%.0f connections, %d open files; the bound is %d", most, len(fds), connectionBound)
 	}
 	if peak > bound {
