@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -41,6 +42,9 @@ func TestDev(t *testing.T) {
 	r := newReplica(t, "dev", nil, "dev", "--dir", dir)
 	began := time.Now()
 	r.start()
+	// Who is told what to try gets a wallet, also in the first moment.
+	eventually(t, "it says what to try", func() bool { return strings.Contains(r.current().output(), "Try it") })
+	expect(t, r.do(http.MethodPost, "/api/v1/wallet/create", nil), http.StatusCreated)
 	r.ready()
 	t.Logf("first start: ready after %s", time.Since(began).Round(time.Millisecond))
 	s := &stack{t: t, replicas: []*replica{r}}

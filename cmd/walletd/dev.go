@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/walletd/walletd/internal/config"
 	"github.com/walletd/walletd/internal/embedded"
+	"github.com/walletd/walletd/internal/wallet"
 )
 
 type devCommand struct {
@@ -60,7 +62,11 @@ func (d devCmd) Run(ctx context.Context, c *cli) error {
 		case <-ctx.Done():
 		}
 	}()
-	err = serve(ctx, cfg, log, func(s *System) { greet(s, d.Dir) })
+	err = serve(ctx, cfg, log, func(s *System) {
+		if s.awaitComponents(ctx) {
+			greet(s, d.Dir)
+		}
+	})
 	if cause := context.Cause(ctx); err == nil && !errors.Is(cause, context.Canceled) {
 		err = cause
 	}
@@ -103,6 +109,24 @@ func postgresAt(p config.Postgres, dsn string) (config.Postgres, error) {
 	password, _ := u.User.Password()
 	p.Host, p.User, p.Password, p.Database, p.SSLMode = u.Hostname(), u.User.Username(), config.Secret(password), strings.TrimPrefix(u.Path, "/"), "disable"
 	return p, nil
+}
+
+// componentsPoll is how often it is looked whether all components are up.
+const componentsPoll = 20 * time.Millisecond
+
+// awaitComponents waits until the ledger is migrated, the journal is met and all is
+// up: who tries what greet shows gets a wallet. It is false when ctx has ended.
+func (s *System) awaitComponents(ctx context.Context) bool {
+	tick := time.NewTicker(componentsPoll)
+	defer tick.Stop()
+	for slices.ContainsFunc(s.Components(ctx), func(c wallet.Component) bool { return !c.Up }) {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
 }
 
 func greet(s *System, dir string) {
