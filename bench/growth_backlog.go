@@ -110,9 +110,8 @@ func (b *bench) drain(ctx context.Context, w io.Writer, operations int64) error 
 	if at.err != nil {
 		return at.err
 	}
-	a := at.Answers
-	accepted := a.OK + a.Refused + a.Accepted
-	fmt.Fprintf(w, "live requests beside it, and how many were not accepted\t%d\t%d\n", accepted, a.Overloaded+a.Other+a.Server+a.None+a.NotSent)
+	accepted := at.accepted()
+	fmt.Fprintf(w, "live requests beside it, and how many were not accepted\t%d\t%d\n", accepted, at.unhappy())
 	if _, err := s.until(ctx, before+piled+accepted); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -82,25 +83,18 @@ func (b *bench) write(ids []uuid.UUID) (string, error) {
 // counted by what all of them have.
 func (b *bench) measureFile(ctx context.Context, l load) (figure, error) {
 	s := b.subjects[flushed]
-	var before int64
-	if err := s.ledger.QueryRow(ctx, sumOfVersions).Scan(&before); err != nil {
+	have, err := s.applied(ctx)
+	if err != nil {
 		return figure{}, err
 	}
-	used := s.usage()
+	before := s.usage()
 	said, err := l.put(ctx, b.bin, s.process.url, b.seconds)
 	if err != nil {
 		return figure{}, err
 	}
-	accepted := said.Answers.OK + said.Answers.Refused + said.Answers.Accepted
-	took, err := s.until(ctx, before+accepted)
-	if err != nil {
-		return figure{}, err
+	if said.accepted() == 0 {
+		return figure{}, fmt.Errorf("nothing was accepted: %v", said.Answers.Errors)
 	}
-	f := figure{PerSecond: float64(accepted) / (said.SendingSeconds + took.Seconds()), Latency: said.Latency,
-		CPUMicros: map[string]float64{}, RSSMiB: map[string]int64{}}
-	for part, u := range s.usage() {
-		f.CPUMicros[part] = float64((u.CPU - used[part].CPU).Microseconds()) / float64(max(accepted, 1))
-		f.RSSMiB[part] = u.RSS >> 20
-	}
-	return f, nil
+	_, err = s.until(ctx, have+said.accepted())
+	return s.figure(said, said.SendingSeconds+time.Since(said.SendingEnded).Seconds(), before), err
 }

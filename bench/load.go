@@ -57,9 +57,10 @@ type said struct {
 		NotSent    int64            `json:"notSent"`
 		Errors     map[string]int64 `json:"errors"`
 	} `json:"answers"`
-	Latency           latency `json:"latencyMs"`
-	SendingSeconds    float64 `json:"sendingSeconds"`
-	SendingCPUSeconds float64 `json:"sendingCpuSeconds"`
+	Latency           latency   `json:"latencyMs"`
+	SendingSeconds    float64   `json:"sendingSeconds"`
+	SendingEnded      time.Time `json:"sendingEnded"`
+	SendingCPUSeconds float64   `json:"sendingCpuSeconds"`
 }
 
 type latency struct {
@@ -67,6 +68,15 @@ type latency struct {
 	P99  float64 `json:"p99"`
 	P999 float64 `json:"p999"`
 	Max  float64 `json:"max"`
+}
+
+// accepted counts the operations that were promised, also those of bulks.
+func (s *said) accepted() int64 { return s.Answers.OK + s.Answers.Accepted + s.Answers.Refused }
+
+// unhappy counts those that got another answer, or none.
+func (s *said) unhappy() int64 {
+	a := s.Answers
+	return a.Overloaded + a.Other + a.Server + a.None + a.NotSent
 }
 
 // walletctlTimeout is what a load may take beyond its duration.

@@ -29,30 +29,27 @@ func (b *bench) measure(ctx context.Context, c cell) (figure, error) {
 	if err != nil {
 		return figure{}, err
 	}
-	ended := time.Now()
-	a := said.Answers
-	accepted, unhappy := a.OK+a.Accepted+a.Refused, a.Overloaded+a.Other+a.Server+a.None+a.NotSent
-	if accepted == 0 {
-		return figure{}, fmt.Errorf("%s: nothing was accepted: %v", s.name, a.Errors)
+	if said.accepted() == 0 {
+		return figure{}, fmt.Errorf("%s: nothing was accepted: %v", s.name, said.Answers.Errors)
 	}
-	operations := accepted // walletctl counts by operation, also those of a bulk
-	if s.ledger != nil && !c.Reads {
-		err = s.drained(ctx, said.Wallets, operations)
+	if s.ledger == nil || c.Reads {
+		return s.figure(said, said.SendingSeconds, before), nil
 	}
-	took := said.SendingSeconds
-	if s.ledger != nil && !c.Reads {
-		took += time.Since(ended).Seconds()
-	}
-	f := figure{PerSecond: float64(operations) / took, Latency: said.Latency, Sent: accepted + unhappy, Unhappy: unhappy,
-		CPUMicros: map[string]float64{"loader": said.SendingCPUSeconds * 1e6 / float64(operations)}, RSSMiB: map[string]int64{}}
+	err = s.drained(ctx, said.Wallets, said.accepted())
+	f := s.figure(said, said.SendingSeconds+time.Since(said.SendingEnded).Seconds(), before)
+	return f, errors.Join(err, s.check(ctx, said.Wallets, said.accepted(), said.Answers.None+said.Answers.Server))
+}
+
+// figure is what was applied in so many seconds, and what that has used since before.
+func (s *subject) figure(said said, seconds float64, before map[string]usage) figure {
+	operations := float64(said.accepted())
+	f := figure{PerSecond: operations / seconds, Latency: said.Latency, Sent: said.accepted() + said.unhappy(), Unhappy: said.unhappy(),
+		CPUMicros: map[string]float64{"loader": said.SendingCPUSeconds * 1e6 / operations}, RSSMiB: map[string]int64{}}
 	for part, u := range s.usage() {
-		f.CPUMicros[part] = float64((u.CPU - before[part].CPU).Microseconds()) / float64(operations)
+		f.CPUMicros[part] = float64((u.CPU - before[part].CPU).Microseconds()) / operations
 		f.RSSMiB[part] = u.RSS >> 20
 	}
-	if s.ledger != nil && !c.Reads {
-		err = errors.Join(err, s.check(ctx, said.Wallets, operations, a.None+a.Server))
-	}
-	return f, err
+	return f
 }
 
 func (s *subject) usage() map[string]usage {

@@ -33,7 +33,7 @@ type benchCommand struct {
 	Drain         time.Duration `default:"60s" help:"How long accepted operations may take to get their outcome after the sending."`
 	Verify        bool          `default:"true" negatable:"" help:"Read the histories afterwards and check them."`
 	Strict        bool          `default:"true" negatable:"" help:"Any request that was not processed (429, other 4xx, 5xx, no answer, not sent) fails the run."`
-	Cores         int           `default:"1" help:"Cores that the sending may use. On the service's own machine, each is one that the service lacks; one sends some 20000 requests a second."`
+	Cores         int           `default:"1" help:"Cores that the sending may use. On the service's own machine, each is one that the service lacks; one sends some 30000 requests a second."`
 	Seed          uint64        `help:"Of types and amounts; 0: a new one, which is shown."`
 	AllowRemote   bool          `help:"Allow a service that is not on a loopback address."`
 }

@@ -28,6 +28,7 @@ type Report struct {
 	AppliedPerSecond  float64      `json:"appliedPerSecond"` // by the service's clock; 0: too few to say, or not verified
 	SendingSeconds    float64      `json:"sendingSeconds"`   // until the last answer
 	SendingCPUSeconds float64      `json:"sendingCpuSeconds"`
+	SendingEnded      time.Time    `json:"sendingEnded"` // the last answer
 	DrainSeconds      float64      `json:"drainSeconds"` // with the verification
 	Bounded           bool         `json:"bounded"`      // ended by MaxOperations
 	Interrupted       bool         `json:"interrupted"`

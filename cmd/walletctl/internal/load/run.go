@@ -75,7 +75,7 @@ func (r *Run) Load(ctx context.Context) *Report {
 	r.tally.answers.NotSent = r.refused()
 	took := time.Since(r.start)
 	report := &Report{Answers: r.tally.answers, LatencyMs: r.tally.percentiles(),
-		AcceptedPerSecond: perSecond(r.tally.accepted(), took), SendingSeconds: took.Seconds(),
+		AcceptedPerSecond: perSecond(r.tally.accepted(), took), SendingSeconds: took.Seconds(), SendingEnded: r.start.Add(took),
 		SendingCPUSeconds: (cpuTime() - spent).Seconds(),
 		Unverified:        true, Verification: Verification{Faults: newFaults()},
 		Bounded: r.drafted.Load() > MaxOperations, Interrupted: ctx.Err() != nil}
