@@ -21,15 +21,16 @@ run: ## Run the service with everything it needs, data under ./.walletd
 build: ## Build walletd (as it goes into an image) and walletctl into ./bin
 	CGO_ENABLED=0 go build -trimpath -tags production -ldflags '$(LDFLAGS)' -o bin/ ./cmd/walletd ./cmd/walletctl
 
-test: ## Every test, on real PostgreSQL, Kafka and Redis, with the race detector; then a few faults under full load
-	go test -race -timeout 15m ./...
+# The end-to-end tests judge latencies: they have the machine to themselves.
+test: test-unit ## Every test, on real PostgreSQL, Kafka and Redis, with the race detector; then a few faults under full load
+	go test -race -timeout 15m ./e2e/...
 	$(CHAOS)
 
 chaos: ## Every fault under 1000 requests/s on one wallet, half an hour: make chaos FLAGS='-chaos.seed=1 -chaos.faults=redis-hang,kafka-cut -chaos.for=5m'
 	$(CHAOS) $(or $(FLAGS),-chaos.faults=all -chaos.for=3m)
 
 test-unit: ## The tests of the packages, without the end-to-end tests
-	go test -race -timeout 10m ./internal/... ./cmd/... ./client/...
+	go test -race -timeout 10m $$(go list ./... | grep -v /e2e)
 
 SIMRUNS = 100000
 sim: ## Many seeded simulations of the applier, SIMRUNS of them: a minute or two
