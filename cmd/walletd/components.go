@@ -50,7 +50,7 @@ func (c componentsCmd) Run(ctx context.Context) error {
 		return err
 	})
 	g.Go(func() (err error) {
-		kafka, err = embedded.StartKafka(gctx, embedded.KafkaConfig{Dir: filepath.Join(c.Dir, "kafka"), HeapMiB: c.HeapMiB, Progress: os.Stderr})
+		kafka, err = embedded.StartKafka(gctx, embedded.KafkaConfig{Dir: filepath.Join(c.Dir, "kafka"), HeapMiB: c.HeapMiB, Measured: true, Progress: os.Stderr})
 		return err
 	})
 	g.Go(func() (err error) {

@@ -1,7 +1,6 @@
 package journal
 
 import (
-	"context"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,18 +33,19 @@ func (e *entry) finish(r wallet.Receipt, err error) {
 type pen struct {
 	partition  int32
 	topic      string
-	client     *kgo.Client
 	ackTimeout time.Duration
 	acked      func(wallet.Record) // called in offset order, before the writers are
 	gapped     func()              // called when somebody else has written between this pen's records
+	ready      func()              // called when something waits and no flush is under way
 	next       int64               // offset after the last acknowledged record
 
 	mu      sync.Mutex
 	waiting []*entry
-	flying  []*entry
-	number  int // number of the flush under way, or else of the next
+	flying  []*entry // of the flush under way, if there is one
+	number  int      // number of the flush under way, or else of the next
 	stalled bool
-	ready   chan struct{}
+	closed  bool        // stalled for good
+	late    *time.Timer // until the flush under way is to be acknowledged
 }
 
 // add queues an entry for the next flush.
@@ -56,55 +56,36 @@ func (p *pen) add(e *entry) error {
 		return wallet.ErrNotJournaled
 	}
 	p.waiting = append(p.waiting, e)
-	select {
-	case p.ready <- struct{}{}:
-	default:
+	if p.flying == nil {
+		p.ready()
 	}
 	return nil
 }
 
-// run flushes until ctx ends. The context also is the records': it lives as long
-// as the client, for a cancelled record could take acknowledged ones with it.
-func (p *pen) run(ctx context.Context) {
-	for {
-		select {
-		case <-p.ready:
-			p.flush(ctx)
-		case <-ctx.Done():
-			p.mu.Lock()
-			p.giveUp()
-			p.mu.Unlock()
-			return
-		}
+// take begins a flush of everything that waits. It returns nothing if nothing does,
+// or while one is under way.
+func (p *pen) take() []*shared {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.flying != nil || len(p.waiting) == 0 {
+		return nil
 	}
+	p.flying, p.waiting = p.waiting, nil
+	n := p.number
+	p.late = time.AfterFunc(p.ackTimeout, func() { p.overdue(n) })
+	return group(p.flying)
 }
 
-// flush writes everything that waits and returns when the broker has answered for
-// all of it.
-func (p *pen) flush(ctx context.Context) {
+// landed ends the flush: the broker has answered for all of it.
+func (p *pen) landed() {
 	p.mu.Lock()
-	p.flying, p.waiting = p.waiting, nil
-	groups, n := group(p.flying), p.number
-	p.mu.Unlock()
-
-	timer := time.AfterFunc(p.ackTimeout, func() { p.late(n) })
-	var answered sync.WaitGroup
-	answered.Add(len(groups))
-	for _, g := range groups {
-		r := Encode(&g.rec)
-		r.Topic, r.Partition = p.topic, p.partition
-		p.client.TryProduce(ctx, r, func(r *kgo.Record, err error) {
-			p.answer(g, r, err)
-			answered.Done()
-		})
-	}
-	answered.Wait()
-	timer.Stop()
-
-	p.mu.Lock()
-	p.flying, p.stalled = nil, false
+	defer p.mu.Unlock()
+	p.late.Stop()
+	p.flying, p.stalled = nil, p.closed
 	p.number++
-	p.mu.Unlock()
+	if len(p.waiting) > 0 {
+		p.ready()
+	}
 }
 
 func (p *pen) answer(g *shared, r *kgo.Record, err error) {
@@ -127,8 +108,8 @@ func (p *pen) answer(g *shared, r *kgo.Record, err error) {
 	}
 }
 
-// late stalls the pen if that flush still is under way.
-func (p *pen) late(flush int) {
+// overdue stalls the pen if that flush still is under way.
+func (p *pen) overdue(flush int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if flush == p.number {
@@ -146,6 +127,14 @@ func (p *pen) giveUp() {
 		e.finish(wallet.NoReceipt, wallet.ErrNotJournaled)
 	}
 	p.waiting = nil
+}
+
+// close lets everybody go, for good.
+func (p *pen) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	p.giveUp()
 }
 
 func (p *pen) isStalled() bool {

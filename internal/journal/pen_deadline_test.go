@@ -30,7 +30,7 @@ func TestATimerThatComesDuringTheNextFlushLeavesItAlone(t *testing.T) {
 	flying := begun(t, j, p, operations(deposit(uuid.New(), 2)))
 	taken(t, arrived, "the next flush is under way")
 	waiting := begun(t, j, p, operations(deposit(uuid.New(), 3)))
-	p.late(0)
+	p.overdue(0)
 	if p.isStalled() || p.size() != 2 {
 		t.Errorf("stalled: %t, %d of 2 still wait", p.isStalled(), p.size())
 	}

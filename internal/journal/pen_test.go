@@ -273,7 +273,7 @@ func TestFlushThatIsAnsweredJustInTimeLeavesThePenUsable(t *testing.T) {
 			t.Fatal(err)
 		}
 		eventually(t, "the flush is over", func() bool { return p.size() == 0 })
-		p.late(flush)
+		p.overdue(flush)
 		if p.isStalled() {
 			t.Fatal("everything is acknowledged, and the pen refuses for ever")
 		}

@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -16,6 +17,8 @@ type writing struct {
 	topic   wallet.Topic
 	client  *kgo.Client
 	pens    []*pen
+	ready   chan struct{} // holds one token while a pen has something to flush
+	pushing atomic.Bool   // somebody has the client send
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 }
@@ -24,22 +27,29 @@ func (j *Journal) newWriting(t wallet.Topic) (*writing, error) {
 	client, err := kgo.NewClient(append(clientOptions(j.Config),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.ProducerLinger(0), // the pens batch
+		kgo.ManualFlushing(), // the pens batch
 		kgo.ProducerBatchCompression(kgo.NoCompression()),
 		kgo.MaxBufferedRecords(maxBufferedRecords),
 	)...)
 	if err != nil {
 		return nil, err
 	}
-	w := &writing{topic: t, client: client}
-	var ctx context.Context
-	ctx, w.cancel = context.WithCancel(j.ctx)
+	w := &writing{topic: t, client: client, ready: make(chan struct{}, 1)}
 	for p := range t.Partitions {
-		pen := &pen{partition: p, topic: t.Name, client: client, ackTimeout: j.AckTimeout, acked: j.applier.Acknowledged, gapped: j.gapped, ready: make(chan struct{}, 1)}
-		w.pens = append(w.pens, pen)
-		w.running.Go(func() { pen.run(ctx) })
+		w.pens = append(w.pens, &pen{partition: p, topic: t.Name, ackTimeout: j.AckTimeout, acked: j.applier.Acknowledged, gapped: j.gapped, ready: w.wanted})
 	}
+	ctx, cancel := context.WithCancel(j.ctx)
+	w.cancel = cancel
+	w.running.Go(func() { w.waves(ctx) })
 	return w, nil
+}
+
+// wanted notes that a pen has something to flush. It does not wait.
+func (w *writing) wanted() {
+	select {
+	case w.ready <- struct{}{}:
+	default:
+	}
 }
 
 // close lets go of whoever waits. What is not acknowledged by then may or may not

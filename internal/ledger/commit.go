@@ -9,12 +9,13 @@ import (
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-const moveOffset = `
+const moveOffsets = `
 WITH moved AS (
-	UPDATE journal_offsets SET next_offset = $4
-	WHERE topic_id = $1 AND partition = $2 AND next_offset = $3
+	UPDATE journal_offsets o SET next_offset = f.next
+	FROM unnest($1::uuid[], $2::integer[], $3::bigint[], $4::bigint[]) AS f (topic_id, partition, expected, next)
+	WHERE o.topic_id = f.topic_id AND o.partition = f.partition AND o.next_offset = f.expected
 	RETURNING 1)
-SELECT expect((SELECT count(*) FROM moved), 1, '` + stateFenced + `')`
+SELECT expect((SELECT count(*) FROM moved), $5, '` + stateFenced + `')`
 
 // What a batch creates, a record of the journal asks for: it needs none written.
 const noteNoCreation = `SELECT set_config('walletd.journaled', 'yes', true)`
@@ -45,20 +46,31 @@ SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) ON CONFLICT DO NOTHIN
 // Commit makes the batch durable, whole or not at all. It is one pipelined
 // implicit transaction, a single round trip: its statements run in order, the
 // first refusal undoes all of it, and no lock is ever held across a wait for this
-// process. nil means committed; ErrUnavailable means that the outcome is unknown;
-// any other error means that nothing happened.
+// process. Batches of the journal that come at the same time may share it.
+//
+// nil means committed; ErrUnavailable means that the outcome is unknown; any other
+// error means that nothing happened.
 func (l *Ledger) Commit(ctx context.Context, b *wallet.Batch) error {
+	switch {
+	case b.Fence == nil:
+		return l.commit(ctx, nil, b)
+	case len(b.Lists) > 0: // a wallet that makes trouble
+		return l.commit(ctx, []*wallet.Fence{b.Fence}, b)
+	}
+	return l.commitJointly(ctx, b)
+}
+
+// commit makes one transaction of the fences and the batch.
+func (l *Ledger) commit(ctx context.Context, fences []*wallet.Fence, b *wallet.Batch) error {
 	ctx, cancel := context.WithTimeout(ctx, l.commitTimeout)
 	defer cancel()
 	var p pgx.Batch
-	if f := b.Fence; f != nil {
-		p.Queue(moveOffset, f.Topic, f.Partition, f.From, f.To)
-	}
+	queueFences(&p, fences)
 	queueCreates(&p, b.Creates)
 	queueChanges(&p, b.Changes)
 	queueOperations(&p, b.Operations)
 	// What was direct and is met in the journal now has its backfill record there.
-	if b.Fence == nil {
+	if fences == nil {
 		queueUnjournaled(&p, b.Operations)
 	}
 	for i := range b.Lists {
@@ -66,6 +78,23 @@ func (l *Ledger) Commit(ctx context.Context, b *wallet.Batch) error {
 	}
 	// Close reads to the end of the transaction: only its nil is a commit.
 	return l.done(l.commits.SendBatch(ctx, &p).Close())
+}
+
+// queueFences moves the partitions' offsets, each from where its batch began.
+func queueFences(p *pgx.Batch, fences []*wallet.Fence) {
+	n := len(fences)
+	if n == 0 {
+		return
+	}
+	big := func() array { return newArray(pgtype.Int8OID, n, 8) }
+	topics, partitions, from, to := newArray(pgtype.UUIDOID, n, 16), newArray(pgtype.Int4OID, n, 4), big(), big()
+	for _, f := range fences {
+		topics.addID(f.Topic)
+		partitions.addInt32(f.Partition)
+		from.addInt64(f.From)
+		to.addInt64(f.To)
+	}
+	p.Queue(moveOffsets, topics, partitions, from, to, n)
 }
 
 func queueCreates(p *pgx.Batch, creates []wallet.Creation) {

@@ -1,10 +1,14 @@
 package ledger
 
-import "github.com/jackc/pgx/v5/pgxpool"
+import (
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+)
 
 // BatchStatements are what a batch sends.
 var BatchStatements = map[string]string{
-	"move the offset":    moveOffset,
+	"move the offset":    moveOffsets,
 	"insert wallets":     insertWallets,
 	"change wallets":     changeWallets,
 	"insert operations":  insertOperations,
@@ -30,3 +34,13 @@ var ReadStatements = map[string]string{
 // Commits and Reads are the pools, with the settings that plans depend on.
 func (l *Ledger) Commits() *pgxpool.Pool { return l.commits }
 func (l *Ledger) Reads() *pgxpool.Pool   { return l.reads }
+
+// Joining is how many batches wait to share a transaction.
+func (l *Ledger) Joining() int {
+	l.joint.mu.Lock()
+	defer l.joint.mu.Unlock()
+	return len(l.joint.waiting)
+}
+
+// JoinWithin sets how long a batch waits for the transaction under way.
+func (l *Ledger) JoinWithin(d time.Duration) { l.joint.most.Store(int64(d)) }

@@ -38,6 +38,7 @@ type Ledger struct {
 	*breaker.Breaker
 	config        Config
 	commits       *pgxpool.Pool
+	joint         joint
 	reads         *pgxpool.Pool
 	probes        *pgxpool.Pool // one connection that no load can occupy
 	commitTimeout time.Duration
@@ -55,6 +56,7 @@ const (
 // error. The breaker's Run has to be running for the ledger to be read.
 func Open(cfg Config) (*Ledger, error) {
 	l := &Ledger{config: cfg, commitTimeout: cfg.CommitTimeout, readTimeout: cfg.ReadTimeout}
+	l.joint.most.Store(int64(jointMost))
 	l.Breaker = breaker.New(breaker.Config{Name: "PostgreSQL", Probe: l.ping, Interval: probeInterval, Timeout: probeTimeout, Log: cfg.Log})
 	var err, rerr, perr error
 	l.commits, err = pool(cfg, cfg.CommitConnections, cfg.CommitTimeout, map[string]string{

@@ -1,0 +1,117 @@
+package journal
+
+import (
+	"sync"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/walletd/walletd/internal/embedded/embeddedtest"
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// requests counts the partitions of each produce request from now on.
+func requests(c *kfake.Cluster) func() []int {
+	var mu sync.Mutex
+	var sizes []int
+	c.ControlKey(int16(kmsg.Produce), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		mu.Lock()
+		defer mu.Unlock()
+		n := 0
+		for _, t := range r.(*kmsg.ProduceRequest).Topics {
+			n += len(t.Partitions)
+		}
+		sizes = append(sizes, n)
+		return nil, nil, false
+	})
+	return func() []int {
+		mu.Lock()
+		defer mu.Unlock()
+		return sizes
+	}
+}
+
+// in returns a new wallet of the partition.
+func (w *writing) in(partition int32) uuid.UUID {
+	for {
+		if id := uuid.New(); partitionOf(id, w.topic.Partitions) == partition {
+			return id
+		}
+	}
+}
+
+func TestWhatWaitsAtSeveralPartitionsGoesInOneRequest(t *testing.T) {
+	t.Parallel()
+	broker, a := embeddedtest.Kfake(t), newApplier(nil)
+	cfg := testConfig(broker.ListenAddrs())
+	cfg.Partitions = 4
+	j := met(t, cfg, &fakeLedger{}, a)
+	w := j.writing.Load()
+	if _, err := j.put(deposit(uuid.New(), 1)); err != nil { // the client has met the broker
+		t.Fatal(err)
+	}
+	sizes := requests(broker)
+	var answered sync.WaitGroup
+	for p := range cfg.Partitions {
+		answered.Add(1)
+		rec := operations(deposit(w.in(p), 2))
+		over(t, w.pens[p])
+		w.pens[p].mu.Lock()
+		w.pens[p].waiting = append(w.pens[p].waiting, &entry{rec: rec, done: func(_ wallet.Receipt, err error) {
+			if err != nil {
+				t.Error(err)
+			}
+			answered.Done()
+		}})
+		w.pens[p].mu.Unlock()
+	}
+	<-w.begin(j.ctx)
+	answered.Wait()
+	if got := sizes(); len(got) != 1 || got[0] != int(cfg.Partitions) {
+		t.Errorf("partitions by request: %v, want all %d in one", got, cfg.Partitions)
+	}
+}
+
+// A broker that does not answer holds up its own partitions only.
+func TestAPartitionThatIsNotAnsweredHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	broker, a := embeddedtest.Kfake(t, kfake.NumBrokers(2)), newApplier(nil)
+	cfg := testConfig(broker.ListenAddrs())
+	cfg.Partitions = 2
+	j := met(t, cfg, &fakeLedger{}, a)
+	for p := range cfg.Partitions {
+		if err := broker.MoveTopicPartition(cfg.Topic, p, p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := j.writing.Load()
+	for p := range cfg.Partitions { // each is known to its leader
+		if _, err := j.put(deposit(w.in(p), 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	held, free := w.in(0), w.in(1)
+	arrived, release := make(chan struct{}, 10), make(chan struct{})
+	broker.ControlKey(int16(kmsg.Produce), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		broker.KeepControl()
+		if r.(*kmsg.ProduceRequest).Topics[0].Partitions[0].Partition == 0 {
+			arrived <- struct{}{}
+			broker.SleepControl(func() { <-release })
+		}
+		return nil, nil, false
+	})
+	stuck := begun(t, j, w.pens[0], operations(deposit(held, 2)))
+	taken(t, arrived, "the partition's flush is under way")
+	for n := range 3 {
+		if _, err := j.put(deposit(free, 2)); err != nil {
+			t.Errorf("write %d to the other partition: %v", n, err)
+		}
+	}
+	close(release)
+	if r := ended(t, stuck); r.err != nil {
+		t.Error(r.err)
+	}
+}

@@ -1,0 +1,225 @@
+package ledger_test
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/walletd/walletd/internal/ledger"
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// jam is a ledger with a transaction under way that waits for somebody's lock. What
+// is committed now waits for it, a moment.
+type jam struct {
+	*book
+	release func()
+	jammed  <-chan error
+}
+
+func newJam(t *testing.T) *jam {
+	t.Helper()
+	j := &jam{book: newBook(t, func(c *ledger.Config) { c.LockTimeout = time.Minute })}
+	j.JoinWithin(time.Minute)
+	id := j.funded(funds.Balance)
+	j.release = j.hold(holdWallet, id)
+	j.jammed = j.start(0, id)
+	j.waiting("Lock")
+	return j
+}
+
+// start commits a deposit of 1 that moves the partition from 0 to 1.
+func (b *book) start(partition int32, id uuid.UUID) <-chan error {
+	b.t.Helper()
+	batch := move(id, funds, 1)
+	batch.Fence = b.fence(0, 1)
+	batch.Fence.Partition = partition
+	return b.going(batch)
+}
+
+func (b *book) going(batch *wallet.Batch) <-chan error {
+	result := make(chan error, 1)
+	go func() { result <- b.commit(batch) }()
+	return result
+}
+
+// joins commits the batches during that transaction, then lets it end, and returns
+// the results.
+func (j *jam) joins(batches ...*wallet.Batch) []error {
+	j.t.Helper()
+	var results []<-chan error
+	for i, b := range batches {
+		results = append(results, j.going(b))
+		eventually(j.t, "the batch waits to be joined", func() bool { return j.Joining() == i+1 })
+	}
+	j.release()
+	var errs []error
+	for _, r := range results {
+		errs = append(errs, <-r)
+	}
+	if err := <-j.jammed; err != nil {
+		j.t.Error(err)
+	}
+	return errs
+}
+
+// batchFor is a deposit of 1 to a new wallet, with the fence of a partition.
+func (j *jam) batchFor(partition int32, from int64) *wallet.Batch {
+	j.t.Helper()
+	b := move(j.funded(funds.Balance), funds, 1)
+	b.Fence = j.fence(from, from+1)
+	b.Fence.Partition = partition
+	return b
+}
+
+// transaction is the one that wrote an operation.
+func (j *jam) transaction(op wallet.Operation) (xid string) {
+	j.t.Helper()
+	err := j.conn.QueryRow(testContext(j.t), `SELECT xmin FROM operations WHERE wallet_id = $1 AND operation_id = $2`, op.WalletID, op.ID).Scan(&xid)
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	return xid
+}
+
+func TestBatchesOfPartitionsThatWaitShareATransaction(t *testing.T) {
+	t.Parallel()
+	j := newJam(t)
+	x, y := j.batchFor(3, 0), j.batchFor(2, 0)
+	if errs := j.joins(x, y); slices.ContainsFunc(errs, func(err error) bool { return err != nil }) {
+		t.Fatal(errs)
+	}
+	if of, other := j.transaction(x.Operations[0]), j.transaction(y.Operations[0]); of != other {
+		t.Errorf("transactions %s and %s", of, other)
+	}
+	if j.next(2) != 1 || j.next(3) != 1 {
+		t.Errorf("offsets %d and %d", j.next(2), j.next(3))
+	}
+	for _, b := range []*wallet.Batch{x, y} {
+		if got := j.read(b.Changes[0].ID).Wallets[b.Changes[0].ID]; got != b.Changes[0].State {
+			t.Errorf("%+v, want %+v", got, b.Changes[0].State)
+		}
+	}
+}
+
+// One partition's refusal is not another's.
+func TestARefusalInAJointTransactionIsItsOwnBatchs(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		spoil func(*wallet.Batch)
+		want  error
+	}{
+		"fence":   {func(b *wallet.Batch) { b.Fence.From = 5 }, wallet.ErrFenced},
+		"version": {func(b *wallet.Batch) { b.Changes[0].FromSequence = 9 }, wallet.ErrConflict},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, first := range []bool{true, false} {
+				j := newJam(t)
+				good, bad := j.batchFor(2, 0), j.batchFor(3, 0)
+				c.spoil(bad)
+				order := []*wallet.Batch{good, bad}
+				if first {
+					slices.Reverse(order)
+				}
+				errs := j.joins(order...)
+				if first {
+					slices.Reverse(errs)
+				}
+				if errs[0] != nil {
+					t.Errorf("the other batch: %v", errs[0])
+				}
+				wantKind(t, errs[1], c.want)
+				if j.next(2) != 1 || j.next(3) != 0 {
+					t.Errorf("offsets %d and %d", j.next(2), j.next(3))
+				}
+			}
+		})
+	}
+}
+
+// A joint transaction that is cut off is of unknown outcome for each of its batches.
+func TestAJointTransactionOfUnknownOutcomeIsThatForAll(t *testing.T) {
+	t.Parallel()
+	j := newJam(t)
+	x, y := j.batchFor(2, 0), j.batchFor(3, 0)
+	release := j.hold(holdWallet, x.Changes[0].ID)
+	defer release()
+	results := []<-chan error{j.going(x)}
+	eventually(t, "the first waits", func() bool { return j.Joining() == 1 })
+	results = append(results, j.going(y))
+	eventually(t, "both wait", func() bool { return j.Joining() == 2 })
+	j.release()
+	if err := <-j.jammed; err != nil {
+		t.Error(err)
+	}
+	exec(t, j.conn, "SELECT pg_terminate_backend($1)", j.waiting("Lock"))
+	for _, r := range results {
+		wantKind(t, <-r, wallet.ErrUnavailable)
+	}
+	j.mustCommit(j.batchFor(2, 0))
+}
+
+// A transaction that waits for somebody's lock holds nobody up for longer than a
+// moment; the first that goes beside it takes along who waits.
+func TestBatchesOvertakeATransactionThatDoesNotEnd(t *testing.T) {
+	t.Parallel()
+	j := newJam(t)
+	results := []<-chan error{j.going(j.batchFor(1, 0)), j.going(j.batchFor(2, 0))}
+	eventually(t, "both wait", func() bool { return j.Joining() == 2 })
+	j.JoinWithin(time.Millisecond)
+	x := j.batchFor(3, 0)
+	j.mustCommit(x)
+	for _, r := range results {
+		if err := <-r; err != nil {
+			t.Error(err)
+		}
+	}
+	if j.next(1) != 1 || j.next(2) != 1 || j.next(3) != 1 {
+		t.Error("an offset did not move")
+	}
+	j.release()
+	if err := <-j.jammed; err != nil {
+		t.Error(err)
+	}
+	j.mustCommit(j.batchFor(3, 1))
+}
+
+// Every batch is told its own outcome, however many come at once.
+func TestManyPartitionsCommitAtOnce(t *testing.T) {
+	t.Parallel()
+	b := newBook(t)
+	b.JoinWithin(time.Millisecond) // so that all ways are gone
+	var running sync.WaitGroup
+	for p := range int32(partitions) {
+		id := b.funded(funds.Balance)
+		running.Go(func() {
+			for n := range int64(100) {
+				batch := move(id, wallet.State{Balance: funds.Balance + wallet.Amount(n), Sequence: 1 + n}, 1)
+				batch.Fence = &wallet.Fence{Topic: b.topic.ID, Partition: p, From: n, To: n + 1}
+				if n%10 == 5 {
+					stale := *batch
+					stale.Changes = slices.Clone(batch.Changes)
+					stale.Changes[0].FromSequence--
+					if err := b.commit(&stale); !errors.Is(err, wallet.ErrConflict) {
+						t.Errorf("partition %d, batch %d with a version that moved: %v", p, n, err)
+					}
+				}
+				if err := b.commit(batch); err != nil {
+					t.Errorf("partition %d, batch %d: %v", p, n, err)
+					return
+				}
+			}
+		})
+	}
+	running.Wait()
+	for p := range int32(partitions) {
+		if b.next(p) != 100 {
+			t.Errorf("partition %d is at %d", p, b.next(p))
+		}
+	}
+}
