@@ -40,7 +40,10 @@ func startComponents(ctx context.Context, dir string, say io.Writer) (*component
 		return err
 	})
 	g.Go(func() (err error) { c.flushed, err = broker(gctx, dir, "flushed", nil, say); return err })
-	g.Go(func() (err error) { c.replicated, err = broker(gctx, dir, "replicated", pageCache, say); return err })
+	g.Go(func() (err error) {
+		c.replicated, err = broker(gctx, dir, "replicated", embedded.PageCache, say)
+		return err
+	})
 	g.Go(func() (err error) {
 		c.redis, err = embedded.StartRedis(gctx, embedded.RedisConfig{Dir: filepath.Join(dir, "redis"), Progress: say})
 		return err
@@ -57,9 +60,6 @@ func startComponents(ctx context.Context, dir string, say io.Writer) (*component
 
 // postgresSettings are those of the compose file.
 var postgresSettings = map[string]string{"shared_buffers": "256MB", "max_wal_size": "2GB", "checkpoint_timeout": "15min", "wal_compression": "on"}
-
-// pageCache undoes the flush of every record.
-var pageCache = map[string]string{"log.flush.interval.messages": "9223372036854775807"}
 
 func broker(ctx context.Context, dir, name string, properties map[string]string, say io.Writer) (*embedded.Kafka, error) {
 	return embedded.StartKafka(ctx, embedded.KafkaConfig{Dir: filepath.Join(dir, name), HeapMiB: brokerHeapMiB, Measured: true,

@@ -84,7 +84,7 @@ func (c *growthCommand) Run(ctx context.Context) (err error) {
 }
 
 // growthWarm is before the first point, so that it is not the dearest.
-const growthWarm = 30 * time.Second
+const growthWarm = 2 * time.Minute
 
 // cost is the CPU of all processes but the loader, in µs per operation.
 func (f figure) cost() (sum float64) {

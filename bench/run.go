@@ -20,7 +20,7 @@ type runCommand struct {
 	Connections []int         `default:"1,16,64,256,512" help:"Of the closed loop on one wallet."`
 	Seconds     float64       `default:"5" help:"Of load for each figure."`
 	Rounds      int           `default:"3" help:"Everything is measured in turn, and that this often; medians are shown."`
-	Warm        time.Duration `default:"60s" help:"Of load on each broker before anything is measured: a cold one costs several times the CPU."`
+	Warm        time.Duration `default:"3m" help:"At most, for each broker, before anything is measured: a cold one costs several times the CPU. It ends when the broker's compiler has nothing left to do."`
 	JSON        bool          `name:"json" help:"For programs, on standard output."`
 	Out         string        `placeholder:"DIR" help:"Write results.json and the plots there."`
 	Smoke       bool          `help:"A minute: few figures, one round, hardly warmed up. Fails on a wrong count or a collapse."`
@@ -107,21 +107,6 @@ func (b *bench) start(ctx context.Context, dir string, cells []cell) (err error)
 	}
 	if b.subjects, err = startSubjects(ctx, b.components, b.bin, names); err != nil {
 		return errors.Join(err, b.components.stop())
-	}
-	return nil
-}
-
-// warm brings compilers and caches to where a service is after a minute of work.
-func (b *bench) warm(ctx context.Context, d time.Duration) error {
-	for name, s := range b.subjects {
-		most := d
-		if name != flushed && name != replicated {
-			most = min(d, 3*time.Second)
-		}
-		fmt.Fprintf(b.say, "warming %s for %s\n", name, most)
-		if _, err := (load{Connections: 256, Wallets: 1}).put(ctx, b.bin, s.process.url, most); err != nil {
-			return err
-		}
 	}
 	return nil
 }

@@ -21,6 +21,8 @@ type componentsCmd struct {
 	Dir     string `help:"Where their data are kept." default:".walletd/components" type:"path"`
 	EnvFile string `help:"Written when all of them serve: the variables that point walletd at them." type:"path"`
 	HeapMiB int    `help:"Heap of the Kafka broker." default:"1024"`
+
+	PageCache bool `help:"The broker acknowledges from the page cache, as one of a cluster does, instead of writing every record to disk first."`
 }
 
 // Run starts a real PostgreSQL, Kafka broker and Redis, all as child processes,
@@ -29,6 +31,10 @@ func (c componentsCmd) Run(ctx context.Context) error {
 	var pg *embedded.Postgres
 	var kafka *embedded.Kafka
 	var redis *embedded.Redis
+	properties := map[string]string{}
+	if c.PageCache {
+		properties = embedded.PageCache
+	}
 	stop := func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), devStopTimeout)
 		defer cancel()
@@ -50,7 +56,8 @@ func (c componentsCmd) Run(ctx context.Context) error {
 		return err
 	})
 	g.Go(func() (err error) {
-		kafka, err = embedded.StartKafka(gctx, embedded.KafkaConfig{Dir: filepath.Join(c.Dir, "kafka"), HeapMiB: c.HeapMiB, Measured: true, Progress: os.Stderr})
+		kafka, err = embedded.StartKafka(gctx, embedded.KafkaConfig{Dir: filepath.Join(c.Dir, "kafka"), HeapMiB: c.HeapMiB, Measured: true,
+			ExtraProperties: properties, Progress: os.Stderr})
 		return err
 	})
 	g.Go(func() (err error) {

@@ -7,6 +7,9 @@ import (
 	"strings"
 )
 
+// PageCache are the properties of a broker that acknowledges without a flush, as one of a cluster does.
+var PageCache = map[string]string{"log.flush.interval.messages": "9223372036854775807"}
+
 func (k *Kafka) propertiesFile() string { return filepath.Join(k.dir, "server.properties") }
 
 func (k *Kafka) dataDir() string { return filepath.Join(k.dir, "data") }
