@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"path/filepath"
+	"slices"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -14,6 +15,7 @@ type subject struct {
 	name    string
 	process *process
 	launch  func(context.Context) error // of walletd: starts it, again after a stop
+	more    []string                    // environment of its next launch, over its usual one
 	parts   map[string]int              // process ids whose CPU is spent on its requests
 	ledger  *pgxpool.Pool               // nil: nothing is kept, nothing to check
 }
@@ -115,7 +117,7 @@ func (c *components) walletd(ctx context.Context, bin, name string, kafka *embed
 	}
 	s := &subject{ledger: ledger, parts: map[string]int{"postgres": c.postgres.Pid(), "kafka": kafka.Pid(), "redis": c.redis.Pid()}}
 	s.launch = func(ctx context.Context) (err error) {
-		s.process, err = launch(ctx, c.dir, "walletd-"+name, addresses[0], "/readyz", env, filepath.Join(bin, "walletd"), "serve")
+		s.process, err = launch(ctx, c.dir, "walletd-"+name, addresses[0], "/readyz", append(slices.Clone(env), s.more...), filepath.Join(bin, "walletd"), "serve")
 		if err == nil {
 			s.parts["service"] = s.process.Process.Pid
 		}
