@@ -1,11 +1,14 @@
 package journal
 
 import (
+	"errors"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/walletd/walletd/internal/embedded/embeddedtest"
@@ -113,5 +116,41 @@ func TestAPartitionThatIsNotAnsweredHoldsNobodyUp(t *testing.T) {
 	close(release)
 	if r := ended(t, stuck); r.err != nil {
 		t.Error(r.err)
+	}
+}
+
+// learning stops the client where it has given a record to a partition that it has
+// just learnt of, and everybody else does not see that partition yet.
+type learning struct{ arrived, release chan struct{} }
+
+func (l learning) OnProduceRecordPartitioned(*kgo.Record, int32) {
+	close(l.arrived)
+	<-l.release
+}
+
+// If it is the only one, nothing else would have it sent.
+func TestARecordIsSentWhosePartitionTheClientLearnsWhileItIsPushed(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(embeddedtest.Kfake(t, kfake.SeedTopics(1, "learnt")).ListenAddrs())
+	l := learning{make(chan struct{}), make(chan struct{})}
+	client, err := kgo.NewClient(append(producerOptions(cfg), kgo.WithHooks(l))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &writing{client: client, cancel: func() {}}
+	t.Cleanup(w.close)
+	answered := make(chan error, 1)
+	client.TryProduce(t.Context(), &kgo.Record{Topic: "learnt"}, func(_ *kgo.Record, err error) { answered <- err })
+	taken(t, l.arrived, "the partition is learnt")
+	w.push(t.Context())
+	time.Sleep(50 * time.Millisecond) // the push has looked at all partitions: at none
+	close(l.release)
+	select {
+	case err = <-answered:
+	case <-time.After(patience / 4): // in a minute the client looks at all partitions anew
+		err = errors.New("nobody sends it")
+	}
+	if err != nil {
+		t.Error(err)
 	}
 }

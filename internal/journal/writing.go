@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -23,14 +24,25 @@ type writing struct {
 	running sync.WaitGroup
 }
 
-func (j *Journal) newWriting(t wallet.Topic) (*writing, error) {
-	client, err := kgo.NewClient(append(clientOptions(j.Config),
+// lingerMost is how late the client sends a record that a push has missed: a push
+// begins with a look at the partitions that the client knows, and a record may just
+// have got into one that it learns of at that moment. Nothing else lingers, for what
+// the client gets is pushed at once.
+const lingerMost = 10 * time.Millisecond
+
+func producerOptions(cfg Config) []kgo.Opt {
+	return append(clientOptions(cfg),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ManualFlushing(), // the pens batch
+		kgo.ProducerLinger(lingerMost),
 		kgo.ProducerBatchCompression(kgo.NoCompression()),
 		kgo.MaxBufferedRecords(maxBufferedRecords),
-	)...)
+	)
+}
+
+func (j *Journal) newWriting(t wallet.Topic) (*writing, error) {
+	client, err := kgo.NewClient(producerOptions(j.Config)...)
 	if err != nil {
 		return nil, err
 	}
