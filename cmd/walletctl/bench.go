@@ -55,8 +55,8 @@ func (c *benchCommand) Validate() error {
 		return errors.New("--rate must be above 0, and at most 1000000")
 	case c.Connections != nil && (*c.Connections < 1 || *c.Connections > 10_000):
 		return errors.New("--connections must be from 1 to 10000")
-	case c.Wallets < 1 || c.Wallets > 100_000:
-		return errors.New("--wallets must be from 1 to 100000")
+	case c.Wallets < 1 || c.Wallets > 1_000_000:
+		return errors.New("--wallets must be from 1 to 1000000")
 	case !(c.WithdrawShare >= 0 && c.WithdrawShare <= 1):
 		return errors.New("--withdraw-share must be from 0 to 1")
 	case c.WalletsFile != "" && c.Verify:

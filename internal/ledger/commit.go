@@ -54,7 +54,8 @@ func (l *Ledger) Commit(ctx context.Context, b *wallet.Batch) error {
 	switch {
 	case b.Fence == nil:
 		return l.commit(ctx, nil, b)
-	case len(b.Lists) > 0: // a wallet that makes trouble
+	// A wallet that makes trouble; or so many operations that others' gain nothing.
+	case len(b.Lists) > 0 || len(b.Operations) >= jointOperations/2:
 		return l.commit(ctx, []*wallet.Fence{b.Fence}, b)
 	}
 	return l.commitJointly(ctx, b)

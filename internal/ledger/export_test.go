@@ -29,6 +29,7 @@ var ReadStatements = map[string]string{
 	"due":       selectDue,
 	"partition": selectPartition,
 	"journaled": deleteUnjournaled,
+	"wallets":   lookUpWallets,
 }
 
 // Commits and Reads are the pools, with the settings that plans depend on.
@@ -44,3 +45,10 @@ func (l *Ledger) Joining() int {
 
 // JoinWithin sets how long a batch waits for the transaction under way.
 func (l *Ledger) JoinWithin(d time.Duration) { l.joint.most.Store(int64(d)) }
+
+// Asking is how many requests wait to be looked up.
+func (l *Ledger) Asking() int {
+	l.lookups.mu.Lock()
+	defer l.lookups.mu.Unlock()
+	return len(l.lookups.waiting)
+}

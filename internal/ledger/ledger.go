@@ -39,6 +39,7 @@ type Ledger struct {
 	config        Config
 	commits       *pgxpool.Pool
 	joint         joint
+	lookups       lookups
 	reads         *pgxpool.Pool
 	probes        *pgxpool.Pool // one connection that no load can occupy
 	commitTimeout time.Duration

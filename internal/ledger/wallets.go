@@ -33,21 +33,3 @@ func (l *Ledger) Create(ctx context.Context, id uuid.UUID, at time.Time) (w wall
 	w.UpdatedAt = w.UpdatedAt.UTC()
 	return w, created, l.done(err)
 }
-
-// Wallet returns a wallet as the ledger has it; a *wallet.Error with
-// CodeWalletNotFound if there is none.
-func (l *Ledger) Wallet(ctx context.Context, id uuid.UUID) (wallet.Wallet, error) {
-	w := wallet.Wallet{ID: id}
-	ctx, cancel, err := l.reading(ctx)
-	if err != nil {
-		return w, err
-	}
-	defer cancel()
-	err = l.reads.QueryRow(ctx, `SELECT balance, version, updated_at FROM wallets WHERE id = $1`, id).
-		Scan(&w.Balance, &w.Sequence, &w.UpdatedAt)
-	w.UpdatedAt = w.UpdatedAt.UTC()
-	if noRows(err) {
-		return w, &wallet.Error{Code: wallet.CodeWalletNotFound, Detail: "there is no wallet " + id.String()}
-	}
-	return w, l.done(err)
-}
