@@ -15,9 +15,10 @@ import (
 )
 
 type cli struct {
-	Run    runCommand    `cmd:"" default:"withargs" help:"Measure everything, in turn and repeated (default)."`
-	Growth growthCommand `cmd:"" help:"Print how cost, latency and memory grow with operations, wallets and a backlog."`
-	Serve  serveCommand  `cmd:"" hidden:"" help:"Serve a rival."`
+	Run      runCommand      `cmd:"" default:"withargs" help:"Measure everything, in turn and repeated (default)."`
+	Growth   growthCommand   `cmd:"" help:"Print how cost, latency and memory grow with operations, wallets and a backlog."`
+	Markdown markdownCommand `cmd:"" help:"Print the tables of a results.json as a document has them."`
+	Serve    serveCommand    `cmd:"" hidden:"" help:"Serve a rival."`
 }
 
 func main() {

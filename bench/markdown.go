@@ -1,0 +1,59 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+// markdownCommand prints the tables of docs/performance.md.
+type markdownCommand struct {
+	Results string `arg:"" type:"existingfile" help:"Of run --out."`
+}
+
+// Run is kong's.
+func (c *markdownCommand) Run() error {
+	text, err := os.ReadFile(c.Results)
+	if err != nil {
+		return err
+	}
+	var r results
+	if err := json.Unmarshal(text, &r); err != nil {
+		return fmt.Errorf("%s: %w", c.Results, err)
+	}
+	r.markdown(os.Stdout)
+	return nil
+}
+
+func (r *results) markdown(w io.Writer) {
+	fmt.Fprintf(w, "| load | connections | subject | applied/s | min–max | ratio | p50 ms | p99 ms | CPU µs per operation | MiB |\n|---|--:|---|--:|--:|--:|--:|--:|---|---|\n")
+	for _, l := range r.Lines {
+		ratio, latencies := "", "|"
+		if l.Ratio != nil {
+			ratio = fmt.Sprintf("%.2f", l.Ratio.Median)
+		}
+		if l.P50.Median > 0 {
+			latencies = fmt.Sprintf("%.2f | %.2f", l.P50.Median, l.P99.Median)
+		}
+		fmt.Fprintf(w, "| %s | %s | %s | %.0f | %.0f–%.0f | %s | %s | %s | %s |\n", l.Group, l.loop(), l.name(), l.PerSecond.Median,
+			l.PerSecond.Min, l.PerSecond.Max, ratio, latencies, l.cpu(), l.memory())
+	}
+	fmt.Fprintf(w, "\n| target | want | got | |\n|---|--:|--:|---|\n")
+	for _, t := range r.Targets {
+		fmt.Fprintf(w, "| %s | %s | %s | %s |\n", t.What, t.value(t.Want), t.value(t.Got), map[bool]string{true: "met", false: "missed"}[t.Met])
+	}
+}
+
+// memory is what each process has resident; PostgreSQL's shared pages count in each
+// of its processes, so its sum says nothing.
+func (l *line) memory() string {
+	var parts []string
+	for _, p := range l.parts() {
+		if mib, ok := l.RSSMiB[p]; ok && p != "postgres" {
+			parts = append(parts, fmt.Sprintf("%s %d", p, mib))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
