@@ -136,12 +136,7 @@ func TestABatchThatTakesTooLongIsOfUnknownOutcomeAndEndsOnTheServer(t *testing.T
 	release := b.hold(holdWallet, id)
 	defer release()
 	wantKind(t, b.commit(move(id, funds, 1)), wallet.ErrUnavailable)
-	eventually(t, "nothing of the batch runs on", func() bool {
-		var waiting int
-		err := b.conn.QueryRow(testContext(t), `SELECT count(*) FROM pg_stat_activity
-			WHERE datname = current_database() AND application_name = 'walletd' AND wait_event_type = 'Lock'`).Scan(&waiting)
-		return err == nil && waiting == 0
-	})
+	eventually(t, "nothing of the batch runs on", func() bool { return b.lockWaits() == 0 })
 }
 
 func TestACallersDeadlineIsUnavailability(t *testing.T) {
