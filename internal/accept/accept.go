@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -79,18 +78,20 @@ type Intake struct {
 	gates   *gates
 	waiters *waiters
 	clock   atomic.Int64 // the last AcceptedAt, in microseconds
-	closing chan struct{}
-	once    sync.Once
+	closed  atomic.Bool
 }
 
 // New returns an Intake. Run has to be running for waits to end on a replica that
-// does not own the partition.
+// does not own the partition, and when the ledger stops to answer.
 func New(cfg Config) *Intake {
-	return &Intake{Config: cfg, gates: newGates(cfg.Limits, cfg.Applier, cfg.Now), waiters: newWaiters(cfg.Now), closing: make(chan struct{})}
+	return &Intake{Config: cfg, gates: newGates(cfg.Limits, cfg.Applier, cfg.Now), waiters: newWaiters(cfg.Now)}
 }
 
 // Close ends all waits: requests get what is known by now.
-func (in *Intake) Close() { in.once.Do(func() { close(in.closing) }) }
+func (in *Intake) Close() {
+	in.closed.Store(true)
+	in.waiters.wakeAll()
+}
 
 // retrySoon is what a client is told to wait for components to come back.
 const retrySoon = 2 * time.Second
@@ -206,18 +207,16 @@ func unavailable(fate wallet.Fate, err error) error {
 // ends the wait for an outcome, the journal's answer is waited for: without an
 // outcome that is the promise. The error is the journal's.
 func (in *Intake) await(ctx context.Context, w *waiter, wait time.Duration) error {
-	if wait > 0 {
-		timer := time.NewTimer(wait)
-		defer timer.Stop()
+	// Who asks after the ledger fell or Close finds that out; who asked before is woken.
+	if wait > 0 && in.Ledger.Err() == nil && !in.closed.Load() {
+		over := time.AfterFunc(wait, w.wake)
 		select {
 		case <-w.woken:
-			if w.open.Load() == 0 {
-				return nil // the ledger has them all
-			}
-		case <-timer.C:
-		case <-in.Ledger.Down():
-		case <-in.closing:
 		case <-ctx.Done():
+		}
+		over.Stop()
+		if w.open.Load() == 0 {
+			return nil // the ledger has them all
 		}
 	}
 	<-w.answered

@@ -267,6 +267,8 @@ func TestClosingAndALostLedgerEndABulksWait(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, wide, func(t *testing.T, w *world) {
+				stop := w.run(t)
+				defer stop()
 				answered := w.submitAll(t.Context(), w.deposits(3), 30*time.Second)
 				<-time.After(time.Second)
 				end(w)

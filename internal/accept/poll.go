@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -26,8 +27,11 @@ func (in *Intake) Settle(ops []wallet.Operation) {
 }
 
 // Run asks the ledger for outcomes that no announcement brings, and for its
-// progress, until ctx ends.
+// progress, and ends the waits for outcomes when it stops to answer, until ctx ends.
 func (in *Intake) Run(ctx context.Context) {
+	var rousing sync.WaitGroup
+	defer rousing.Wait()
+	rousing.Go(func() { in.rouse(ctx) })
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	var last time.Time
@@ -46,6 +50,26 @@ func (in *Intake) Run(ctx context.Context) {
 			last = now
 			in.progress(ctx)
 			in.gates.sweep()
+		}
+	}
+}
+
+// rouse wakes everybody whenever the ledger falls: one look at one channel, for what
+// would be a look of each request.
+func (in *Intake) rouse(ctx context.Context) {
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-in.Ledger.Down():
+			in.waiters.wakeAll()
+		}
+		select { // it stays down for a while
+		case <-ctx.Done():
+			return
+		case <-tick.C:
 		}
 	}
 }

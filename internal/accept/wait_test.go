@@ -77,6 +77,8 @@ func TestWaitEndsPendingWhenItIsOver(t *testing.T) {
 func TestLedgerGoingDownEndsTheWaitAtOnce(t *testing.T) {
 	inWorld(t, wide, func(t *testing.T, w *world) {
 		op := w.deposit(5)
+		stop := w.run(t)
+		defer stop()
 		answered := w.submit(t.Context(), op, 30*time.Second)
 		<-time.After(100 * time.Millisecond)
 		w.ledger.fall()

@@ -18,7 +18,7 @@ type waiter struct {
 	seats    []seat
 	outcomes []wallet.Outcome // the request may read them after remove
 	open     atomic.Int64     // outcomes that are not known yet
-	woken    chan struct{}    // gets one when none is open, or the journal has refused
+	woken    chan struct{}    // gets one when waiting for outcomes is over: none is open, or there is a reason not to go on
 	answered chan struct{}    // closed by the journal's answer; receipt and err do not change after it
 
 	mu      sync.Mutex
@@ -179,6 +179,20 @@ func (p *seat) settle(done *wallet.Operation) {
 	w.outcomes[p.at] = resolve(&w.ops[p.at], done, p.first != p.at)
 	if w.open.Add(-1) == 0 {
 		w.wake()
+	}
+}
+
+// wakeAll ends the waiting for outcomes of all requests that are there.
+func (ws *waiters) wakeAll() {
+	for i := range ws.shards {
+		s := &ws.shards[i]
+		s.mu.Lock()
+		for _, p := range s.waiting {
+			for ; p != nil; p = p.next {
+				p.of.wake()
+			}
+		}
+		s.mu.Unlock()
 	}
 }
 

@@ -16,9 +16,6 @@ import (
 // more than all else that happens to it here. Tests hold the encoders against
 // encoding/json and the generated types.
 
-// timeLayout is RFC 3339 in UTC with microseconds, the precision of the ledger.
-const timeLayout = "2006-01-02T15:04:05.000000Z"
-
 func appendOperation(b []byte, op *wallet.Operation) []byte {
 	b = appendID(append(b, `{"operationId":"`...), op.ID)
 	b = appendID(append(b, `","walletId":"`...), op.WalletID)
@@ -104,7 +101,7 @@ func appendWallet(b []byte, w *wallet.Wallet) []byte {
 	b = appendID(append(b, `{"walletId":"`...), w.ID)
 	b = strconv.AppendInt(append(b, `","balance":`...), int64(w.Balance), 10)
 	b = strconv.AppendInt(append(b, `,"sequence":`...), w.Sequence, 10)
-	b = w.UpdatedAt.UTC().AppendFormat(append(b, `,"updatedAt":"`...), timeLayout)
+	b = appendMicros(append(b, `,"updatedAt":"`...), w.UpdatedAt)
 	return append(b, `"}`...)
 }
 
@@ -158,7 +155,20 @@ func appendTime(b []byte, name string, t time.Time) []byte {
 	if t.IsZero() {
 		return b
 	}
-	return append(t.UTC().AppendFormat(append(b, name...), timeLayout), '"')
+	return append(appendMicros(append(b, name...), t), '"')
+}
+
+// appendMicros appends t in RFC 3339 in UTC with microseconds, the precision of the
+// ledger, always all six digits. Package time is several times as fast with its own
+// layout as with one of ours.
+func appendMicros(b []byte, t time.Time) []byte {
+	b = t.UTC().AppendFormat(b, time.RFC3339) // ends in Z
+	b[len(b)-1] = '.'
+	micros := t.Nanosecond() / 1000
+	for place := 100_000; place > 0; place /= 10 {
+		b = append(b, '0'+byte(micros/place%10))
+	}
+	return append(b, 'Z')
 }
 
 // appendString appends a JSON string. Marshalling a string cannot fail: what is
