@@ -62,7 +62,7 @@ func startComponents(ctx context.Context, dir string, say io.Writer) (*component
 var postgresSettings = map[string]string{"shared_buffers": "256MB", "max_wal_size": "2GB", "checkpoint_timeout": "15min", "wal_compression": "on"}
 
 func broker(ctx context.Context, dir, name string, properties map[string]string, say io.Writer) (*embedded.Kafka, error) {
-	return embedded.StartKafka(ctx, embedded.KafkaConfig{Dir: filepath.Join(dir, name), HeapMiB: brokerHeapMiB, Measured: true,
+	return embedded.StartKafka(ctx, embedded.KafkaConfig{Dir: filepath.Join(dir, name), HeapMiB: brokerHeapMiB, Production: true,
 		ExtraProperties: properties, Progress: say})
 }
 

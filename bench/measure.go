@@ -17,6 +17,18 @@ type figure struct {
 	Unhappy   int64              `json:"unprocessed"` // 429, other 4xx, 5xx, no answer, not sent
 }
 
+// openLeast is how long a load on schedule takes at least: one pause of 50 ms must not
+// decide its 99th percentile.
+const openLeast = 15 * time.Second
+
+// lasts is how long the cell's load is put on.
+func (b *bench) lasts(c cell) time.Duration {
+	if c.Rate > 0 && !b.smoke {
+		return max(b.seconds, openLeast)
+	}
+	return b.seconds
+}
+
 // measure puts the cell's load on its subject, waits until all is applied, and
 // checks it. A wrong count is an error.
 func (b *bench) measure(ctx context.Context, c cell) (figure, error) {
@@ -25,7 +37,7 @@ func (b *bench) measure(ctx context.Context, c cell) (figure, error) {
 	}
 	s := b.subjects[c.Subject]
 	before := s.usage()
-	said, err := c.put(ctx, b.bin, s.process.url, b.seconds)
+	said, err := c.put(ctx, b.bin, s.process.url, b.lasts(c))
 	if err != nil {
 		return figure{}, err
 	}

@@ -17,12 +17,13 @@ const (
 	groupHot   = "hot"   // one wallet, closed loop
 	groupMany  = "many"  // a thousand wallets
 	groupReads = "reads" // of a balance from the cache
-	groupBulk  = "bulk"  // 500 operations a request, one wallet
 	groupOpen  = "open"  // one wallet, on schedule
 	groupLone  = "lone"  // one request at a time
+	groupBulk  = "bulk"  // 500 operations a request, one wallet
 )
 
-var groups = []string{groupHot, groupMany, groupReads, groupBulk, groupOpen, groupLone}
+// Bulk is last: PostgreSQL goes on working on what it leaves behind.
+var groups = []string{groupHot, groupMany, groupReads, groupOpen, groupLone, groupBulk}
 
 // The loads that are not the connections'.
 const (
@@ -62,14 +63,14 @@ func plan(only []string, connections []int) (cells []cell) {
 	for _, s := range []string{emptyHandler, flushed} {
 		add(groupReads, s, load{Connections: readConnections, Reads: true})
 	}
-	for _, s := range []string{postgresItself, flushed, replicated} {
-		add(groupBulk, s, load{Connections: bulkConnections, Bulk: bulkOperations})
-	}
 	for _, rate := range openRates {
 		add(groupOpen, flushed, load{Rate: rate})
 	}
 	for _, s := range []string{postgresItself, rowLock, flushed, replicated} {
 		add(groupLone, s, load{Connections: 1})
+	}
+	for _, s := range []string{postgresItself, flushed, replicated} {
+		add(groupBulk, s, load{Connections: bulkConnections, Bulk: bulkOperations})
 	}
 	return cells
 }

@@ -18,7 +18,7 @@ import (
 type runCommand struct {
 	Only        []string      `help:"Groups: hot, many, reads, bulk, open, lone. Default: all."`
 	Connections []int         `default:"1,16,64,256,512" help:"Of the closed loop on one wallet."`
-	Seconds     float64       `default:"5" help:"Of load for each figure."`
+	Seconds     float64       `default:"5" help:"Of load for each figure; on schedule 15 at least."`
 	Rounds      int           `default:"3" help:"Everything is measured in turn, and that this often; medians are shown."`
 	Warm        time.Duration `default:"3m" help:"At most, for each broker, before anything is measured: a cold one costs several times the CPU. It ends when the broker's compiler has nothing left to do."`
 	JSON        bool          `name:"json" help:"For programs, on standard output."`
@@ -52,6 +52,7 @@ type bench struct {
 	subjects   subjects
 	bin        string
 	seconds    time.Duration
+	smoke      bool
 	say        io.Writer
 }
 
@@ -66,7 +67,7 @@ func (c *runCommand) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	b := &bench{bin: filepath.Join(dir, "bin"), seconds: time.Duration(c.Seconds * float64(time.Second)), say: os.Stderr}
+	b := &bench{bin: filepath.Join(dir, "bin"), seconds: time.Duration(c.Seconds * float64(time.Second)), smoke: c.Smoke, say: os.Stderr}
 	if err := b.start(ctx, dir, cells); err != nil {
 		return err
 	}

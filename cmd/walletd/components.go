@@ -20,7 +20,7 @@ import (
 type componentsCmd struct {
 	Dir     string `help:"Where their data are kept." default:".walletd/components" type:"path"`
 	EnvFile string `help:"Written when all of them serve: the variables that point walletd at them." type:"path"`
-	HeapMiB int    `help:"Heap of the Kafka broker." default:"1024"`
+	HeapMiB int    `name:"heap-mib" help:"Heap of the Kafka broker." default:"1024"`
 
 	PageCache bool `help:"The broker acknowledges from the page cache, as one of a cluster does, instead of writing every record to disk first."`
 }
@@ -56,7 +56,7 @@ func (c componentsCmd) Run(ctx context.Context) error {
 		return err
 	})
 	g.Go(func() (err error) {
-		kafka, err = embedded.StartKafka(gctx, embedded.KafkaConfig{Dir: filepath.Join(c.Dir, "kafka"), HeapMiB: c.HeapMiB, Measured: true,
+		kafka, err = embedded.StartKafka(gctx, embedded.KafkaConfig{Dir: filepath.Join(c.Dir, "kafka"), HeapMiB: c.HeapMiB, Production: true,
 			ExtraProperties: properties, Progress: os.Stderr})
 		return err
 	})
