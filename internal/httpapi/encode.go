@@ -159,8 +159,8 @@ func appendTime(b []byte, name string, t time.Time) []byte {
 }
 
 // appendMicros appends t in RFC 3339 in UTC with microseconds, the precision of the
-// ledger, always all six digits. Package time is several times as fast with its own
-// layout as with one of ours.
+// ledger, always all six digits. Package time takes less than half as long with its own
+// layout as with one of ours. The year must be from 1 to 9999.
 func appendMicros(b []byte, t time.Time) []byte {
 	b = t.UTC().AppendFormat(b, time.RFC3339) // ends in Z
 	b[len(b)-1] = '.'

@@ -113,3 +113,18 @@ func BenchmarkMarshalOutcome(b *testing.B) {
 		_, _ = json.Marshal(api.Outcome{Operation: o, Balance: o.BalanceAfter, Sequence: o.Sequence})
 	}
 }
+
+func TestTimesHaveAllSixDigitsInUTC(t *testing.T) {
+	east := time.FixedZone("", 2*60*60)
+	for want, at := range map[string]time.Time{
+		"2026-11-23T12:54:53.000000Z": time.Date(2026, 11, 23, 12, 54, 53, 0, time.UTC),
+		"2026-11-23T12:54:53.000001Z": time.Date(2026, 11, 23, 12, 54, 53, 1_999, time.UTC),
+		"2026-11-23T12:54:53.100200Z": time.Date(2026, 11, 23, 14, 54, 53, 100_200_000, east),
+		"9999-12-31T23:59:59.999999Z": time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC),
+		"0001-01-01T00:00:00.000001Z": time.Date(1, 1, 1, 0, 0, 0, 1_000, time.UTC),
+	} {
+		if got := string(appendMicros(nil, at)); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
