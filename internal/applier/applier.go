@@ -72,6 +72,8 @@ type Applier struct {
 	stopped map[int32]error
 	closed  bool
 
+	progressed chan struct{} // holds one token: a worker has reached an offset
+
 	direct sync.WaitGroup // the direct way's goroutines, one for each wallet in use
 }
 
@@ -79,7 +81,7 @@ type Applier struct {
 func New(cfg Config) *Applier {
 	a := &Applier{
 		Config: cfg, lanes: newLanes(cfg.Limits.Lanes),
-		workers: map[int32]*worker{}, stopped: map[int32]error{},
+		workers: map[int32]*worker{}, stopped: map[int32]error{}, progressed: make(chan struct{}, 1),
 	}
 	if cfg.Metrics != nil {
 		cfg.Metrics.registerer.MustRegister(state{a})
@@ -178,6 +180,31 @@ func (a *Applier) Acknowledged(rec wallet.Record) {
 	if w := a.worker(rec.Receipt.Partition); w != nil {
 		w.door.acknowledged(rec)
 	}
+}
+
+// Idle waits until the ledger has all that was delivered of the partitions that
+// this replica applies, or ctx ends. It is for one caller at a time.
+func (a *Applier) Idle(ctx context.Context) {
+	for a.behind() {
+		select {
+		case <-a.progressed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// behind reports whether a worker has records that the ledger is not known to have.
+// One that is stopped does not count: it may be for days.
+func (a *Applier) behind() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for p, w := range a.workers {
+		if a.stopped[p] == nil && w.door.end() > w.next.Load() {
+			return true
+		}
+	}
+	return false
 }
 
 // Owns reports whether this replica has a partition's worker.

@@ -66,6 +66,13 @@ func (d *door) signal() {
 	}
 }
 
+// end is the offset after what was taken in.
+func (d *door) end() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.next
+}
+
 // take waits for records and returns what has arrived, up to the given number of
 // operations but at least one record. resume says that the fetch was paused and
 // may go on. ok is false when ctx has ended, whatever has arrived.

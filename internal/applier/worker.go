@@ -66,13 +66,22 @@ func (w *worker) stop() {
 
 // follow adopts what the ledger says of the partition.
 func (w *worker) follow(p wallet.Progress) {
-	w.next.Store(p.Next)
-	w.settled.set(w.partition, p.Next)
+	w.reached(p.Next)
 	w.lists = make(map[uuid.UUID]wallet.List, len(p.Lists))
 	for _, l := range p.Lists {
 		w.lists[l.WalletID] = l
 	}
 	w.counted()
+}
+
+// reached notes how far the ledger has come.
+func (w *worker) reached(next int64) {
+	w.next.Store(next)
+	w.settled.set(w.partition, next)
+	select {
+	case w.progressed <- struct{}{}:
+	default:
+	}
 }
 
 func (w *worker) counted() { w.count.Store(int64(len(w.lists))) }
@@ -229,8 +238,7 @@ func (w *worker) applySome(records []wallet.Record) (int, error) {
 // advance makes the committed batch this replica's truth.
 func (w *worker) advance(b *batch) {
 	b.advance()
-	w.next.Store(b.fence.To)
-	w.settled.set(w.partition, b.fence.To)
+	w.reached(b.fence.To)
 	w.remember(b.Lists)
 	w.committed <- b.announcement(w.partition, b.fence.To)
 }

@@ -43,6 +43,7 @@ type Applier interface {
 	Halt(partition int32, err error)
 	Fetched(partition int32, records []wallet.Record) bool
 	Acknowledged(rec wallet.Record)
+	Idle(ctx context.Context)
 	Offsets() map[int32]int64
 }
 

@@ -63,6 +63,7 @@ func (l *fakeLedger) follows() wallet.Topic {
 // was fetched counts as applied. Appliers that share kept offsets are replicas.
 type fakeApplier struct {
 	kept    *offsets
+	idle    func(context.Context)
 	changed chan struct{} // holds a token after each change
 
 	mu       sync.Mutex
@@ -123,6 +124,12 @@ func (a *fakeApplier) Fetched(p int32, records []wallet.Record) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return !a.pauses
+}
+
+func (a *fakeApplier) Idle(ctx context.Context) {
+	if a.idle != nil {
+		a.idle(ctx)
+	}
 }
 
 func (a *fakeApplier) Acknowledged(rec wallet.Record) {

@@ -8,8 +8,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// waveMost is how long a partition whose leader does not answer holds the others up.
-const waveMost = 5 * time.Millisecond
+const (
+	// waveMost is how long a partition whose leader does not answer holds the others up.
+	waveMost = 5 * time.Millisecond
+	// gatherMost is how long a wave waits for the ledger to have what earlier ones brought.
+	gatherMost = 5 * time.Millisecond
+)
 
 // waves writes what waits at the pens, all of them at once, in one request for each
 // broker. The next wave begins when this one is answered: a broker serves the
@@ -25,6 +29,7 @@ func (w *writing) waves(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+		w.gather(ctx)
 		timer.Reset(waveMost)
 		select {
 		case <-w.begin(ctx):
@@ -33,6 +38,16 @@ func (w *writing) waves(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// gather keeps the wave back while this replica applies what earlier ones brought:
+// sent now, its records would only wait behind that. What arrives meanwhile shares
+// its flush and its commit, and so there are half as many of either. A ledger that
+// is slow, or away, or another replica's part in it does not keep it for long.
+func (w *writing) gather(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, gatherMost)
+	defer cancel()
+	w.applier.Idle(ctx)
 }
 
 // letGo ends writing for whoever waits.

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"testing"
@@ -75,6 +76,46 @@ func TestWhatWaitsAtSeveralPartitionsGoesInOneRequest(t *testing.T) {
 	answered.Wait()
 	if got := sizes(); len(got) != 1 || got[0] != int(cfg.Partitions) {
 		t.Errorf("partitions by request: %v, want all %d in one", got, cfg.Partitions)
+	}
+}
+
+// What arrives while earlier records are being applied shares one record.
+func TestAWaveGathersWhileEarlierRecordsAreApplied(t *testing.T) {
+	t.Parallel()
+	a, asked, applied := newApplier(nil), make(chan struct{}, 10), make(chan struct{})
+	a.idle = func(context.Context) {
+		asked <- struct{}{}
+		<-applied
+	}
+	j := met(t, testConfig(embeddedtest.Kfake(t).ListenAddrs()), &fakeLedger{}, a)
+	id := uuid.New()
+	p := j.writing.Load().pens[j.PartitionOf(id)]
+	first := begun(t, j, p, operations(deposit(id, 1)))
+	taken(t, asked, "the wave waits for what is being applied")
+	second := begun(t, j, p, operations(deposit(id, 2)))
+	close(applied)
+	one, two := ended(t, first), ended(t, second)
+	if one.err != nil || two.err != nil || one.receipt != two.receipt {
+		t.Errorf("got %v and %v, want one record for both", one, two)
+	}
+}
+
+// A ledger that is away must not keep operations from being accepted.
+func TestAWaveDoesNotWaitForALedgerThatIsAway(t *testing.T) {
+	t.Parallel()
+	a := newApplier(nil)
+	a.idle = func(ctx context.Context) {
+		select {
+		case <-ctx.Done():
+		case <-time.After(patience):
+			t.Error("the wave waits for as long as it takes")
+		}
+	}
+	j := met(t, testConfig(embeddedtest.Kfake(t).ListenAddrs()), &fakeLedger{}, a)
+	for n := range 3 {
+		if _, err := j.put(deposit(uuid.New(), 1)); err != nil {
+			t.Errorf("write %d: %v", n, err)
+		}
 	}
 }
 

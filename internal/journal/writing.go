@@ -17,6 +17,7 @@ import (
 type writing struct {
 	topic   wallet.Topic
 	client  *kgo.Client
+	applier Applier
 	pens    []*pen
 	ready   chan struct{} // holds one token while a pen has something to flush
 	pushing atomic.Bool   // somebody has the client send
@@ -46,7 +47,7 @@ func (j *Journal) newWriting(t wallet.Topic) (*writing, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &writing{topic: t, client: client, ready: make(chan struct{}, 1)}
+	w := &writing{topic: t, client: client, applier: j.applier, ready: make(chan struct{}, 1)}
 	for p := range t.Partitions {
 		w.pens = append(w.pens, &pen{partition: p, topic: t.Name, ackTimeout: j.AckTimeout, acked: j.applier.Acknowledged, gapped: j.gapped, ready: w.wanted})
 	}

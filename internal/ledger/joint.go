@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -43,15 +44,30 @@ type part struct {
 	told  chan error   // or gets what another part's transaction came to
 }
 
-// enter returns what the part has to commit now; nothing if it has to wait.
+// enter returns what the part has to commit now; nothing if it has to wait. One
+// answer of the broker is of many partitions, whose workers have batches at about
+// the same time: who comes first lets those run that can, for they will join.
 func (j *joint) enter(p *part) []*part {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.waiting = append(j.waiting, p)
-	if j.under > 0 {
+	if !j.leads(p) {
 		return nil
 	}
+	runtime.Gosched()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.waiting = slices.Insert(j.waiting, 0, p)
 	return j.take()
+}
+
+// leads reports whether the part begins a transaction; if not, it waits in line.
+func (j *joint) leads(p *part) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.under > 0 {
+		j.waiting = append(j.waiting, p)
+		return false
+	}
+	j.under++
+	return true
 }
 
 // overtake is enter for a part that has waited long enough; it returns nothing if
@@ -64,10 +80,12 @@ func (j *joint) overtake(p *part) []*part {
 		return nil
 	}
 	j.waiting = slices.Insert(slices.Delete(j.waiting, i, i+1), 0, p)
+	j.under++
 	return j.take()
 }
 
-// take begins a transaction with those that are first in line, at least one.
+// take returns those that are first in line, at least one, for a transaction that is
+// counted by now.
 func (j *joint) take() []*part {
 	n, weight := 0, 0
 	for n < len(j.waiting) && (n == 0 || weight+len(j.waiting[n].batch.Operations) <= jointOperations) {
@@ -76,7 +94,6 @@ func (j *joint) take() []*part {
 	}
 	parts := slices.Clone(j.waiting[:n])
 	j.waiting = slices.Delete(j.waiting, 0, n)
-	j.under++
 	return parts
 }
 
@@ -85,6 +102,7 @@ func (j *joint) leave() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.under--; j.under == 0 && len(j.waiting) > 0 {
+		j.under++
 		parts := j.take()
 		parts[0].lead <- parts
 	}
