@@ -42,7 +42,7 @@ func (w *writing) waves(ctx context.Context) {
 
 // gather keeps the wave back while this replica applies what earlier ones brought:
 // sent now, its records would only wait behind that. What arrives meanwhile shares
-// its flush and its commit, and so there are half as many of either. A ledger that
+// its flush and its commit, and so there are fewer of either. A ledger that
 // is slow, or away, or another replica's part in it does not keep it for long.
 func (w *writing) gather(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, gatherMost)
