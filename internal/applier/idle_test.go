@@ -3,13 +3,13 @@ package applier_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
-	"time"
 
 	"github.com/walletd/walletd/internal/applier/simtest"
 )
 
-// idle returns a channel that is closed when the replica is idle, or patience ends.
+// idle returns a channel that is closed when the replica is idle, or ctx ends.
 func (r *replica) idle(ctx context.Context) <-chan struct{} {
 	is := make(chan struct{})
 	go func() {
@@ -33,25 +33,37 @@ func stuck(t *testing.T) (*replica, func()) {
 	}))
 	w.append(deposit(w.created(), 1))
 	wait(t, "a commit is under way", committing)
-	return r, func() { close(release) }
+	once := sync.OnceFunc(func() { close(release) })
+	t.Cleanup(once)
+	return r, once
+}
+
+// awaited is a context that says when somebody waits for its end.
+type awaited struct {
+	context.Context
+	waited chan struct{}
+}
+
+func (w awaited) Done() <-chan struct{} {
+	select {
+	case w.waited <- struct{}{}:
+	default:
+	}
+	return w.Context.Done()
 }
 
 func TestIdleIsWhoHasEverythingInTheLedger(t *testing.T) {
 	r, release := stuck(t)
-	is := r.idle(t.Context())
-	select {
-	case <-is:
-		t.Error("idle while a commit is under way")
-	case <-time.After(20 * time.Millisecond):
-	}
+	ctx := awaited{t.Context(), make(chan struct{}, 1)}
+	is := r.idle(ctx)
+	wait(t, "a wait while a commit is under way", ctx.waited)
 	release()
 	wait(t, "idle after the commit", is)
 	wait(t, "idle from the beginning", r.idle(t.Context()))
 }
 
 func TestIdleWaitsNoLongerThanItsContext(t *testing.T) {
-	r, release := stuck(t)
-	defer release()
+	r, _ := stuck(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	is := r.idle(ctx)
 	cancel()
@@ -59,8 +71,7 @@ func TestIdleWaitsNoLongerThanItsContext(t *testing.T) {
 }
 
 func TestAStoppedPartitionIsIdle(t *testing.T) {
-	r, release := stuck(t)
-	defer release()
+	r, _ := stuck(t)
 	for p := range int32(2) {
 		r.Stop(p, errors.New("an operator has to decide"))
 	}

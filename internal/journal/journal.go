@@ -107,7 +107,8 @@ func clientOptions(cfg Config) []kgo.Opt {
 
 // Write journals operations of one wallet, at least one and no more than
 // wallet.MaxRecordOperations, in one record. They must stay as they are. done is
-// called once, after AckTimeout for the flush before and its own at the latest: with
+// called once, after AckTimeout for the flush before and its own, and the waits of
+// a wave for its turn, at the latest: with
 // the receipt once all in-sync replicas have the record; with ErrNotJournaled if
 // nothing was handed over, possibly before Write returns; with ErrUnacknowledged if
 // that is unknown. It holds up whoever else is told, so it must not wait.

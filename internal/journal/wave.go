@@ -16,9 +16,10 @@ const (
 )
 
 // waves writes what waits at the pens, all of them at once, in one request for each
-// broker. The next wave begins when this one is answered: a broker serves the
-// requests of a connection one after the other, so a request that is sent earlier
-// only waits there, without what could still have joined it.
+// broker. The next wave begins when this one is answered, for a broker serves the
+// requests of a connection one after the other, and applied by this replica, which
+// does one batch after the other: a request that is sent earlier only waits there,
+// without what could still have joined it. Either wait has its bound.
 func (w *writing) waves(ctx context.Context) {
 	timer := time.NewTimer(waveMost)
 	defer timer.Stop()
@@ -40,10 +41,9 @@ func (w *writing) waves(ctx context.Context) {
 	}
 }
 
-// gather keeps the wave back while this replica applies what earlier ones brought:
-// sent now, its records would only wait behind that. What arrives meanwhile shares
-// its flush and its commit, and so there are fewer of either. A ledger that
-// is slow, or away, or another replica's part in it does not keep it for long.
+// gather keeps the wave back while this replica applies what earlier ones brought.
+// What arrives meanwhile shares its flush and its commit, and so there are fewer of
+// either. A ledger that is slow, or away, does not keep it for long.
 func (w *writing) gather(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, gatherMost)
 	defer cancel()
