@@ -47,6 +47,8 @@ type Balances interface {
 type Applier interface {
 	Known(id uuid.UUID) bool
 	Exists(id uuid.UUID)
+	Met(w wallet.Wallet)
+	Applies(id uuid.UUID) bool
 	Owns(partition int32) bool
 	Direct(ctx context.Context, ops ...wallet.Operation) ([]wallet.Operation, error)
 	Reconcile(ctx context.Context, offsets map[int32]int64) error
@@ -149,24 +151,38 @@ func (in *Intake) SubmitAll(ctx context.Context, ops []wallet.Operation, wait ti
 
 // exists refuses an operation of a wallet that does not exist. What says so is
 // the ledger only; if it cannot be asked the operation is let in, to fail later if
-// it must.
+// it must. Who is going to apply the operation has the ledger say first what the
+// wallet holds, which it would have to read next.
 func (in *Intake) exists(ctx context.Context, id uuid.UUID) error {
 	if in.Applier.Known(id) {
 		return nil
 	}
-	if in.Balances.Known(ctx, id) {
-		in.Applier.Exists(id)
+	applies := in.Applier.Applies(id)
+	if !applies && in.cached(ctx, id) {
 		return nil
 	}
-	_, err := in.Ledger.Wallet(ctx, id)
-	var known *wallet.Error
-	switch {
-	case err == nil:
-		in.Applier.Exists(id)
-	case errors.As(err, &known):
+	w, err := in.Ledger.Wallet(ctx, id)
+	if err == nil {
+		in.Applier.Met(w)
+		return nil
+	}
+	// Its creation may be journaled, and not be applied yet.
+	if applies && in.cached(ctx, id) {
+		return nil
+	}
+	if known := (*wallet.Error)(nil); errors.As(err, &known) {
 		return err
 	}
 	return nil
+}
+
+// cached reports whether the cache knows that the wallet exists, and notes it.
+func (in *Intake) cached(ctx context.Context, id uuid.UUID) bool {
+	known := in.Balances.Known(ctx, id)
+	if known {
+		in.Applier.Exists(id)
+	}
+	return known
 }
 
 // direct applies operations that the journal does not have, or may not have, under

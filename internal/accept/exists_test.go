@@ -49,6 +49,47 @@ func TestThatAWalletExistsIsAskedOnce(t *testing.T) {
 	}
 }
 
+// Who applies a wallet's operations has to know what it holds, which the cache cannot
+// say for sure.
+func TestWhoAppliesAWalletAsksTheLedgerFirst(t *testing.T) {
+	inWorld(t, wide, func(t *testing.T, w *world) {
+		w.applier.owns = true
+		op := wallet.Operation{ID: uuid.New(), WalletID: uuid.New(), Type: wallet.Deposit, Amount: 5}
+		w.balances.known[op.WalletID] = true
+		is := wallet.Wallet{ID: op.WalletID, State: wallet.State{Balance: 30, Sequence: 7}}
+		w.ledger.wallets[op.WalletID] = is
+		for range 3 {
+			if _, err := w.Submit(t.Context(), op, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if w.ledger.reads != 1 || w.applier.met[op.WalletID] != is {
+			t.Errorf("%d reads of the ledger, told the applier %+v", w.ledger.reads, w.applier.met)
+		}
+	})
+}
+
+// The creation may be on its way: the cache knows before the ledger does. And while
+// the ledger is away the cache is who can tell at all.
+func TestWhoAppliesAWalletBelievesTheCacheThatItExists(t *testing.T) {
+	for name, fail := range map[string]func(*world){
+		"not applied yet": func(*world) {},
+		"ledger down":     func(w *world) { w.ledger.fall() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, wide, func(t *testing.T, w *world) {
+				w.applier.owns = true
+				fail(w)
+				op := wallet.Operation{ID: uuid.New(), WalletID: uuid.New(), Type: wallet.Deposit, Amount: 5}
+				w.balances.known[op.WalletID] = true
+				if _, err := w.Submit(t.Context(), op, 0); err != nil || !w.applier.Known(op.WalletID) {
+					t.Errorf("noted as existing: %t, %v", w.applier.Known(op.WalletID), err)
+				}
+			})
+		})
+	}
+}
+
 // It fails later, if it must: nobody can tell now.
 func TestWalletThatNobodyCanLookUpIsLetIn(t *testing.T) {
 	for name, fail := range map[string]func(*world){

@@ -230,6 +230,7 @@ type fakeApplier struct {
 	mu         sync.Mutex
 	known      map[uuid.UUID]bool
 	owns       bool
+	met        map[uuid.UUID]wallet.Wallet
 	direct     func(context.Context, wallet.Operation) (wallet.Operation, error)
 	directed   []wallet.Operation
 	calls      int
@@ -250,7 +251,16 @@ func (a *fakeApplier) Exists(id uuid.UUID) {
 	a.known[id] = true
 }
 
+// Met keeps what the ledger has said.
+func (a *fakeApplier) Met(w wallet.Wallet) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.known[w.ID], a.met[w.ID] = true, w
+}
+
 func (a *fakeApplier) Owns(int32) bool { return a.owns }
+
+func (a *fakeApplier) Applies(uuid.UUID) bool { return a.owns }
 
 func (a *fakeApplier) Direct(ctx context.Context, ops ...wallet.Operation) ([]wallet.Operation, error) {
 	a.mu.Lock()
@@ -306,7 +316,7 @@ func newWorld(limits Limits) *world {
 		journal:  &fakeJournal{},
 		ledger:   &fakeLedger{wallets: map[uuid.UUID]wallet.Wallet{}, operations: map[wallet.Key]wallet.Operation{}, down: make(chan struct{})},
 		balances: &fakeBalances{known: map[uuid.UUID]bool{}},
-		applier:  &fakeApplier{known: map[uuid.UUID]bool{}},
+		applier:  &fakeApplier{known: map[uuid.UUID]bool{}, met: map[uuid.UUID]wallet.Wallet{}},
 	}
 	w.Intake = New(Config{
 		Journal: w.journal, Ledger: w.ledger, Balances: w.balances, Applier: w.applier, Limits: limits,

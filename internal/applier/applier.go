@@ -210,6 +210,9 @@ func (a *Applier) behind() bool {
 // Owns reports whether this replica has a partition's worker.
 func (a *Applier) Owns(partition int32) bool { return a.worker(partition) != nil }
 
+// Applies reports whether this replica applies the wallet's operations.
+func (a *Applier) Applies(id uuid.UUID) bool { return a.Owns(a.Journal.PartitionOf(id)) }
+
 // Offsets returns the offset that each owned partition has reached in the ledger.
 func (a *Applier) Offsets() map[int32]int64 {
 	a.mu.Lock()

@@ -7,3 +7,6 @@ type Mutex = mutex
 
 // LockLanesWith has the lanes made from now on held by what f makes.
 func (a *Applier) LockLanesWith(f func(wallet uuid.UUID) Mutex) { a.lanes.mutex = f }
+
+// Forget has all lanes read the ledger again.
+func (a *Applier) Forget() { a.lanes.forget(func(uuid.UUID) bool { return true }) }

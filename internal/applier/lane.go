@@ -183,4 +183,19 @@ func (a *Applier) Known(id uuid.UUID) bool {
 // Exists notes that the wallet exists.
 func (a *Applier) Exists(id uuid.UUID) { a.lanes.get(id).exists.Store(true) }
 
+// Met notes that the wallet exists, and how the ledger had it a moment ago. The lane
+// of a wallet that this replica applies adopts that, if it has nothing better, and
+// its first batch need not read it; a commit is refused if it was too old.
+func (a *Applier) Met(w wallet.Wallet) {
+	ln := a.lanes.get(w.ID)
+	ln.exists.Store(true)
+	if !a.Applies(w.ID) || !ln.mu.TryLock() {
+		return
+	}
+	defer ln.mu.Unlock()
+	if !ln.cached {
+		ln.state, ln.cached = w.State, true
+	}
+}
+
 func compareIDs(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) }

@@ -173,6 +173,8 @@ func (s *sim) poison() {
 
 func (s *sim) reconcile() { s.any().reconcile() }
 
+func (s *sim) meet() { s.any().meet(s.wallet()) }
+
 // handed notes an operation of the direct way, and what must not come after it if it
 // goes that way only.
 func (s *sim) handed(m *member, op wallet.Operation) {

@@ -197,6 +197,21 @@ func (m *member) reconcile() {
 	m.running.Go(func() { _ = m.Reconcile(context.Background(), offsets) })
 }
 
+// meet has a request of the member look a wallet up, and the member hear of it later.
+func (m *member) meet(id uuid.UUID) {
+	state, ok := m.s.ledger.Books().Wallets[id]
+	if !ok {
+		return
+	}
+	port{m}.learn(wallet.Snapshot{Wallets: map[uuid.UUID]wallet.State{id: state}})
+	m.s.tell("%s looks %s up, at sequence %d", m, walletName(id), state.Sequence)
+	m.running.Go(func() {
+		m.s.park(&step{of: m, what: "meets", about: walletNumber(id), detail: func() string { return walletName(id) }, do: func(simtest.Fault) {
+			m.Met(wallet.Wallet{ID: id, State: state})
+		}})
+	})
+}
+
 // crash kills the member: each call under way has reached its goal or has not, and
 // nothing that it knew is left.
 func (m *member) crash() {

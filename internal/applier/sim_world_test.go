@@ -60,7 +60,7 @@ func simulate(tape *tape, traced bool) *sim {
 	s.begin()
 	// Each simulation has its own few troubles: all at once hide each other.
 	s.happens = []func(){s.pass, s.submit, s.submit, s.submit}
-	for _, trouble := range []func(){s.goDirect, s.rebalance, s.replace, s.foreign, s.hold, s.refuse, s.poison, s.reconcile, s.submit} {
+	for _, trouble := range []func(){s.goDirect, s.rebalance, s.replace, s.foreign, s.hold, s.refuse, s.poison, s.reconcile, s.meet, s.submit} {
 		if s.draw(2) == 0 {
 			s.happens = append(s.happens, trouble)
 		}

@@ -137,7 +137,8 @@ func (a *Applier) Reconcile(ctx context.Context, offsets map[int32]int64) error 
 		a.lanes.aside.Store(0)
 		return nil
 	}
-	keys, created := a.passed()
+	lanes := a.lanes.inUse()
+	keys, created := a.passed(lanes)
 	if len(keys)+len(created) == 0 {
 		a.lanes.aside.Store(0)
 		return nil
@@ -153,19 +154,31 @@ func (a *Applier) Reconcile(ctx context.Context, offsets map[int32]int64) error 
 			a.lanes.settle(id, id)
 		}
 	}
-	a.lanes.aside.Store(a.countAside())
+	a.lanes.aside.Store(a.countAside(lanes))
 	return err
 }
 
-// countAside returns how many unsettled operations the ledger has passed.
-func (a *Applier) countAside() (n int64) {
-	a.lanes.m.Range(func(_, v any) bool {
+// inUse returns the lanes with unsettled operations, or a mark of what did not fit.
+func (l *lanes) inUse() (lanes []*lane) {
+	l.m.Range(func(_, v any) bool {
 		ln := v.(*lane)
 		ln.acceptMu.Lock()
 		defer ln.acceptMu.Unlock()
-		n += int64(sort.Search(len(ln.unsettled), func(i int) bool { return !a.settled.passed(ln.unsettled[i].Receipt) }))
+		if len(ln.unsettled) > 0 || ln.overflow.Known() {
+			lanes = append(lanes, ln)
+		}
 		return true
 	})
+	return lanes
+}
+
+// countAside returns how many of the lanes' unsettled operations the ledger has passed.
+func (a *Applier) countAside(lanes []*lane) (n int64) {
+	for _, ln := range lanes {
+		ln.acceptMu.Lock()
+		n += int64(sort.Search(len(ln.unsettled), func(i int) bool { return !a.settled.passed(ln.unsettled[i].Receipt) }))
+		ln.acceptMu.Unlock()
+	}
 	return n
 }
 
@@ -174,15 +187,13 @@ func (a *Applier) countAside() (n int64) {
 // unsettled; so that such operations keep no other's from being asked for, each
 // wallet has a share, and each look begins elsewhere. Marks of what did not fit are
 // taken away once they are passed.
-func (a *Applier) passed() (keys []wallet.Key, created []uuid.UUID) {
-	first := byte(rand.IntN(256)) //nolint:gosec // a place to begin, not a secret
-	for part := range byte(4) {
-		a.lanes.m.Range(func(id, v any) bool {
-			if (id.(uuid.UUID)[15]-first)/64 == part {
-				keys, created = a.passedOf(v.(*lane), keys, created)
-			}
-			return len(keys)+len(created) < settleAtMost
-		})
+func (a *Applier) passed(lanes []*lane) (keys []wallet.Key, created []uuid.UUID) {
+	first := rand.IntN(max(1, len(lanes))) //nolint:gosec // a place to begin, not a secret
+	for i := range lanes {
+		if len(keys)+len(created) >= settleAtMost {
+			break
+		}
+		keys, created = a.passedOf(lanes[(first+i)%len(lanes)], keys, created)
 	}
 	return keys, created
 }

@@ -124,7 +124,7 @@ func TestPutOfManyWalletsSurvivesAForgottenScript(t *testing.T) {
 			if err := redis.Do(t.Context(), redis.B().ScriptFlush().Build()).Error(); err != nil {
 				t.Fatal(err)
 			}
-			wallets := make([]wallet.Wallet, 500)
+			wallets := make([]wallet.Wallet, 2*putWallets+1) // of several commands
 			for i := range wallets {
 				wallets[i] = at(uuid.New(), 7)
 			}
@@ -143,16 +143,17 @@ func TestPutOfManyWalletsSurvivesAForgottenScript(t *testing.T) {
 func TestEveryBalanceOfOnePutIsComparedForItself(t *testing.T) {
 	onBoth(t, func(t *testing.T, address string) {
 		c, redis := opened(t, testConfig(address, newLedger())), client(t, address)
-		older, newer, absent := uuid.New(), uuid.New(), uuid.New()
+		older, newer, absent, twice := uuid.New(), uuid.New(), uuid.New(), uuid.New()
 		for _, put := range [][]wallet.Wallet{
 			{at(older, 9), at(newer, 9)},
 			{at(older, 8), at(newer, 10), at(absent, 0)},
+			{at(twice, 6), at(twice, 5)},
 		} {
 			if err := c.Put(t.Context(), put...); err != nil {
 				t.Fatal(err)
 			}
 		}
-		for id, want := range map[uuid.UUID]int64{older: 9, newer: 10, absent: 0} {
+		for id, want := range map[uuid.UUID]int64{older: 9, newer: 10, absent: 0, twice: 6} {
 			if got := stored(t, redis, id); got != want {
 				t.Errorf("sequence %d, want %d", got, want)
 			}

@@ -2,28 +2,26 @@ package balance
 
 import (
 	"context"
-	"crypto/sha1"
-	"encoding/hex"
+	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/redis/rueidis"
 
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-// putIfNewer replaces a balance only by one with a higher sequence, whoever comes
-// late: the write path, the fill path, another replica.
-const putIfNewer = `local old = redis.call('GET', KEYS[1])
-if old and tonumber(string.match(old, '^%d+') or '-1') >= tonumber(ARGV[1]) then return 0 end
-redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-return 1`
+// putIfNewer replaces balances, each only by one with a higher sequence, whoever
+// comes late: the write path, the fill path, another replica.
+const putIfNewer = `for i, key in ipairs(KEYS) do
+local old = redis.call('GET', key)
+if not old or tonumber(string.match(old, '^%d+') or '-1') < tonumber(ARGV[2 * i]) then
+redis.call('SET', key, ARGV[2 * i + 1], 'PX', ARGV[1])
+end
+end
+return #KEYS`
 
-// putIfNewerHash is the name that Redis gives to the script.
-var putIfNewerHash = func() string {
-	sum := sha1.Sum([]byte(putIfNewer))
-	return hex.EncodeToString(sum[:])
-}()
+// putWallets bounds the balances of one command: Redis does nothing else meanwhile.
+const putWallets = 500
 
 // Put caches balances, each only if it is newer than what is there. A balance that
 // could not be put is remembered: this replica serves that wallet from the ledger
@@ -41,9 +39,7 @@ func (c *Cache) put(ctx context.Context, wallets []wallet.Wallet, messages []mes
 	if err == nil {
 		ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 		defer cancel()
-		if err = c.send(ctx, client, wallets, messages, false); noScript(err) {
-			err = c.send(ctx, client, wallets, messages, true)
-		}
+		err = c.send(ctx, client, wallets, messages)
 		if err != nil {
 			c.failed(err)
 		}
@@ -54,19 +50,12 @@ func (c *Cache) put(ctx context.Context, wallets []wallet.Wallet, messages []mes
 	return err
 }
 
-// send runs the script for each wallet: in full for the first, so that Redis has
-// it, then by its hash. Were it missing, the messages would be out before the
-// balances. If scripts are flushed at that very moment, all are sent in full.
-func (c *Cache) send(ctx context.Context, client rueidis.Client, wallets []wallet.Wallet, messages []message, full bool) error {
-	cmds := make(rueidis.Commands, 0, len(wallets)+len(messages))
-	ttl := strconv.FormatInt(c.TTL.Milliseconds(), 10)
-	for i, w := range wallets {
-		key, sequence := keyPrefix+w.ID.String(), strconv.FormatInt(w.Sequence, 10)
-		if full || i == 0 {
-			cmds = append(cmds, client.B().Eval().Script(putIfNewer).Numkeys(1).Key(key).Arg(sequence, format(w), ttl).Build())
-		} else {
-			cmds = append(cmds, client.B().Evalsha().Sha1(putIfNewerHash).Numkeys(1).Key(key).Arg(sequence, format(w), ttl).Build())
-		}
+// send runs the script for the balances, always in full: so there is nothing that
+// Redis could have lost, and no message is out before the balances.
+func (c *Cache) send(ctx context.Context, client rueidis.Client, wallets []wallet.Wallet, messages []message) error {
+	cmds := make(rueidis.Commands, 0, 1+len(messages))
+	for some := range slices.Chunk(wallets, putWallets) {
+		cmds = append(cmds, c.putting(client, some))
 	}
 	for _, m := range messages {
 		cmds = append(cmds, client.B().Publish().Channel(m.channel).Message(m.body).Build())
@@ -79,7 +68,12 @@ func (c *Cache) send(ctx context.Context, client rueidis.Client, wallets []walle
 	return nil
 }
 
-func noScript(err error) bool {
-	e, ok := rueidis.IsRedisErr(err)
-	return ok && strings.HasPrefix(e.Error(), "NOSCRIPT")
+func (c *Cache) putting(client rueidis.Client, wallets []wallet.Wallet) rueidis.Completed {
+	keys, args := make([]string, len(wallets)), make([]string, 0, 1+2*len(wallets))
+	args = append(args, strconv.FormatInt(c.TTL.Milliseconds(), 10))
+	for i, w := range wallets {
+		keys[i] = keyPrefix + w.ID.String()
+		args = append(args, strconv.FormatInt(w.Sequence, 10), format(w))
+	}
+	return client.B().Eval().Script(putIfNewer).Numkeys(int64(len(keys))).Key(keys...).Arg(args...).Build()
 }
