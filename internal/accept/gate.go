@@ -80,7 +80,8 @@ func (g *gates) shard(id uuid.UUID) *gateShard { return &g.shards[id[15]%64] }
 // enter lets a wallet's request of n operations in; leave has to be called when it
 // is answered.
 func (g *gates) enter(id uuid.UUID, n int) (leave func(), err error) {
-	since, err := g.enterAll(n)
+	now := g.now()
+	since, err := g.enterAll(now, n)
 	if err != nil {
 		return nil, err
 	}
@@ -88,10 +89,9 @@ func (g *gates) enter(id uuid.UUID, n int) (leave func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.full[id] {
-		g.leaveAll(n, 0)
+		g.leaveAll(now, n, 0)
 		return nil, overloaded("the wallet is set aside, and too many of its operations wait", retrySoon)
 	}
-	now := g.now()
 	unsettled, ever := g.backlog.Unsettled(id, since)
 	w := s.gates[id]
 	if w == nil {
@@ -99,7 +99,7 @@ func (g *gates) enter(id uuid.UUID, n int) (leave func(), err error) {
 		s.gates[id] = w
 	}
 	if again := w.enter(now, n, g.limits.WalletRequests, unsettled, ever); again > 0 {
-		g.leaveAll(n, 0)
+		g.leaveAll(now, n, 0)
 		return nil, overloaded(fmt.Sprintf("%d operations of this wallet wait", max(w.waiting, unsettled)), again)
 	}
 	return func() { g.leave(s, id, w, n) }, nil
@@ -107,36 +107,37 @@ func (g *gates) enter(id uuid.UUID, n int) (leave func(), err error) {
 
 // enterReplica lets a request of n operations in that belongs to no wallet yet.
 func (g *gates) enterReplica(n int) (leave func(), err error) {
-	if _, err := g.enterAll(n); err != nil {
+	if _, err := g.enterAll(g.now(), n); err != nil {
 		return nil, err
 	}
-	return func() { g.leaveAll(n, n) }, nil
+	return func() { g.leaveAll(g.now(), n, n) }, nil
 }
 
 // enterAll returns since when operations count.
-func (g *gates) enterAll(n int) (since time.Time, err error) {
+func (g *gates) enterAll(now time.Time, n int) (since time.Time, err error) {
 	unsettled, ever := g.backlog.UnsettledInAll()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	again := g.all.enter(g.now(), n, g.limits.Requests, max(0, unsettled-int(max(0, g.forgiven-ever))), ever)
+	again := g.all.enter(now, n, g.limits.Requests, max(0, unsettled-int(max(0, g.forgiven-ever))), ever)
 	if again > 0 {
 		return since, overloaded("too many operations wait", again)
 	}
 	return g.since, nil
 }
 
-func (g *gates) leaveAll(n, answered int) {
+func (g *gates) leaveAll(now time.Time, n, answered int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.all.waiting -= n
-	g.all.answered.add(g.now(), answered)
+	g.all.answered.add(now, answered)
 }
 
 func (g *gates) leave(s *gateShard, id uuid.UUID, w *gate, n int) {
-	g.leaveAll(n, n)
+	now := g.now()
+	g.leaveAll(now, n, n)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	w.answered.add(g.now(), n)
+	w.answered.add(now, n)
 	w.waiting -= n
 	g.close(s, id, w)
 }

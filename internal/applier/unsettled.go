@@ -32,6 +32,7 @@ func (l *lanes) keep(rec wallet.Record, most, mostInAll int) {
 		l.marked.Store(true)
 		return
 	}
+	ln.unsettled = slices.Grow(ln.unsettled, len(rec.Operations))
 	for _, op := range rec.Operations {
 		op.WalletID, op.Receipt = rec.WalletID, rec.Receipt
 		ln.unsettled = append(ln.unsettled, unsettled{rec.Kind, op})
