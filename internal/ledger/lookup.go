@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 
@@ -14,8 +15,8 @@ import (
 )
 
 // lookupsUnderWay bounds the statements that look wallets up; whoever comes
-// meanwhile shares the next.
-const lookupsUnderWay = 2
+// meanwhile shares the next. A second one would halve what they share.
+const lookupsUnderWay = 1
 
 // lookupWallets bounds the wallets of one statement; the rest is for the next.
 const lookupWallets = 500
@@ -86,7 +87,10 @@ func (l *Ledger) Wallet(ctx context.Context, id uuid.UUID) (wallet.Wallet, error
 	}
 }
 
+// serveLookups looks up what waits until nothing does. Requests come in bursts, when a
+// commit has answered those before: who comes first lets the others run.
 func (l *Ledger) serveLookups() {
+	runtime.Gosched()
 	for batch := l.lookups.take(); batch != nil; batch = l.lookups.take() {
 		wallets, err := l.lookUp(batch)
 		for _, one := range batch {
