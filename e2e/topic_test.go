@@ -24,7 +24,8 @@ func TestPoisonIsBuriedAndTheRestApplied(t *testing.T) {
 	t.Parallel()
 	s := startStack(t, 2)
 	ids := s.wallets(3)
-	l := s.start(load{wallets: ids, rate: 150})
+	// The first letter of a replica may take longer than a request waits by default.
+	l := s.start(load{wallets: ids, rate: 150, headers: []string{"Prefer", "wait=10"}})
 	elapse(500 * time.Millisecond)
 	poison := [][]byte{[]byte("by hand"), nil, {1, 9, 9, 9}, {1, 1, 1}, bytes.Repeat([]byte{0xff}, 5000), {2, 1, 0}}
 	for p := range int32(partitions) {
