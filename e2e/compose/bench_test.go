@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -25,6 +26,7 @@ type bench struct {
 // benched is what it reports.
 type benched struct {
 	Seconds           float64
+	Interrupted       bool // it was sending until it was told to stop
 	Wallets           []string
 	AcceptedPerSecond float64
 	Answers           struct {
@@ -41,6 +43,10 @@ type benched struct {
 	}
 }
 
+// maxInFlight bounds the unanswered requests: a machine that cannot keep up has its
+// queue at the client, whose excess is not sent.
+const maxInFlight = 2000
+
 // startBench puts 1000 requests a second on one wallet, at a service's container;
 // extra arguments come after. It takes the way of clients from outside: what comes
 // from this machine to a published port goes through a process of Docker's, which
@@ -49,7 +55,7 @@ func (p *project) startBench(t testing.TB, service string, args ...string) *benc
 	t.Helper()
 	at := p.inspect(service, "http://{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}:8080")
 	b := &bench{t: t}
-	b.cmd = exec.CommandContext(t.Context(), walletctl, append([]string{"--json", "--url", at, "bench", "--allow-remote", "--rate", "1000", "--max-in-flight", "8000", "--no-strict"}, args...)...)
+	b.cmd = exec.CommandContext(t.Context(), walletctl, append([]string{"--json", "--url", at, "bench", "--allow-remote", "--rate", "1000", "--max-in-flight", strconv.Itoa(maxInFlight), "--no-strict"}, args...)...)
 	b.cmd.Stdout, b.cmd.Stderr = &b.out, &b.err
 	if err := b.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -57,13 +63,17 @@ func (p *project) startBench(t testing.TB, service string, args ...string) *benc
 	return b
 }
 
-// stop ends the sending; what was sent is verified.
+// stop ends the sending, which has to be under way still; what was sent is verified.
 func (b *bench) stop() benched {
 	b.t.Helper()
 	if err := b.cmd.Process.Signal(os.Interrupt); err != nil {
 		b.t.Fatal(err)
 	}
-	return b.wait()
+	r := b.wait()
+	if !r.Interrupted {
+		b.t.Errorf("the sending had ended by itself after %.0f s: what came later was not under load", r.Seconds)
+	}
+	return r
 }
 
 // wait returns the report, which has to prove the wallet's whole history.
@@ -88,7 +98,7 @@ func (r benched) String() string {
 }
 
 // processed fails the test if a request got none of the answers that are promised.
-// What was due while 8000 were in flight was not sent, which is the machine's doing.
+// What was due while maxInFlight were in flight was not sent, which is the machine's doing.
 func (r benched) processed(t testing.TB) {
 	t.Helper()
 	if a := r.Answers; a.TooManyRequests+a.Other+a.ServerErrors+a.NoAnswer > 0 {

@@ -32,7 +32,7 @@ func TestCluster(t *testing.T) {
 // nothing but the answers of a service that is whole may be seen.
 func (p *project) anyOneDies(t *testing.T) {
 	before := haproxy(t)
-	b := p.startBench(t, "haproxy", "--duration", "240s", "--keys")
+	b := p.startBench(t, "haproxy", "--duration", "480s", "--keys")
 	time.Sleep(3 * time.Second)
 	var faults []fault
 	for _, service := range []string{"kafka1", "kafka2", "kafka3", "app1", "app2", "app3"} {
