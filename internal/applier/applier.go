@@ -26,6 +26,8 @@ type Ledger interface {
 	Partition(ctx context.Context, topic uuid.UUID, partition int32) (wallet.Progress, error)
 	Read(ctx context.Context, q wallet.SnapshotQuery) (wallet.Snapshot, error)
 	Commit(ctx context.Context, b *wallet.Batch) error
+	// Expect says that so many batches are on their way to Commit.
+	Expect(batches int)
 	Locked(ctx context.Context, ids []uuid.UUID) ([]uuid.UUID, error)
 	Due(ctx context.Context, partition int32, at time.Time, limit int) ([]wallet.Due, error)
 	Unjournaled(ctx context.Context, limit int) ([]wallet.Operation, error)
@@ -159,6 +161,16 @@ func (a *Applier) Halt(partition int32, err error) {
 	a.Stop(partition, err)
 }
 
+// Reached returns the offset before which everything of a partition was delivered;
+// 0 if this replica does not own it.
+func (a *Applier) Reached(partition int32) int64 {
+	w := a.worker(partition)
+	if w == nil {
+		return 0
+	}
+	return w.door.end()
+}
+
 // Fetched delivers records that the journal's reader fetched, in offset order
 // and without omission. false asks to fetch no more until Resume.
 func (a *Applier) Fetched(partition int32, records []wallet.Record) bool {
@@ -166,32 +178,49 @@ func (a *Applier) Fetched(partition int32, records []wallet.Record) bool {
 	return w == nil || w.door.fetched(records)
 }
 
-// Acknowledged delivers a record of this replica's own that the broker has
-// acknowledged. If the replica owns the partition, it is applied without waiting
-// for the fetch. The record's operations stay with the lane until their outcome
-// is known, for the direct way must not pass them.
+// Acknowledged notes a record of this replica's own that the broker has
+// acknowledged. Its operations stay with the lane until their outcome is known, for
+// the direct way must not pass them.
 func (a *Applier) Acknowledged(rec wallet.Record) {
-	if rec.Kind == wallet.KindBackfill {
-		return
-	}
-	if rec.Attempt == 0 {
+	if rec.Kind != wallet.KindBackfill && rec.Attempt == 0 {
 		a.lanes.keep(rec, a.Limits.UnsettledPerWallet, a.Limits.Unsettled)
 	}
-	if w := a.worker(rec.Receipt.Partition); w != nil {
-		w.door.acknowledged(rec)
+}
+
+// Deliver brings acknowledged records of this replica's own, those of a partition one
+// after the other in offset order. Where the replica owns the partition they are
+// applied without waiting for the fetch, and those that come together in one
+// transaction, if nothing speaks against it.
+func (a *Applier) Deliver(records ...wallet.Record) {
+	var owners []*worker
+	for len(records) > 0 {
+		p, n := records[0].Receipt.Partition, 1
+		for n < len(records) && records[n].Receipt.Partition == p {
+			n++
+		}
+		if w := a.worker(p); w != nil && w.door.acknowledged(records[:n]...) {
+			owners = append(owners, w)
+		}
+		records = records[n:]
+	}
+	a.Ledger.Expect(len(owners))
+	for _, w := range owners {
+		w.door.signal()
 	}
 }
 
 // Idle waits until the ledger has all that was delivered of the partitions that
-// this replica applies, or ctx ends. It is for one caller at a time.
-func (a *Applier) Idle(ctx context.Context) {
+// this replica applies, or ctx ends, and reports whether it has. It is for one caller
+// at a time.
+func (a *Applier) Idle(ctx context.Context) bool {
 	for a.behind() {
 		select {
 		case <-a.progressed:
 		case <-ctx.Done():
-			return
+			return false
 		}
 	}
+	return true
 }
 
 // behind reports whether a worker has records that the ledger is not known to have.

@@ -21,9 +21,9 @@ type batch struct {
 	lists   map[uuid.UUID]wallet.List // of the partition; nil for the direct way
 	aside   map[uuid.UUID]string
 	results []wallet.Result
-	share   int // of an account in the operations, on average
 
 	accounts map[uuid.UUID]*account
+	decided  map[wallet.Key]*wallet.Operation // those the ledger has, and those of this batch
 }
 
 // newBatch begins a batch of the records, with room for what they ask for.
@@ -32,9 +32,9 @@ func newBatch(at time.Time, records []wallet.Record, lanes map[uuid.UUID]*lane, 
 	for i := range records {
 		n += len(records[i].Operations)
 	}
-	b := &batch{at: at, lanes: lanes, origin: origin, limits: limits, accounts: make(map[uuid.UUID]*account, len(lanes))}
+	b := &batch{at: at, lanes: lanes, origin: origin, limits: limits,
+		accounts: make(map[uuid.UUID]*account, len(lanes)), decided: make(map[wallet.Key]*wallet.Operation, n)}
 	b.Operations, b.results = make([]wallet.Operation, 0, n), make([]wallet.Result, 0, n)
-	b.share = n / max(1, len(lanes))
 	return b
 }
 
@@ -43,18 +43,17 @@ type account struct {
 	id      uuid.UUID
 	lane    *lane
 	exists  bool
-	created bool                           // by this batch
-	from    wallet.State                   // what the ledger has
-	now     wallet.State                   // after the records so far
-	decided map[uuid.UUID]wallet.Operation // ids the ledger has, and those of this batch
-	list    *listing                       // nil: nothing requeued
+	created bool         // by this batch
+	from    wallet.State // what the ledger has
+	now     wallet.State // after the records so far
+	list    *listing     // nil: nothing requeued
 }
 
 func (b *batch) account(id uuid.UUID) *account {
 	a, ok := b.accounts[id]
 	if !ok {
 		ln := b.lanes[id]
-		a = &account{id: id, lane: ln, exists: ln.cached, from: ln.state, now: ln.state, decided: make(map[uuid.UUID]wallet.Operation, b.share)}
+		a = &account{id: id, lane: ln, exists: ln.cached, from: ln.state, now: ln.state}
 		if head, ok := b.lists[id]; ok {
 			a.list = &listing{head: head}
 		}
@@ -105,7 +104,7 @@ func (b *batch) learn(q wallet.SnapshotQuery, s wallet.Snapshot) (moved []uuid.U
 		a.exists, a.from, a.now = ok, state, state
 	}
 	for k, op := range s.Operations {
-		b.account(k.WalletID).decided[k.ID] = op
+		b.decided[k] = &op
 	}
 	for _, id := range q.Lists {
 		b.account(id).list.waiting = s.Entries[id]
@@ -121,7 +120,7 @@ func (b *batch) add(r *wallet.Record) {
 	}
 	a := b.account(r.WalletID)
 	if r.Kind == wallet.KindBackfill && r.Attempt == 0 { // a copy applies its list, whatever the ledger has
-		if r = a.lacking(r); len(r.Operations) == 0 {
+		if r = b.lacking(r); len(r.Operations) == 0 {
 			return
 		}
 	}
@@ -148,11 +147,10 @@ func (b *batch) add(r *wallet.Record) {
 // lacking returns the part of a backfill record that the ledger lacks: none, unless
 // the ledger was restored to before the operations were applied directly. Then they
 // are applied now, for their outcomes were promised.
-func (a *account) lacking(r *wallet.Record) *wallet.Record {
+func (b *batch) lacking(r *wallet.Record) *wallet.Record {
 	lacks := *r
 	lacks.Operations = slices.DeleteFunc(slices.Clone(r.Operations), func(op wallet.Operation) bool {
-		_, ok := a.decided[op.ID]
-		return ok
+		return b.decided[op.Key()] != nil
 	})
 	return &lacks
 }
@@ -167,8 +165,8 @@ func (b *batch) decide(a *account, kind wallet.Kind, op wallet.Operation, replic
 		}
 		return
 	}
-	done, ok := a.decided[op.ID]
-	if !ok {
+	done := b.decided[op.Key()]
+	if done == nil {
 		// Another replica's record creates it, and the direct way cannot wait for that.
 		if !a.exists && b.origin == wallet.Direct && a.lane.exists.Load() {
 			b.create(a, op.AcceptedAt)
@@ -177,14 +175,15 @@ func (b *batch) decide(a *account, kind wallet.Kind, op wallet.Operation, replic
 			op.Origin = wallet.Direct
 		}
 		if a.exists {
-			a.now, done = wallet.Apply(a.now, op, b.at)
+			a.now, op = wallet.Apply(a.now, op, b.at)
 		} else {
-			done = wallet.Refuse(op, b.at)
+			op = wallet.Refuse(op, b.at)
 		}
-		a.decided[op.ID] = done
-		b.Operations = append(b.Operations, done)
+		b.Operations = append(b.Operations, op)
+		done = &b.Operations[len(b.Operations)-1] // which does not change any more
+		b.decided[op.Key()] = done
 	}
-	b.results = append(b.results, wallet.Result{Operation: done, Replica: replica})
+	b.results = append(b.results, wallet.Result{Operation: *done, Replica: replica})
 }
 
 func (b *batch) create(a *account, at time.Time) {

@@ -140,7 +140,7 @@ func (a *Applier) applyCalls(id uuid.UUID, ln *lane, earlier []unsettled, calls 
 	if err == nil {
 		b.advance()
 		for _, c := range calls {
-			c.out = b.accounts[id].outcomes(c.ops)
+			c.out = b.outcomes(c.ops)
 		}
 		return b.announcement(-1, 0)
 	}
@@ -161,10 +161,10 @@ func (a *Applier) applyCalls(id uuid.UUID, ln *lane, earlier []unsettled, calls 
 }
 
 // outcomes returns what was decided of the operations.
-func (a *account) outcomes(ops []wallet.Operation) []wallet.Operation {
+func (b *batch) outcomes(ops []wallet.Operation) []wallet.Operation {
 	out := make([]wallet.Operation, len(ops))
 	for i := range ops {
-		out[i] = a.decided[ops[i].ID]
+		out[i] = *b.decided[ops[i].Key()]
 	}
 	return out
 }

@@ -34,6 +34,7 @@ func (d *door) fetched(records []wallet.Record) bool {
 	for _, r := range records {
 		if r.Receipt.Offset >= d.next {
 			d.push(r)
+			d.signal()
 		}
 	}
 	if d.held >= d.most {
@@ -42,21 +43,25 @@ func (d *door) fetched(records []wallet.Record) bool {
 	return !d.shut
 }
 
-// acknowledged takes the replica's own record if it is the next one and there is
-// room; otherwise the fetch will bring it.
-func (d *door) acknowledged(r wallet.Record) {
+// acknowledged takes those of the replica's own records that are the next ones and
+// find room; otherwise the fetch will bring them. It reports whether the worker has
+// to be told: that is the caller's.
+func (d *door) acknowledged(records ...wallet.Record) (tell bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if r.Receipt.Offset == d.next && d.held < d.most {
-		d.push(r)
+	for _, r := range records {
+		if r.Receipt.Offset == d.next && d.held < d.most {
+			tell = tell || len(d.queue) == 0
+			d.push(r)
+		}
 	}
+	return tell
 }
 
 func (d *door) push(r wallet.Record) {
 	d.queue = append(d.queue, r)
 	d.held += weight(r)
 	d.next = r.Receipt.Offset + 1
-	d.signal()
 }
 
 func (d *door) signal() {

@@ -5,18 +5,29 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/walletd/walletd/internal/applier/simtest"
 )
 
-// idle returns a channel that is closed when the replica is idle, or ctx ends.
-func (r *replica) idle(ctx context.Context) <-chan struct{} {
-	is := make(chan struct{})
-	go func() {
-		defer close(is)
-		r.Idle(ctx)
-	}()
+// idle returns a channel that tells whether the replica was idle before ctx ended.
+func (r *replica) idle(ctx context.Context) <-chan bool {
+	is := make(chan bool, 1)
+	go func() { is <- r.Idle(ctx) }()
 	return is
+}
+
+// wantIdle waits for the answer.
+func wantIdle(t *testing.T, what string, is <-chan bool, want bool) {
+	t.Helper()
+	select {
+	case got := <-is:
+		if got != want {
+			t.Errorf("%s: idle is %t", what, got)
+		}
+	case <-time.After(patience):
+		t.Errorf("never: %s", what)
+	}
 }
 
 // stuck is a replica whose commit does not end before the release.
@@ -58,8 +69,8 @@ func TestIdleIsWhoHasEverythingInTheLedger(t *testing.T) {
 	is := r.idle(ctx)
 	wait(t, "a wait while a commit is under way", ctx.waited)
 	release()
-	wait(t, "idle after the commit", is)
-	wait(t, "idle from the beginning", r.idle(t.Context()))
+	wantIdle(t, "after the commit", is, true)
+	wantIdle(t, "from the beginning", r.idle(t.Context()), true)
 }
 
 func TestIdleWaitsNoLongerThanItsContext(t *testing.T) {
@@ -67,7 +78,7 @@ func TestIdleWaitsNoLongerThanItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	is := r.idle(ctx)
 	cancel()
-	wait(t, "the end of the wait", is)
+	wantIdle(t, "at the end of the wait", is, false)
 }
 
 func TestAStoppedPartitionIsIdle(t *testing.T) {
@@ -75,5 +86,5 @@ func TestAStoppedPartitionIsIdle(t *testing.T) {
 	for p := range int32(2) {
 		r.Stop(p, errors.New("an operator has to decide"))
 	}
-	wait(t, "idle", r.idle(t.Context()))
+	wantIdle(t, "with nothing but stopped partitions", r.idle(t.Context()), true)
 }

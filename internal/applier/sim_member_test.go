@@ -168,6 +168,7 @@ func (m *member) acknowledge(rec wallet.Record) {
 		}
 	}
 	m.Acknowledged(rec)
+	m.Deliver(rec)
 }
 
 // goDirect hands operations of one wallet to the direct way.

@@ -66,6 +66,9 @@ func (p port) commit(ctx context.Context, b *wallet.Batch, f simtest.Fault) erro
 	return p.ledger(f).Commit(ctx, b)
 }
 
+// Expect implements applier.Ledger.
+func (port) Expect(int) {}
+
 // Partition implements applier.Ledger.
 func (p port) Partition(ctx context.Context, topic uuid.UUID, partition int32) (out wallet.Progress, err error) {
 	p.call("asks for the offset", int(partition), partitionText(partition), readFaults, func(f simtest.Fault) { out, err = p.ledger(f).Partition(ctx, topic, partition) })
@@ -135,6 +138,7 @@ func (p port) Append(_ context.Context, rec wallet.Record) (receipt wallet.Recei
 		default:
 			rec = p.s.log.Append(rec)
 			p.Acknowledged(rec)
+			p.Deliver(rec)
 			receipt, err = rec.Receipt, nil
 		}
 	})

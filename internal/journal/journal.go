@@ -41,9 +41,11 @@ type Applier interface {
 	Assigned(ctx context.Context, topic uuid.UUID, partition int32) (int64, error)
 	Revoked(partition int32)
 	Halt(partition int32, err error)
+	Reached(partition int32) int64
 	Fetched(partition int32, records []wallet.Record) bool
 	Acknowledged(rec wallet.Record)
-	Idle(ctx context.Context)
+	Deliver(records ...wallet.Record)
+	Idle(ctx context.Context) bool
 	Offsets() map[int32]int64
 }
 

@@ -63,7 +63,7 @@ func (l *fakeLedger) follows() wallet.Topic {
 // was fetched counts as applied. Appliers that share kept offsets are replicas.
 type fakeApplier struct {
 	kept    *offsets
-	idle    func(context.Context)
+	idle    func(context.Context) bool
 	changed chan struct{} // holds a token after each change
 
 	mu       sync.Mutex
@@ -73,6 +73,8 @@ type fakeApplier struct {
 	halted   map[int32]error
 	assigned int
 	pauses   bool // Fetched says to pause
+
+	delivered [][]wallet.Record // what came together
 }
 
 // offsets are a ledger's: for each partition the next.
@@ -126,14 +128,25 @@ func (a *fakeApplier) Fetched(p int32, records []wallet.Record) bool {
 	return !a.pauses
 }
 
-func (a *fakeApplier) Idle(ctx context.Context) {
-	if a.idle != nil {
-		a.idle(ctx)
-	}
+func (a *fakeApplier) Idle(ctx context.Context) bool {
+	a.mu.Lock()
+	idle := a.idle
+	a.mu.Unlock()
+	return idle == nil || idle(ctx)
 }
 
 func (a *fakeApplier) Acknowledged(rec wallet.Record) {
 	a.change(func() { a.acked = append(a.acked, rec) })
+}
+
+func (a *fakeApplier) Reached(partition int32) int64 {
+	a.kept.mu.Lock()
+	defer a.kept.mu.Unlock()
+	return a.kept.next[partition]
+}
+
+func (a *fakeApplier) Deliver(records ...wallet.Record) {
+	a.change(func() { a.delivered = append(a.delivered, slices.Clone(records)) })
 }
 
 func (a *fakeApplier) Offsets() map[int32]int64 {
@@ -183,6 +196,13 @@ func (a *fakeApplier) acknowledged() []wallet.Record {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return slices.Clone(a.acked)
+}
+
+// together returns what was delivered together so far.
+func (a *fakeApplier) together() [][]wallet.Record {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.delivered)
 }
 
 var topics struct {

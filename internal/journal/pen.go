@@ -34,7 +34,7 @@ type pen struct {
 	partition  int32
 	topic      string
 	ackTimeout time.Duration
-	acked      func(wallet.Record) // called in offset order, before the writers are
+	acked      func(wallet.Record) // called in offset order, before the writers are told
 	gapped     func()              // called when somebody else has written between this pen's records
 	ready      func()              // called when something waits and no flush is under way
 	next       int64               // offset after the last acknowledged record
@@ -88,14 +88,16 @@ func (p *pen) landed() {
 	}
 }
 
-func (p *pen) answer(g *shared, r *kgo.Record, err error) {
+// answer tells the writers of a record what the broker has said of it, and returns
+// whether it is acknowledged.
+func (p *pen) answer(g *shared, r *kgo.Record, err error) bool {
 	// A batch that the broker had already (its first answer was lost) is a success
 	// whose offset may not be known; the fetch will bring it.
 	if err != nil || r.Offset < 0 {
 		for _, e := range g.entries {
 			e.finish(wallet.NoReceipt, wallet.ErrUnacknowledged)
 		}
-		return
+		return false
 	}
 	g.rec.Receipt = wallet.Receipt{Partition: r.Partition, Offset: r.Offset}
 	if r.Offset != p.next {
@@ -106,6 +108,7 @@ func (p *pen) answer(g *shared, r *kgo.Record, err error) {
 	for _, e := range g.entries {
 		e.finish(g.rec.Receipt, nil)
 	}
+	return true
 }
 
 // overdue stalls the pen if that flush still is under way.

@@ -1,9 +1,11 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -115,6 +117,7 @@ func (r *reader) poll() {
 			return
 		}
 		fetches.EachError(r.failed)
+		r.step(r.ctx)
 		own := len(fetches.Errors()) == 0
 		fetches.EachPartition(func(f kgo.FetchTopicPartition) { own = r.deliver(f) && own })
 		r.client.AllowRebalance()
@@ -124,13 +127,15 @@ func (r *reader) poll() {
 	}
 }
 
-// deliver passes records on and reports whether all of them are this replica's own.
+// deliver passes on the records that the applier does not have yet, and reports
+// whether all of them are this replica's own.
 func (r *reader) deliver(f kgo.FetchTopicPartition) (own bool) {
-	if len(f.Records) == 0 {
+	fetched := since(f.Records, r.applier.Reached(f.Partition))
+	if len(fetched) == 0 {
 		return true
 	}
-	records := make([]wallet.Record, len(f.Records))
-	for i, rec := range f.Records {
+	records := make([]wallet.Record, len(fetched))
+	for i, rec := range fetched {
 		records[i] = Decode(rec)
 	}
 	if !r.applier.Fetched(f.Partition, records) {
@@ -140,6 +145,12 @@ func (r *reader) deliver(f kgo.FetchTopicPartition) (own bool) {
 		}
 	}
 	return !foreign(records, r.Replica)
+}
+
+// since returns the records at the offset and after it.
+func since(records []*kgo.Record, offset int64) []*kgo.Record {
+	i, _ := slices.BinarySearchFunc(records, offset, func(r *kgo.Record, offset int64) int { return cmp.Compare(r.Offset, offset) })
+	return records[i:]
 }
 
 func (r *reader) pause(partition int32) {

@@ -38,6 +38,26 @@ func (r *reader) rest(ctx context.Context) {
 	}
 }
 
+// step lets a wave under way be answered before what was fetched meanwhile is delivered:
+// as a rule it is of that wave, a part of it, which is better applied as a whole.
+func (r *reader) step(ctx context.Context) {
+	w := r.writing.Load()
+	if w == nil {
+		return
+	}
+	v := w.wave.Load()
+	if v == nil {
+		return
+	}
+	timer := time.NewTimer(waveMost)
+	defer timer.Stop()
+	select {
+	case <-v.ended:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
 // gapped has the reader poll now.
 func (j *Journal) gapped() {
 	select {

@@ -40,6 +40,50 @@ func TestARestIsShortAndEndsAtOnceWhenAGapShows(t *testing.T) {
 	})
 }
 
+// What is fetched while a wave is under way would be applied in parts.
+func TestWhatIsFetchedDuringAWaveComesBehindItAMomentAtMost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &reader{Journal: &Journal{}}
+		stepped := func(ctx context.Context) time.Duration {
+			start := time.Now()
+			r.step(ctx)
+			return time.Since(start)
+		}
+		if d := stepped(t.Context()); d != 0 {
+			t.Errorf("waited for %v where nobody can write", d)
+		}
+		w := &writing{}
+		r.writing.Store(w)
+		if d := stepped(t.Context()); d != 0 {
+			t.Errorf("waited for %v where nobody has written", d)
+		}
+		v := &wave{ended: make(chan struct{})}
+		w.wave.Store(v)
+		if d := stepped(t.Context()); d != waveMost {
+			t.Errorf("waited for %v for a wave that is not answered", d)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if d := stepped(ctx); d != 0 {
+			t.Errorf("a reader that is closed waits for %v", d)
+		}
+		const answered = waveMost / 4
+		time.AfterFunc(answered, func() { close(v.ended) })
+		if d := stepped(t.Context()); d != answered {
+			t.Errorf("waited for %v for a wave that was answered after %v", d, answered)
+		}
+	})
+}
+
+func TestOnlyWhatTheApplierDoesNotHaveIsDecoded(t *testing.T) {
+	records := []*kgo.Record{{Offset: 3}, {Offset: 4}, {Offset: 9}} // a transaction's marker has offsets too
+	for offset, want := range map[int64]int{0: 3, 3: 3, 4: 2, 5: 1, 9: 1, 10: 0} {
+		if got := since(records, offset); len(got) != want || want > 0 && got[0].Offset < offset {
+			t.Errorf("from %d on: %d records", offset, len(got))
+		}
+	}
+}
+
 func TestAPenNoticesWhatSomebodyElseHasWrittenBetweenItsRecords(t *testing.T) {
 	gaps := 0
 	p := &pen{gapped: func() { gaps++ }, acked: func(wallet.Record) {}}

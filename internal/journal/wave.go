@@ -2,17 +2,22 @@ package journal
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/walletd/walletd/internal/wallet"
 )
 
 const (
 	// waveMost is how long a partition whose leader does not answer holds the others up.
-	waveMost = 5 * time.Millisecond
+	waveMost = 20 * time.Millisecond
 	// gatherMost is how long a wave waits for the ledger to have what earlier ones brought.
-	gatherMost = 5 * time.Millisecond
+	gatherMost = 50 * time.Millisecond
+	// gatherAgain is how long the next ones do not wait, if that one did so in vain.
+	gatherAgain = time.Second
 )
 
 // waves writes what waits at the pens, all of them at once, in one request for each
@@ -32,9 +37,11 @@ func (w *writing) waves(ctx context.Context) {
 		}
 		w.gather(ctx)
 		timer.Reset(waveMost)
+		v := w.begin(ctx)
 		select {
-		case <-w.begin(ctx):
+		case <-v.ended:
 		case <-timer.C:
+			v.deliver()
 		case <-ctx.Done():
 			return
 		}
@@ -43,11 +50,21 @@ func (w *writing) waves(ctx context.Context) {
 
 // gather keeps the wave back while this replica applies what earlier ones brought.
 // What arrives meanwhile shares its flush and its commit, and so there are fewer of
-// either. A ledger that is slow, or away, does not keep it for long.
+// either. A ledger that is away, or has a backlog, keeps one wave a second back, and
+// those between only look whether it has caught up.
 func (w *writing) gather(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, gatherMost)
+	most := gatherMost
+	if time.Now().Before(w.again) {
+		most = 0
+	}
+	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
-	w.applier.Idle(ctx)
+	switch idle := w.applier.Idle(ctx); {
+	case idle:
+		w.again = time.Time{}
+	case most > 0:
+		w.again = time.Now().Add(gatherAgain)
+	}
 }
 
 // letGo ends writing for whoever waits.
@@ -57,47 +74,76 @@ func (w *writing) letGo() {
 	}
 }
 
-// wave is the flushes that began together.
+// wave is the flushes that began together. What is acknowledged of them is delivered
+// together too, so that it can be applied in one transaction.
 type wave struct {
-	flushes atomic.Int64 // under way
-	ended   chan struct{}
+	applier Applier
+	flushes atomic.Int64  // under way
+	ended   chan struct{} // closed when all are answered
+
+	mu    sync.Mutex
+	acked []wallet.Record // to be delivered
+}
+
+// landed takes what was acknowledged of a flush, which ends with it.
+func (v *wave) landed(acked []wallet.Record) {
+	v.mu.Lock()
+	v.acked = append(v.acked, acked...)
+	v.mu.Unlock()
+	v.end()
 }
 
 func (v *wave) end() {
 	if v.flushes.Add(-1) == 0 {
+		v.deliver()
 		close(v.ended)
 	}
 }
 
-// begin has every pen flush that has something to; the channel is closed when all
-// are answered. The context is the records': it lives as long as the client, for a
-// cancelled record could take acknowledged ones with it.
-func (w *writing) begin(ctx context.Context) <-chan struct{} {
-	v := &wave{ended: make(chan struct{})}
+// deliver waits no longer for the flushes that are under way: if the fetch does not
+// bring what they still bring, the wave's end will.
+func (v *wave) deliver() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.acked) > 0 {
+		v.applier.Deliver(v.acked...)
+		v.acked = nil
+	}
+}
+
+// begin has every pen flush that has something to. The context is the records': it
+// lives as long as the client, for a cancelled record could take acknowledged ones
+// with it.
+func (w *writing) begin(ctx context.Context) *wave {
+	v := &wave{applier: w.applier, ended: make(chan struct{})}
+	w.wave.Store(v)
 	v.flushes.Store(1)
 	for _, p := range w.pens {
 		if groups := p.take(); len(groups) > 0 {
 			v.flushes.Add(1)
-			w.produce(ctx, p, groups, v.end)
+			w.produce(ctx, v, p, groups)
 		}
 	}
 	w.push(ctx)
 	v.end()
-	return v.ended
+	return v
 }
 
 // produce hands a flush to the client, which keeps it until it is pushed.
-func (w *writing) produce(ctx context.Context, p *pen, groups []*shared, landed func()) {
+func (w *writing) produce(ctx context.Context, v *wave, p *pen, groups []*shared) {
 	left := new(atomic.Int64)
 	left.Store(int64(len(groups)))
+	acked := make([]wallet.Record, 0, len(groups))
 	for _, g := range groups {
 		r := Encode(&g.rec)
 		r.Topic, r.Partition = p.topic, p.partition
 		w.client.TryProduce(ctx, r, func(r *kgo.Record, err error) {
-			p.answer(g, r, err)
+			if p.answer(g, r, err) {
+				acked = append(acked, g.rec)
+			}
 			if left.Add(-1) == 0 {
 				p.landed()
-				landed()
+				v.landed(acked)
 			}
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -72,10 +73,37 @@ func TestWhatWaitsAtSeveralPartitionsGoesInOneRequest(t *testing.T) {
 		}})
 		w.pens[p].mu.Unlock()
 	}
-	<-w.begin(j.ctx)
+	<-w.begin(j.ctx).ended
 	answered.Wait()
 	if got := sizes(); len(got) != 1 || got[0] != int(cfg.Partitions) {
 		t.Errorf("partitions by request: %v, want all %d in one", got, cfg.Partitions)
+	}
+}
+
+// What is acknowledged of a wave is delivered as one, so that it can be applied so.
+func TestWhatAWaveBringsIsDeliveredTogether(t *testing.T) {
+	t.Parallel()
+	broker, a := embeddedtest.Kfake(t), newApplier(nil)
+	cfg := testConfig(broker.ListenAddrs())
+	cfg.Partitions = 4
+	j := met(t, cfg, &fakeLedger{}, a)
+	w := j.writing.Load()
+	for p := range cfg.Partitions {
+		for n := range 2 {
+			w.pens[p].mu.Lock()
+			w.pens[p].waiting = append(w.pens[p].waiting, &entry{rec: operations(deposit(w.in(p), wallet.Amount(n+1))), done: func(wallet.Receipt, error) {}})
+			w.pens[p].mu.Unlock()
+		}
+	}
+	<-w.begin(j.ctx).ended
+	together := a.together()
+	if len(together) != 1 || len(together[0]) != 2*int(cfg.Partitions) {
+		t.Fatalf("delivered %d times: %v", len(together), together)
+	}
+	for i, rec := range together[0] {
+		if rec.Receipt.Offset != int64(i%2) || rec.Receipt.Partition != together[0][i-i%2].Receipt.Partition {
+			t.Errorf("place %d is partition %d, offset %d", i, rec.Receipt.Partition, rec.Receipt.Offset)
+		}
 	}
 }
 
@@ -83,9 +111,10 @@ func TestWhatWaitsAtSeveralPartitionsGoesInOneRequest(t *testing.T) {
 func TestAWaveGathersWhileEarlierRecordsAreApplied(t *testing.T) {
 	t.Parallel()
 	a, asked, applied := newApplier(nil), make(chan struct{}, 10), make(chan struct{})
-	a.idle = func(context.Context) {
+	a.idle = func(context.Context) bool {
 		asked <- struct{}{}
 		<-applied
+		return true
 	}
 	j := met(t, testConfig(embeddedtest.Kfake(t).ListenAddrs()), &fakeLedger{}, a)
 	id := uuid.New()
@@ -100,63 +129,131 @@ func TestAWaveGathersWhileEarlierRecordsAreApplied(t *testing.T) {
 	}
 }
 
-// A ledger that is away must not keep operations from being accepted.
-func TestAWaveDoesNotWaitForALedgerThatIsAway(t *testing.T) {
+// A ledger that is away must not keep operations from being accepted: one wave waits
+// for it, the next ones only look whether it is back, for a second.
+func TestOneWaveWaitsForALedgerThatIsAway(t *testing.T) {
 	t.Parallel()
 	a := newApplier(nil)
-	a.idle = func(ctx context.Context) {
+	var away atomic.Bool
+	away.Store(true)
+	waited := make(chan bool, 10)
+	a.idle = func(ctx context.Context) bool {
+		waited <- ctx.Err() == nil
+		if !away.Load() {
+			return true
+		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(patience):
 			t.Error("the wave waits for as long as it takes")
 		}
+		return false
 	}
 	j := met(t, testConfig(embeddedtest.Kfake(t).ListenAddrs()), &fakeLedger{}, a)
-	for n := range 3 {
+	for n, want := range []bool{true, false, false, true} {
+		away.Store(n < 2) // the third finds that it is back, and the fourth may wait again
 		if _, err := j.put(deposit(uuid.New(), 1)); err != nil {
 			t.Errorf("write %d: %v", n, err)
+		}
+		if got := <-waited; got != want {
+			t.Errorf("write %d waits for the ledger: %t", n, got)
 		}
 	}
 }
 
-// A broker that does not answer holds up its own partitions only.
-func TestAPartitionThatIsNotAnsweredHoldsNobodyUp(t *testing.T) {
-	t.Parallel()
-	broker, a := embeddedtest.Kfake(t, kfake.NumBrokers(2)), newApplier(nil)
+// divided is a journal of two partitions with a broker each. Produce requests to the
+// first are held, once they have arrived, until the release.
+func divided(t *testing.T, a *fakeApplier) (j *Journal, arrived <-chan struct{}, release func()) {
+	t.Helper()
+	broker := embeddedtest.Kfake(t, kfake.NumBrokers(2))
 	cfg := testConfig(broker.ListenAddrs())
 	cfg.Partitions = 2
-	j := met(t, cfg, &fakeLedger{}, a)
+	j = met(t, cfg, &fakeLedger{}, a)
 	for p := range cfg.Partitions {
 		if err := broker.MoveTopicPartition(cfg.Topic, p, p); err != nil {
 			t.Fatal(err)
 		}
 	}
-	w := j.writing.Load()
 	for p := range cfg.Partitions { // each is known to its leader
-		if _, err := j.put(deposit(w.in(p), 1)); err != nil {
+		if _, err := j.put(deposit(j.writing.Load().in(p), 1)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	held, free := w.in(0), w.in(1)
-	arrived, release := make(chan struct{}, 10), make(chan struct{})
+	held, released := make(chan struct{}, 10), make(chan struct{})
 	broker.ControlKey(int16(kmsg.Produce), func(r kmsg.Request) (kmsg.Response, error, bool) {
 		broker.KeepControl()
 		if r.(*kmsg.ProduceRequest).Topics[0].Partitions[0].Partition == 0 {
-			arrived <- struct{}{}
-			broker.SleepControl(func() { <-release })
+			held <- struct{}{}
+			broker.SleepControl(func() { <-released })
 		}
 		return nil, nil, false
 	})
-	stuck := begun(t, j, w.pens[0], operations(deposit(held, 2)))
+	release = sync.OnceFunc(func() { close(released) })
+	t.Cleanup(release)
+	return j, held, release
+}
+
+// A broker that does not answer holds up its own partitions only.
+func TestAPartitionThatIsNotAnsweredHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	j, arrived, release := divided(t, newApplier(nil))
+	w := j.writing.Load()
+	stuck := begun(t, j, w.pens[0], operations(deposit(w.in(0), 2)))
 	taken(t, arrived, "the partition's flush is under way")
 	for n := range 3 {
-		if _, err := j.put(deposit(free, 2)); err != nil {
+		if _, err := j.put(deposit(w.in(1), 2)); err != nil {
 			t.Errorf("write %d to the other partition: %v", n, err)
 		}
 	}
-	close(release)
+	release()
 	if r := ended(t, stuck); r.err != nil {
 		t.Error(r.err)
+	}
+}
+
+// Nor does it keep what the same wave brought elsewhere from being applied.
+func TestAFlushThatIsNotAnsweredKeepsNoneOfItsWaveFromTheApplier(t *testing.T) {
+	t.Parallel()
+	a, gathered := newApplier(nil), make(chan struct{})
+	j, arrived, release := divided(t, a)
+	w, before := j.writing.Load(), len(a.together())
+	a.mu.Lock()
+	a.idle = func(context.Context) bool { <-gathered; return true }
+	a.mu.Unlock()
+	stuck := begun(t, j, w.pens[0], operations(deposit(w.in(0), 2)))
+	other := begun(t, j, w.pens[1], operations(deposit(w.in(1), 2)))
+	close(gathered)
+	taken(t, arrived, "the partition's flush is under way")
+	if r := ended(t, other); r.err != nil {
+		t.Fatal(r.err)
+	}
+	delivered := func(n int, partition int32) func() bool {
+		return func() bool {
+			return len(a.delivered) == before+n && a.delivered[before+n-1][0].Receipt.Partition == partition
+		}
+	}
+	a.until(t, "the other's record is delivered", delivered(1, 1))
+	release()
+	if r := ended(t, stuck); r.err != nil {
+		t.Error(r.err)
+	}
+	a.until(t, "the late record is delivered", delivered(2, 0))
+}
+
+// What the reader brings during a wave is a part of it, as a rule.
+func TestTheReaderStepsBehindAWaveUnderWay(t *testing.T) {
+	t.Parallel()
+	broker, a := embeddedtest.Kfake(t), newApplier(nil)
+	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
+	j.writing.Load().wave.Store(&wave{ended: make(chan struct{})})
+	other := started(t, j.Config, &fakeLedger{}, newApplier(a.kept))
+	began := time.Now()
+	if _, err := other.put(deposit(uuid.New(), 1)); err != nil {
+		t.Fatal(err)
+	}
+	a.until(t, "the other replica's record is fetched", func() bool { return len(a.fetched) == 1 })
+	if waited := time.Since(began); waited < waveMost {
+		t.Errorf("delivered after %v, before the wave was given up", waited)
 	}
 }
 

@@ -19,8 +19,10 @@ type writing struct {
 	client  *kgo.Client
 	applier Applier
 	pens    []*pen
-	ready   chan struct{} // holds one token while a pen has something to flush
-	pushing atomic.Bool   // somebody has the client send
+	ready   chan struct{}        // holds one token while a pen has something to flush
+	pushing atomic.Bool          // somebody has the client send
+	wave    atomic.Pointer[wave] // the last that began
+	again   time.Time            // before then no wave waits for what is being applied
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 }

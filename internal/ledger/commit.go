@@ -56,6 +56,7 @@ func (l *Ledger) Commit(ctx context.Context, b *wallet.Batch) error {
 		return l.commit(ctx, nil, b)
 	// A wallet that makes trouble; or so many operations that others' gain nothing.
 	case len(b.Lists) > 0 || len(b.Operations) >= jointOperations/2:
+		l.joint.pass()
 		return l.commit(ctx, []*wallet.Fence{b.Fence}, b)
 	}
 	return l.commitJointly(ctx, b)

@@ -46,6 +46,9 @@ func (l *Ledger) Joining() int {
 // JoinWithin sets how long a batch waits for the transaction under way.
 func (l *Ledger) JoinWithin(d time.Duration) { l.joint.most.Store(int64(d)) }
 
+// ExpectWithin sets how long a batch waits for those that are on their way.
+func (l *Ledger) ExpectWithin(d time.Duration) { l.joint.patience.Store(int64(d)) }
+
 // Asking is how many requests wait to be looked up.
 func (l *Ledger) Asking() int {
 	l.lookups.mu.Lock()

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -18,6 +17,9 @@ const (
 	// jointMost is how long a batch waits for the transaction under way before it
 	// goes beside it: one that waits for somebody's lock, or for its server.
 	jointMost = 50 * time.Millisecond
+	// expectedMost is how long a transaction that could begin waits for batches that are
+	// on their way: they are being computed, which takes microseconds.
+	expectedMost = 2 * time.Millisecond
 	// jointOperations bounds what joins one transaction; the rest is for the next.
 	jointOperations = 2_000
 )
@@ -31,10 +33,13 @@ var errAlone = errors.New("the joint transaction was refused")
 // much the same whether it holds ten operations or a hundred, and many partitions
 // with a little traffic each would pay that for each of them.
 type joint struct {
-	mu      sync.Mutex
-	most    atomic.Int64 // time.Duration, of waiting
-	under   int          // transactions under way
-	waiting []*part
+	most, patience atomic.Int64 // time.Duration, of waiting for a transaction, and for batches
+
+	mu       sync.Mutex
+	under    int // transactions under way
+	expected int // batches that are on their way
+	waiting  []*part
+	due      *time.Timer // set while the expected ones are waited for
 }
 
 // part is a batch that wants to be committed.
@@ -44,30 +49,70 @@ type part struct {
 	told  chan error   // or gets what another part's transaction came to
 }
 
-// enter returns what the part has to commit now; nothing if it has to wait. One
-// answer of the broker is of many partitions, whose workers have batches at about
-// the same time: who comes first lets those run that can, for they will join.
-func (j *joint) enter(p *part) []*part {
-	if !j.leads(p) {
-		return nil
-	}
-	runtime.Gosched()
+// expect has the next transaction wait for so many batches. One answer of the broker
+// is of many partitions, whose workers have their batches at about the same time.
+func (j *joint) expect(batches int) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.waiting = slices.Insert(j.waiting, 0, p)
-	return j.take()
+	j.expected += batches
 }
 
-// leads reports whether the part begins a transaction; if not, it waits in line.
-func (j *joint) leads(p *part) bool {
+// enter returns what the part has to commit now; nothing if it has to wait: for the
+// transaction under way, or for those that are expected.
+func (j *joint) enter(p *part) []*part {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.under > 0 {
-		j.waiting = append(j.waiting, p)
-		return false
+	j.expected = max(0, j.expected-1)
+	j.waiting = append(j.waiting, p)
+	if !j.begins() {
+		return nil
 	}
+	return j.lead(p)
+}
+
+// pass is for an expected batch that goes alone.
+func (j *joint) pass() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.expected = max(0, j.expected-1)
+	j.next()
+}
+
+// overdue waits no longer for those that are expected.
+func (j *joint) overdue() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.expected, j.due = 0, nil
+	j.next()
+}
+
+// next has the first in line begin, if it may.
+func (j *joint) next() {
+	if len(j.waiting) > 0 && j.begins() {
+		first := j.waiting[0]
+		first.lead <- j.lead(first)
+	}
+}
+
+// begins reports whether who is in line begins a transaction now. If not, it will
+// when the transaction under way ends, or when all are there that are expected.
+func (j *joint) begins() bool {
+	if j.under == 0 && j.expected > 0 && j.due == nil {
+		j.due = time.AfterFunc(time.Duration(j.patience.Load()), j.overdue)
+	}
+	return j.under == 0 && j.expected == 0
+}
+
+// lead begins a transaction with the part, which is in line, and others.
+func (j *joint) lead(p *part) []*part {
+	if j.due != nil {
+		j.due.Stop()
+		j.due = nil
+	}
+	i := slices.Index(j.waiting, p)
+	j.waiting = slices.Insert(slices.Delete(j.waiting, i, i+1), 0, p)
 	j.under++
-	return true
+	return j.take()
 }
 
 // overtake is enter for a part that has waited long enough; it returns nothing if
@@ -75,13 +120,10 @@ func (j *joint) leads(p *part) bool {
 func (j *joint) overtake(p *part) []*part {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	i := slices.Index(j.waiting, p)
-	if i < 0 {
+	if !slices.Contains(j.waiting, p) {
 		return nil
 	}
-	j.waiting = slices.Insert(slices.Delete(j.waiting, i, i+1), 0, p)
-	j.under++
-	return j.take()
+	return j.lead(p)
 }
 
 // take returns those that are first in line, at least one, for a transaction that is
@@ -101,12 +143,13 @@ func (j *joint) take() []*part {
 func (j *joint) leave() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.under--; j.under == 0 && len(j.waiting) > 0 {
-		j.under++
-		parts := j.take()
-		parts[0].lead <- parts
-	}
+	j.under--
+	j.next()
 }
+
+// Expect says that so many batches are on their way to Commit: a transaction that
+// could begin waits for them, a moment, so that it is one for all of them.
+func (l *Ledger) Expect(batches int) { l.joint.expect(batches) }
 
 // commitJointly commits a batch of the journal in one transaction with those of
 // other partitions that wait at that moment. What a batch relies on is in its own

@@ -223,3 +223,84 @@ func TestManyPartitionsCommitAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// expecting is a ledger that waits for batches that are on their way as long as it takes.
+func expecting(t *testing.T, batches int) *jam {
+	t.Helper()
+	j := &jam{book: newBook(t)}
+	j.JoinWithin(time.Minute)
+	j.ExpectWithin(time.Minute)
+	j.Expect(batches)
+	return j
+}
+
+func TestBatchesThatAreExpectedShareATransaction(t *testing.T) {
+	t.Parallel()
+	j := expecting(t, 3)
+	var batches []*wallet.Batch
+	var results []<-chan error
+	for p := range int32(3) {
+		b := j.batchFor(p, 0)
+		batches, results = append(batches, b), append(results, j.going(b))
+		if p < 2 {
+			eventually(t, "the batch waits for the others", func() bool { return j.Joining() == int(p)+1 })
+		}
+	}
+	for i, r := range results {
+		if err := <-r; err != nil {
+			t.Fatal(err)
+		}
+		if of, other := j.transaction(batches[0].Operations[0]), j.transaction(batches[i].Operations[0]); of != other {
+			t.Errorf("transactions %s and %s", of, other)
+		}
+	}
+	j.mustCommit(j.batchFor(0, 1)) // nobody is expected any more
+}
+
+// Who comes while a transaction is under way waits for the expected ones too.
+func TestTheNextTransactionWaitsForThoseThatAreExpected(t *testing.T) {
+	t.Parallel()
+	j := newJam(t)
+	j.ExpectWithin(time.Minute)
+	x, y := j.batchFor(2, 0), j.batchFor(3, 0)
+	j.Expect(2)
+	first := j.going(x)
+	eventually(t, "the batch waits", func() bool { return j.Joining() == 1 })
+	j.release()
+	if err := <-j.jammed; err != nil {
+		t.Fatal(err)
+	}
+	second := j.going(y)
+	for _, r := range []<-chan error{first, second} {
+		if err := <-r; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if of, other := j.transaction(x.Operations[0]), j.transaction(y.Operations[0]); of != other {
+		t.Errorf("transactions %s and %s", of, other)
+	}
+}
+
+// One that does not come is not waited for, whatever became of it.
+func TestAnExpectedBatchThatDoesNotComeHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	j := expecting(t, 7)
+	j.ExpectWithin(time.Millisecond)
+	j.mustCommit(j.batchFor(0, 0))
+	j.ExpectWithin(time.Minute)
+	j.mustCommit(j.batchFor(0, 1)) // and is forgotten
+}
+
+// One that goes alone is not waited for either.
+func TestABatchThatGoesAloneIsNotExpectedAnyMore(t *testing.T) {
+	t.Parallel()
+	j := expecting(t, 2)
+	small := j.going(j.batchFor(0, 0))
+	eventually(t, "it waits for the other", func() bool { return j.Joining() == 1 })
+	alone, other := j.batchFor(1, 0), uuid.New()
+	alone.Lists = []wallet.ListChange{{List: head(other, 1), Append: entries(request(other, 1))}}
+	j.mustCommit(alone)
+	if err := <-small; err != nil {
+		t.Error(err)
+	}
+}

@@ -58,6 +58,7 @@ const (
 func Open(cfg Config) (*Ledger, error) {
 	l := &Ledger{config: cfg, commitTimeout: cfg.CommitTimeout, readTimeout: cfg.ReadTimeout}
 	l.joint.most.Store(int64(jointMost))
+	l.joint.patience.Store(int64(expectedMost))
 	l.Breaker = breaker.New(breaker.Config{Name: "PostgreSQL", Probe: l.ping, Interval: probeInterval, Timeout: probeTimeout, Log: cfg.Log})
 	var err, rerr, perr error
 	l.commits, err = pool(cfg, cfg.CommitConnections, cfg.CommitTimeout, map[string]string{

@@ -54,6 +54,7 @@ func (j *Journal) Append(_ context.Context, rec wallet.Record) (wallet.Receipt, 
 	}
 	rec = j.Log.Append(rec)
 	j.Applier.Acknowledged(rec)
+	j.Applier.Deliver(rec)
 	return rec.Receipt, nil
 }
 
