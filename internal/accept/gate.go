@@ -25,7 +25,8 @@ type Backlog interface {
 // journaled: those of requests that are not answered, which hold memory here, and
 // those without an outcome, whether they were answered 202 or not, which the ledger
 // still has to take. What was accepted while the ledger was down is forgiven: that
-// wait has no bound. A wallet has a gate only while it has such operations. A request
+// wait has no bound. A wallet has a gate while it has such operations, and until the
+// next sweep: making it anew for each request would cost more. A request
 // of many enters whole, and always where there is nothing else: else one that is above
 // the bound could never.
 type gates struct {
@@ -102,7 +103,7 @@ func (g *gates) enter(id uuid.UUID, n int) (leave func(), err error) {
 		g.leaveAll(now, n, 0)
 		return nil, overloaded(fmt.Sprintf("%d operations of this wallet wait", max(w.waiting, unsettled)), again)
 	}
-	return func() { g.leave(s, id, w, n) }, nil
+	return func() { g.leave(s, w, n) }, nil
 }
 
 // enterReplica lets a request of n operations in that belongs to no wallet yet.
@@ -132,33 +133,24 @@ func (g *gates) leaveAll(now time.Time, n, answered int) {
 	g.all.answered.add(now, answered)
 }
 
-func (g *gates) leave(s *gateShard, id uuid.UUID, w *gate, n int) {
+func (g *gates) leave(s *gateShard, w *gate, n int) {
 	now := g.now()
 	g.leaveAll(now, n, n)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	w.answered.add(now, n)
 	w.waiting -= n
-	g.close(s, id, w)
 }
 
-// close forgets a gate that has nothing under way; its shard is locked.
-func (g *gates) close(s *gateShard, id uuid.UUID, w *gate) {
-	if w.waiting > 0 {
-		return
-	}
-	if unsettled, _ := g.backlog.Unsettled(id, time.Time{}); unsettled == 0 {
-		delete(s.gates, id)
-	}
-}
-
-// sweep forgets gates whose last operation got its outcome after its answer.
+// sweep forgets gates that have nothing under way.
 func (g *gates) sweep() {
 	for i := range g.shards {
 		s := &g.shards[i]
 		s.mu.Lock()
 		for id, w := range s.gates {
-			g.close(s, id, w)
+			if unsettled, _ := g.backlog.Unsettled(id, time.Time{}); unsettled == 0 && w.waiting == 0 {
+				delete(s.gates, id)
+			}
 		}
 		s.mu.Unlock()
 	}

@@ -91,6 +91,7 @@ func (w *world) nobodyIsLeft(t *testing.T) {
 	if n := w.gates.all.waiting; n != 0 {
 		t.Errorf("%d requests count as unanswered", n)
 	}
+	w.gates.sweep()
 	for i := range w.gates.shards {
 		if n := len(w.gates.shards[i].gates); n != 0 {
 			t.Errorf("%d gates are left", n)

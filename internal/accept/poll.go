@@ -17,6 +17,7 @@ const (
 	overdueAfter   = 500 * time.Millisecond // an announcement that has not come by then is lost
 	pollOperations = 2_000                  // of one read
 	progressEvery  = time.Second            // looks at the ledger's offsets
+	sweepEvery     = time.Second            // of gates that nothing goes through
 )
 
 // Settle hands outcomes to the requests that wait for them.
@@ -34,22 +35,26 @@ func (in *Intake) Run(ctx context.Context) {
 	rousing.Go(func() { in.rouse(ctx) })
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
-	var last time.Time
+	var swept, asked time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
+		now := in.Now()
+		if now.Sub(swept) >= sweepEvery {
+			swept = now
+			in.gates.sweep()
+		}
 		if in.Ledger.Err() != nil {
 			in.gates.forgive()
 			continue
 		}
 		in.poll(ctx)
-		if now := in.Now(); now.Sub(last) >= progressEvery {
-			last = now
+		if now.Sub(asked) >= progressEvery {
+			asked = now
 			in.progress(ctx)
-			in.gates.sweep()
 		}
 	}
 }
