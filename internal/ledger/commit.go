@@ -55,7 +55,7 @@ func (l *Ledger) Commit(ctx context.Context, b *wallet.Batch) error {
 	case b.Fence == nil:
 		return l.commit(ctx, nil, b)
 	// A wallet that makes trouble; or so many operations that others' gain nothing.
-	case len(b.Lists) > 0 || len(b.Operations) >= jointOperations/2:
+	case len(b.Lists) > 0 || len(b.Operations) >= aloneOperations:
 		l.joint.pass()
 		return l.commit(ctx, []*wallet.Fence{b.Fence}, b)
 	}

@@ -20,6 +20,9 @@ const (
 	// expectedMost is how long a transaction that could begin waits for batches that are
 	// on their way: they are being computed, which takes microseconds.
 	expectedMost = 2 * time.Millisecond
+	// aloneOperations is how many make a batch go alone: it gains nothing from others,
+	// and they would wait for it.
+	aloneOperations = 64
 	// jointOperations bounds what joins one transaction; the rest is for the next.
 	jointOperations = 2_000
 )
