@@ -23,10 +23,10 @@ import (
 // The machine of these tests: PostgreSQL takes so many bytes a second from each
 // connection, which makes some hundred operations of one wallet.
 const (
-	narrowKBytes   = 60 // a second
+	narrowKBytes   = 30 // a second
 	overloadBound  = 600
 	overloadAll    = 3000
-	overloadRate   = 1600 // requests a second: five times what can be applied
+	overloadRate   = 800  // requests a second: five times what can be applied, and no more than a slow machine takes
 	overloadConns  = 6000 // more than the storm opens: its requests are refused one by one
 	stormFor       = 5 * time.Second
 	mostDisturbed  = 800 * time.Millisecond // what a storm may add to nine tenths of other wallets' requests: half of what they would wait behind it
