@@ -25,8 +25,8 @@ func TestAWalletThatWasMetIsNotRead(t *testing.T) {
 	w, db := newWorld(t, 1)
 	id, reads := w.created(), atomic.Int64{}
 	before := db.move(t, id)
-	db.exec(t, "DELETE FROM unjournaled") // else its create record may come first, and have it read
 	r := w.owning(counted("Read", &reads))
+	r.awaitOwned()
 	r.Met(wallet.Wallet{ID: id, State: w.books().Wallets[id]})
 	now := withdraw(id, 1)
 	w.append(now)
@@ -45,6 +45,7 @@ func TestAWalletThatWasMetTooLongAgoIsReadAgain(t *testing.T) {
 	was := w.books().Wallets[id]
 	before := db.move(t, id)
 	r := w.owning(counted("Read", &reads))
+	r.awaitOwned()
 	r.Met(wallet.Wallet{ID: id, State: was})
 	now := withdraw(id, 1)
 	w.append(now)

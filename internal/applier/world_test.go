@@ -88,13 +88,21 @@ func withFaults(next func(simtest.Call) simtest.Fault) func(*replica, *applier.C
 	return func(_ *replica, c *applier.Config) { c.Ledger = &simtest.Faulty{Ledger: c.Ledger, Next: next} }
 }
 
-// owning is a replica that owns all partitions.
+// owning is a replica that becomes the owner of all partitions.
 func (w *world) owning(options ...func(*replica, *applier.Config)) *replica {
 	r := w.replica(options...)
 	for p := range w.log.Partitions() {
 		r.journal.Own(int32(p))
 	}
 	return r
+}
+
+// awaitOwned waits until the replica owns all partitions.
+func (r *replica) awaitOwned() {
+	r.t.Helper()
+	for p := range r.log.Partitions() {
+		eventually(r.t, "the partition has an owner", func() bool { return r.Owns(int32(p)) })
+	}
 }
 
 var epoch = time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)
