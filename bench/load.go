@@ -79,6 +79,9 @@ func (s *said) unhappy() int64 {
 	return a.Overloaded + a.Other + a.Server + a.None + a.NotSent
 }
 
+// unknown counts those whose outcome nobody was told: they may have been accepted.
+func (s *said) unknown() int64 { return s.Answers.None + s.Answers.Server }
+
 // walletctlTimeout is what a load may take beyond its duration.
 const walletctlTimeout = time.Minute
 
