@@ -13,6 +13,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,8 +28,8 @@ type Ledger interface {
 	Partition(ctx context.Context, topic uuid.UUID, partition int32) (wallet.Progress, error)
 	Read(ctx context.Context, q wallet.SnapshotQuery) (wallet.Snapshot, error)
 	Commit(ctx context.Context, b *wallet.Batch) error
-	// Expect says that so many batches are on their way to Commit.
-	Expect(batches int)
+	// Expect says that batches of so many operations each are on their way to Commit.
+	Expect(operations ...int)
 	Locked(ctx context.Context, ids []uuid.UUID) ([]uuid.UUID, error)
 	Due(ctx context.Context, partition int32, at time.Time, limit int) ([]wallet.Due, error)
 	Unjournaled(ctx context.Context, limit int) ([]wallet.Operation, error)
@@ -74,7 +76,7 @@ type Applier struct {
 	stopped map[int32]error
 	closed  bool
 
-	progressed chan struct{} // holds one token: a worker has reached an offset
+	progressed chan struct{} // holds one token: a worker has reached an offset, or is no more
 
 	direct sync.WaitGroup // the direct way's goroutines, one for each wallet in use
 }
@@ -138,6 +140,7 @@ func (a *Applier) Revoked(partition int32) {
 	delete(a.workers, partition)
 	a.mu.Unlock()
 	if w != nil {
+		a.moved()
 		w.stop() // it may say at its end that the partition is stopped
 		a.lanes.forget(func(id uuid.UUID) bool { return a.Journal.PartitionOf(id) == partition })
 	}
@@ -151,6 +154,7 @@ func (a *Applier) Stop(partition int32, err error) {
 	a.mu.Lock()
 	a.stopped[partition] = err
 	a.mu.Unlock()
+	a.moved()
 	a.Log.Error("partition stopped: its records are kept and not applied until an operator decides", "partition", partition, "error", err)
 }
 
@@ -193,27 +197,33 @@ func (a *Applier) Acknowledged(rec wallet.Record) {
 // transaction, if nothing speaks against it.
 func (a *Applier) Deliver(records ...wallet.Record) {
 	var owners []*worker
+	var batches []int // operations of each that is on its way; who is at another one comes later
 	for len(records) > 0 {
 		p, n := records[0].Receipt.Partition, 1
 		for n < len(records) && records[n].Receipt.Partition == p {
 			n++
 		}
-		if w := a.worker(p); w != nil && w.door.acknowledged(records[:n]...) {
-			owners = append(owners, w)
+		if w := a.worker(p); w != nil {
+			if operations := w.door.acknowledged(records[:n]...); operations > 0 {
+				owners = append(owners, w)
+				if w.applying.Load() == 0 {
+					batches = append(batches, operations)
+				}
+			}
 		}
 		records = records[n:]
 	}
-	a.Ledger.Expect(len(owners))
+	a.Ledger.Expect(batches...)
 	for _, w := range owners {
 		w.door.signal()
 	}
 }
 
-// Idle waits until the ledger has all that was delivered of the partitions that
+// Idle waits until the ledger has what was delivered, by now, of the partitions that
 // this replica applies, or ctx ends, and reports whether it has. It is for one caller
 // at a time.
 func (a *Applier) Idle(ctx context.Context) bool {
-	for a.behind() {
+	for left := a.goals(); len(left) > 0; left = slices.DeleteFunc(left, a.isOver) {
 		select {
 		case <-a.progressed:
 		case <-ctx.Done():
@@ -223,17 +233,43 @@ func (a *Applier) Idle(ctx context.Context) bool {
 	return true
 }
 
-// behind reports whether a worker has records that the ledger is not known to have.
-// One that is stopped does not count: it may be for days.
-func (a *Applier) behind() bool {
+// goal is an offset that the ledger has to reach by a worker.
+type goal struct {
+	worker *worker
+	offset int64
+}
+
+// goals are what was delivered and is not known to be in the ledger.
+func (a *Applier) goals() (goals []goal) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	for p, w := range a.workers {
-		if a.stopped[p] == nil && w.door.end() > w.next.Load() {
-			return true
+	workers := slices.Collect(maps.Values(a.workers))
+	a.mu.Unlock()
+	for _, w := range workers {
+		if g := (goal{w, w.door.end()}); !a.isOver(g) {
+			goals = append(goals, g)
 		}
 	}
-	return false
+	return goals
+}
+
+// isOver reports whether nobody has to wait for the goal: it is reached, or the worker
+// is gone, or stopped, which it may be for days.
+func (a *Applier) isOver(g goal) bool {
+	if g.worker.next.Load() >= g.offset {
+		return true
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	p := g.worker.partition
+	return a.workers[p] != g.worker || a.stopped[p] != nil
+}
+
+// moved has whoever waits for workers look again.
+func (a *Applier) moved() {
+	select {
+	case a.progressed <- struct{}{}:
+	default:
+	}
 }
 
 // Owns reports whether this replica has a partition's worker.

@@ -5,27 +5,52 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/uuid"
+
 	"github.com/walletd/walletd/internal/applier"
+	"github.com/walletd/walletd/internal/applier/simtest"
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-// expecting is a ledger that notes how many batches it is told of.
+// expecting is a ledger that notes which batches it is told of.
 type expecting struct {
 	applier.Ledger
 	mu    sync.Mutex
-	calls []int
+	calls [][]int
 }
 
-func (l *expecting) Expect(batches int) {
+func (l *expecting) Expect(operations ...int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.calls = append(l.calls, batches)
+	l.calls = append(l.calls, operations)
 }
 
-func (l *expecting) told() []int {
+func (l *expecting) want(t *testing.T, calls ...[]int) {
+	t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.Clone(l.calls)
+	if !slices.EqualFunc(l.calls, calls, slices.Equal) {
+		t.Errorf("expected batches of %v, want %v", l.calls, calls)
+	}
+}
+
+// assign has a replica own partitions without a reader: nothing comes but by Deliver.
+func (r *replica) assign(partitions int32) {
+	r.t.Helper()
+	for p := range partitions {
+		if _, err := r.Assigned(r.t.Context(), r.log.Topic, p); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+}
+
+// in is a new wallet of the partition.
+func (r *replica) in(p int32) uuid.UUID {
+	for {
+		if id := r.created(); r.journal.PartitionOf(id) == p {
+			return id
+		}
+	}
 }
 
 // What one answer of the broker acknowledges is of many partitions; those that this
@@ -35,18 +60,11 @@ func TestWhatIsDeliveredTogetherIsExpectedTogether(t *testing.T) {
 	const partitions, owned = 4, 3
 	w, told := newMemoryWorld(t, partitions), &expecting{}
 	r := w.replica(func(_ *replica, c *applier.Config) { told.Ledger, c.Ledger = c.Ledger, told })
-	for p := range int32(owned) { // without a reader: nothing comes but by Deliver
-		if _, err := r.Assigned(t.Context(), w.log.Topic, p); err != nil {
-			t.Fatal(err)
-		}
-	}
+	r.assign(owned)
 	var records []wallet.Record
 	var ops []wallet.Operation
 	for p := range int32(partitions) {
-		id := w.created()
-		for r.journal.PartitionOf(id) != p {
-			id = w.created()
-		}
+		id := r.in(p)
 		for range 2 {
 			op := deposit(id, 1)
 			records = append(records, w.append(op))
@@ -62,7 +80,26 @@ func TestWhatIsDeliveredTogetherIsExpectedTogether(t *testing.T) {
 			t.Errorf("%+v", done)
 		}
 	}
-	if got := told.told(); !slices.Equal(got, []int{owned, 0}) {
-		t.Errorf("expected %v batches, want those of %d partitions, once", got, owned)
-	}
+	told.want(t, []int{2, 2, 2}, nil)
+}
+
+// A worker that is at another batch has the next one later than the others theirs.
+func TestWhoIsAtAnotherBatchIsNotExpected(t *testing.T) {
+	t.Parallel()
+	w, told := newMemoryWorld(t, 2), &expecting{}
+	committing, release := make(chan struct{}, 10), make(chan struct{})
+	r := w.replica(withFaults(func(c simtest.Call) simtest.Fault {
+		if c.Method == "Commit" {
+			committing <- struct{}{}
+			<-release
+		}
+		return simtest.None
+	}), func(_ *replica, c *applier.Config) { told.Ledger, c.Ledger = c.Ledger, told })
+	t.Cleanup(func() { close(release) }) // before the replica ends, which waits for it
+	r.assign(2)
+	busy := r.in(0)
+	r.Deliver(w.append(deposit(busy, 1)))
+	wait(t, "a commit is under way", committing)
+	r.Deliver(w.append(deposit(busy, 2)), w.append(deposit(r.in(1), 1)))
+	told.want(t, []int{1}, []int{1})
 }

@@ -44,18 +44,21 @@ func (d *door) fetched(records []wallet.Record) bool {
 }
 
 // acknowledged takes those of the replica's own records that are the next ones and
-// find room; otherwise the fetch will bring them. It reports whether the worker has
-// to be told: that is the caller's.
-func (d *door) acknowledged(records ...wallet.Record) (tell bool) {
+// find room; otherwise the fetch will bring them. It returns how many operations the
+// worker has to be told of, which is the caller's; 0 if it has been told of others.
+func (d *door) acknowledged(records ...wallet.Record) (operations int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	told := len(d.queue) > 0
 	for _, r := range records {
 		if r.Receipt.Offset == d.next && d.held < d.most {
-			tell = tell || len(d.queue) == 0
 			d.push(r)
 		}
 	}
-	return tell
+	if told {
+		return 0
+	}
+	return d.held
 }
 
 func (d *door) push(r wallet.Record) {

@@ -81,10 +81,46 @@ func TestIdleWaitsNoLongerThanItsContext(t *testing.T) {
 	wantIdle(t, "at the end of the wait", is, false)
 }
 
-func TestAStoppedPartitionIsIdle(t *testing.T) {
-	r, _ := stuck(t)
-	for p := range int32(2) {
-		r.Stop(p, errors.New("an operator has to decide"))
+// Others' traffic must not keep a replica waiting for ever.
+func TestIdleDoesNotWaitForWhatComesLater(t *testing.T) {
+	w := newMemoryWorld(t, 1)
+	committing, proceed := make(chan struct{}), make(chan struct{})
+	r := w.replica(withFaults(func(c simtest.Call) simtest.Fault {
+		if c.Method == "Commit" {
+			committing <- struct{}{}
+			<-proceed
+		}
+		return simtest.None
+	}))
+	t.Cleanup(func() { close(proceed) }) // before the replica ends, which waits for it
+	r.assign(1)
+	id := w.created()
+	r.Deliver(w.append(deposit(id, 1)))
+	wait(t, "a commit is under way", committing)
+	ctx := awaited{t.Context(), make(chan struct{}, 1)}
+	is := r.idle(ctx)
+	wait(t, "a wait for it", ctx.waited)
+	r.Deliver(w.append(deposit(id, 2)))
+	proceed <- struct{}{}
+	wait(t, "the next commit is under way", committing)
+	wantIdle(t, "with another commit under way", is, true)
+}
+
+func TestIdleDoesNotWaitForAPartitionThatIsGivenUp(t *testing.T) {
+	for name, giveUp := range map[string]func(*replica, int32){
+		"stopped": func(r *replica, p int32) { r.Stop(p, errors.New("an operator has to decide")) },
+		"revoked": func(r *replica, p int32) { go r.Revoked(p) }, // which finishes the commit
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, _ := stuck(t)
+			ctx := awaited{t.Context(), make(chan struct{}, 1)}
+			is := r.idle(ctx)
+			wait(t, "a wait while a commit is under way", ctx.waited)
+			for p := range int32(2) {
+				giveUp(r, p)
+			}
+			wantIdle(t, "with nobody to wait for", is, true)
+			wantIdle(t, "from the beginning", r.idle(t.Context()), true)
+		})
 	}
-	wantIdle(t, "with nothing but stopped partitions", r.idle(t.Context()), true)
 }

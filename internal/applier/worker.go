@@ -78,10 +78,7 @@ func (w *worker) follow(p wallet.Progress) {
 func (w *worker) reached(next int64) {
 	w.next.Store(next)
 	w.settled.set(w.partition, next)
-	select {
-	case w.progressed <- struct{}{}:
-	default:
-	}
+	w.moved()
 }
 
 func (w *worker) counted() { w.count.Store(int64(len(w.lists))) }

@@ -117,9 +117,11 @@ func (r *reader) poll() {
 			return
 		}
 		fetches.EachError(r.failed)
-		r.step(r.ctx)
-		own := len(fetches.Errors()) == 0
-		fetches.EachPartition(func(f kgo.FetchTopicPartition) { own = r.deliver(f) && own })
+		own := len(fetches.Errors()) == 0 && !foreign(fetches, r.Replica)
+		if own {
+			r.step(r.ctx)
+		}
+		fetches.EachPartition(r.deliver)
 		r.client.AllowRebalance()
 		if own {
 			r.rest(r.ctx)
@@ -127,12 +129,11 @@ func (r *reader) poll() {
 	}
 }
 
-// deliver passes on the records that the applier does not have yet, and reports
-// whether all of them are this replica's own.
-func (r *reader) deliver(f kgo.FetchTopicPartition) (own bool) {
+// deliver passes on the records that the applier does not have yet.
+func (r *reader) deliver(f kgo.FetchTopicPartition) {
 	fetched := since(f.Records, r.applier.Reached(f.Partition))
 	if len(fetched) == 0 {
-		return true
+		return
 	}
 	records := make([]wallet.Record, len(fetched))
 	for i, rec := range fetched {
@@ -144,7 +145,6 @@ func (r *reader) deliver(f kgo.FetchTopicPartition) (own bool) {
 			r.resume(f.Partition)
 		}
 	}
-	return !foreign(records, r.Replica)
 }
 
 // since returns the records at the offset and after it.

@@ -2,11 +2,11 @@ package journal
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
-
-	"github.com/walletd/walletd/internal/wallet"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // restBetweenPolls is how long the reader leaves the broker alone when all that it
@@ -17,9 +17,11 @@ import (
 const restBetweenPolls = 5 * time.Millisecond
 
 // foreign reports whether any of the records was written by somebody else.
-func foreign(records []wallet.Record, replica uuid.UUID) bool {
-	for i := range records {
-		if records[i].Replica != replica {
+func foreign(fetches kgo.Fetches, replica uuid.UUID) bool {
+	own := replica.String()
+	isOwn := func(h kgo.RecordHeader) bool { return h.Key == headerReplica && string(h.Value) == own }
+	for r := range fetches.RecordsAll() {
+		if !slices.ContainsFunc(r.Headers, isOwn) {
 			return true
 		}
 	}
@@ -38,8 +40,10 @@ func (r *reader) rest(ctx context.Context) {
 	}
 }
 
-// step lets a wave under way be answered before what was fetched meanwhile is delivered:
-// as a rule it is of that wave, a part of it, which is better applied as a whole.
+// step lets a wave under way be answered before own records are delivered that were
+// fetched meanwhile: they are of that wave, a part of it, which is better applied as a
+// whole. Another replica's are delivered at once, for what the wave brings can only be
+// taken behind them.
 func (r *reader) step(ctx context.Context) {
 	w := r.writing.Load()
 	if w == nil {
@@ -49,11 +53,8 @@ func (r *reader) step(ctx context.Context) {
 	if v == nil {
 		return
 	}
-	timer := time.NewTimer(waveMost)
-	defer timer.Stop()
 	select {
-	case <-v.ended:
-	case <-timer.C:
+	case <-v.over:
 	case <-ctx.Done():
 	}
 }

@@ -57,18 +57,24 @@ func TestWhatIsFetchedDuringAWaveComesBehindItAMomentAtMost(t *testing.T) {
 		if d := stepped(t.Context()); d != 0 {
 			t.Errorf("waited for %v where nobody has written", d)
 		}
-		v := &wave{ended: make(chan struct{})}
+		v := newWave(nil)
+		v.join()
 		w.wave.Store(v)
-		if d := stepped(t.Context()); d != waveMost {
-			t.Errorf("waited for %v for a wave that is not answered", d)
+		for n, want := range []time.Duration{waveMost, 0, 0} {
+			if d := stepped(t.Context()); d != want {
+				t.Errorf("poll %d waited for %v for a wave that is not answered", n, d)
+			}
 		}
+		v = newWave(nil)
+		v.join()
+		w.wave.Store(v)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		if d := stepped(ctx); d != 0 {
 			t.Errorf("a reader that is closed waits for %v", d)
 		}
 		const answered = waveMost / 4
-		time.AfterFunc(answered, func() { close(v.ended) })
+		time.AfterFunc(answered, func() { v.landed(nil) })
 		if d := stepped(t.Context()); d != answered {
 			t.Errorf("waited for %v for a wave that was answered after %v", d, answered)
 		}
@@ -105,16 +111,23 @@ func TestAPenNoticesWhatSomebodyElseHasWrittenBetweenItsRecords(t *testing.T) {
 func TestOneRecordOfAnotherKeepsTheReaderFromItsRest(t *testing.T) {
 	own, other := uuid.New(), uuid.New()
 	for _, c := range []struct {
-		records []wallet.Record
+		by      []uuid.UUID
 		foreign bool
 	}{
 		{nil, false},
-		{[]wallet.Record{{Replica: own}, {Replica: own}}, false},
-		{[]wallet.Record{{Replica: own}, {Replica: other}}, true},
-		{[]wallet.Record{{}}, true}, // of a foreign producer
+		{[]uuid.UUID{own, own}, false},
+		{[]uuid.UUID{own, other}, true},
+		{[]uuid.UUID{uuid.Nil}, true}, // of a foreign producer
 	} {
-		if foreign(c.records, own) != c.foreign {
-			t.Errorf("%+v: foreign is %v", c.records, !c.foreign)
+		var partition kgo.FetchPartition
+		for _, replica := range c.by {
+			rec := operations(deposit(uuid.New(), 1))
+			rec.Replica, rec.Attempt = replica, 2
+			partition.Records = append(partition.Records, Encode(&rec))
+		}
+		fetches := kgo.Fetches{{Topics: []kgo.FetchTopic{{Partitions: []kgo.FetchPartition{partition}}}}}
+		if foreign(fetches, own) != c.foreign {
+			t.Errorf("by %v, own is %v: foreign is %v", c.by, own, !c.foreign)
 		}
 	}
 }

@@ -14,6 +14,8 @@ import (
 const (
 	// waveMost is how long a partition whose leader does not answer holds the others up.
 	waveMost = 20 * time.Millisecond
+	// waveLeast is how long those of one answer take to be told, also on a busy machine.
+	waveLeast = 2 * time.Millisecond
 	// gatherMost is how long a wave waits for the ledger to have what earlier ones brought.
 	gatherMost = 50 * time.Millisecond
 	// gatherAgain is how long the next ones do not wait, if that one did so in vain.
@@ -26,8 +28,6 @@ const (
 // does one batch after the other: a request that is sent earlier only waits there,
 // without what could still have joined it. Either wait has its bound.
 func (w *writing) waves(ctx context.Context) {
-	timer := time.NewTimer(waveMost)
-	defer timer.Stop()
 	defer w.letGo()
 	for {
 		select {
@@ -36,13 +36,11 @@ func (w *writing) waves(ctx context.Context) {
 			return
 		}
 		w.gather(ctx)
-		timer.Reset(waveMost)
 		v := w.begin(ctx)
 		select {
-		case <-v.ended:
-		case <-timer.C:
-			v.deliver()
+		case <-v.over:
 		case <-ctx.Done():
+			v.giveUp()
 			return
 		}
 	}
@@ -75,39 +73,65 @@ func (w *writing) letGo() {
 }
 
 // wave is the flushes that began together. What is acknowledged of them is delivered
-// together too, so that it can be applied in one transaction.
+// together too, so that it can be applied in one transaction. It is over when all are
+// answered; those that are late are waited for as long as the first took, once more.
 type wave struct {
 	applier Applier
-	flushes atomic.Int64  // under way
-	ended   chan struct{} // closed when all are answered
+	began   time.Time
+	over    chan struct{} // closed when nobody has to wait for it any more
 
-	mu    sync.Mutex
-	acked []wallet.Record // to be delivered
+	mu      sync.Mutex
+	flushes int             // under way
+	acked   []wallet.Record // to be delivered
+	ended   bool            // over: what lands is delivered at once
+	late    *time.Timer     // until it is given up
+}
+
+func newWave(applier Applier) *wave {
+	v := &wave{applier: applier, began: time.Now(), over: make(chan struct{})}
+	v.late = time.AfterFunc(waveMost, v.giveUp)
+	return v
+}
+
+// join is for a flush that begins.
+func (v *wave) join() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.flushes++
 }
 
 // landed takes what was acknowledged of a flush, which ends with it.
 func (v *wave) landed(acked []wallet.Record) {
 	v.mu.Lock()
+	defer v.mu.Unlock()
+	first := v.acked == nil
 	v.acked = append(v.acked, acked...)
-	v.mu.Unlock()
-	v.end()
-}
-
-func (v *wave) end() {
-	if v.flushes.Add(-1) == 0 {
-		v.deliver()
-		close(v.ended)
+	switch v.flushes--; {
+	case v.flushes == 0 || v.ended:
+		v.end()
+	case first && v.acked != nil:
+		took := time.Since(v.began)
+		v.late.Reset(min(max(took, waveLeast), waveMost-took))
 	}
 }
 
-// deliver waits no longer for the flushes that are under way: if the fetch does not
-// bring what they still bring, the wave's end will.
-func (v *wave) deliver() {
+// giveUp waits no longer for the flushes that are under way.
+func (v *wave) giveUp() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.end()
+}
+
+// end delivers what has landed; mu is held.
+func (v *wave) end() {
 	if len(v.acked) > 0 {
 		v.applier.Deliver(v.acked...)
 		v.acked = nil
+	}
+	if !v.ended {
+		v.ended = true
+		v.late.Stop()
+		close(v.over)
 	}
 }
 
@@ -115,17 +139,17 @@ func (v *wave) deliver() {
 // lives as long as the client, for a cancelled record could take acknowledged ones
 // with it.
 func (w *writing) begin(ctx context.Context) *wave {
-	v := &wave{applier: w.applier, ended: make(chan struct{})}
+	v := newWave(w.applier)
 	w.wave.Store(v)
-	v.flushes.Store(1)
+	v.join()
 	for _, p := range w.pens {
 		if groups := p.take(); len(groups) > 0 {
-			v.flushes.Add(1)
+			v.join()
 			w.produce(ctx, v, p, groups)
 		}
 	}
 	w.push(ctx)
-	v.end()
+	v.landed(nil)
 	return v
 }
 

@@ -3,9 +3,11 @@ package journal
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/uuid"
@@ -73,7 +75,7 @@ func TestWhatWaitsAtSeveralPartitionsGoesInOneRequest(t *testing.T) {
 		}})
 		w.pens[p].mu.Unlock()
 	}
-	<-w.begin(j.ctx).ended
+	<-w.begin(j.ctx).over
 	answered.Wait()
 	if got := sizes(); len(got) != 1 || got[0] != int(cfg.Partitions) {
 		t.Errorf("partitions by request: %v, want all %d in one", got, cfg.Partitions)
@@ -95,7 +97,7 @@ func TestWhatAWaveBringsIsDeliveredTogether(t *testing.T) {
 			w.pens[p].mu.Unlock()
 		}
 	}
-	<-w.begin(j.ctx).ended
+	<-w.begin(j.ctx).over
 	together := a.together()
 	if len(together) != 1 || len(together[0]) != 2*int(cfg.Partitions) {
 		t.Fatalf("delivered %d times: %v", len(together), together)
@@ -240,21 +242,102 @@ func TestAFlushThatIsNotAnsweredKeepsNoneOfItsWaveFromTheApplier(t *testing.T) {
 	a.until(t, "the late record is delivered", delivered(2, 0))
 }
 
-// What the reader brings during a wave is a part of it, as a rule.
-func TestTheReaderStepsBehindAWaveUnderWay(t *testing.T) {
+// What the reader brings of this replica's own during a wave is a part of it, which is
+// better applied as a whole; what it brings of others is not.
+func TestTheReaderStepsBehindAWaveUnderWayWithItsOwnRecords(t *testing.T) {
 	t.Parallel()
 	broker, a := embeddedtest.Kfake(t), newApplier(nil)
 	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
-	j.writing.Load().wave.Store(&wave{ended: make(chan struct{})})
-	other := started(t, j.Config, &fakeLedger{}, newApplier(a.kept))
-	began := time.Now()
-	if _, err := other.put(deposit(uuid.New(), 1)); err != nil {
-		t.Fatal(err)
+	v := newWave(a)
+	v.late.Stop() // it ends when the test says so
+	j.writing.Load().wave.Store(v)
+	for n, replica := range []uuid.UUID{uuid.New(), j.Replica} {
+		cfg := j.Config
+		cfg.Replica = replica
+		other := started(t, cfg, &fakeLedger{}, newApplier(a.kept))
+		if _, err := other.put(deposit(uuid.New(), 1)); err != nil {
+			t.Fatal(err)
+		}
+		if replica == j.Replica {
+			time.AfterFunc(waveMost, v.giveUp)
+		}
+		a.until(t, "the record is delivered", func() bool { return len(a.fetched) == n+1 })
+		select {
+		case <-v.over:
+			if n == 0 {
+				t.Error("another replica's record waited for the wave")
+			}
+		default:
+			if n == 1 {
+				t.Error("an own record was delivered during the wave")
+			}
+		}
 	}
-	a.until(t, "the other replica's record is fetched", func() bool { return len(a.fetched) == 1 })
-	if waited := time.Since(began); waited < waveMost {
-		t.Errorf("delivered after %v, before the wave was given up", waited)
+}
+
+// landing is a wave on a clock of its own, with an applier that notes what it is given.
+func landing(t *testing.T, flushes int, does func(v *wave, since func() time.Duration, delivered func() []int)) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newApplier(nil)
+		v, began := newWave(a), time.Now()
+		for range flushes {
+			v.join()
+		}
+		does(v, func() time.Duration { return time.Since(began) }, func() (sizes []int) {
+			for _, records := range a.together() {
+				sizes = append(sizes, len(records))
+			}
+			return sizes
+		})
+	})
+}
+
+// A broker that is slower than the others does not hold up what they have acknowledged
+// for longer than they took, or a moment.
+func TestAWaveWaitsForWhoIsLateAsLongAsTheFirstTookOnceMore(t *testing.T) {
+	for first, want := range map[time.Duration]time.Duration{
+		0:                waveLeast,
+		waveLeast / 2:    waveLeast/2 + waveLeast,
+		2 * waveLeast:    4 * waveLeast,
+		3 * waveMost / 4: waveMost,
+	} {
+		landing(t, 2, func(v *wave, since func() time.Duration, delivered func() []int) {
+			time.Sleep(first)
+			v.landed(nil) // refused: nobody waits for others for its sake
+			v.join()
+			v.landed(make([]wallet.Record, 3))
+			<-v.over
+			if took := since(); took != want || !slices.Equal(delivered(), []int{3}) {
+				t.Errorf("first after %v: over after %v with %v delivered, want %v", first, took, delivered(), want)
+			}
+		})
 	}
+}
+
+// Nothing may wait until the slowest of its wave is answered, which may hang.
+func TestWhatLandsLateIsDeliveredAtOnce(t *testing.T) {
+	landing(t, 4, func(v *wave, since func() time.Duration, delivered func() []int) {
+		v.landed(make([]wallet.Record, 1))
+		<-v.over
+		v.landed(make([]wallet.Record, 2))
+		v.landed(nil)
+		if !slices.Equal(delivered(), []int{1, 2}) {
+			t.Errorf("delivered %v", delivered())
+		}
+		v.landed(make([]wallet.Record, 3))
+		if !slices.Equal(delivered(), []int{1, 2, 3}) {
+			t.Errorf("delivered %v at the end", delivered())
+		}
+	})
+}
+
+func TestAWaveWithoutAnAnswerIsGivenUp(t *testing.T) {
+	landing(t, 1, func(v *wave, since func() time.Duration, _ func() []int) {
+		<-v.over
+		if took := since(); took != waveMost {
+			t.Errorf("over after %v", took)
+		}
+	})
 }
 
 // learning stops the client where it has given a record to a partition that it has

@@ -54,8 +54,9 @@ func (l *Ledger) Commit(ctx context.Context, b *wallet.Batch) error {
 	switch {
 	case b.Fence == nil:
 		return l.commit(ctx, nil, b)
-	// A wallet that makes trouble; or so many operations that others' gain nothing.
-	case len(b.Lists) > 0 || len(b.Operations) >= aloneOperations:
+	case len(b.Operations) >= aloneOperations:
+		return l.commit(ctx, []*wallet.Fence{b.Fence}, b)
+	case len(b.Lists) > 0: // a wallet that makes trouble
 		l.joint.pass()
 		return l.commit(ctx, []*wallet.Fence{b.Fence}, b)
 	}

@@ -43,6 +43,19 @@ func (l *Ledger) Joining() int {
 	return len(l.joint.waiting)
 }
 
+// AloneOperations make a batch go alone.
+const AloneOperations = aloneOperations
+
+// Begun is how many joint transactions have begun.
+func (l *Ledger) Begun() int {
+	l.joint.mu.Lock()
+	defer l.joint.mu.Unlock()
+	return l.joint.begun
+}
+
+// Overdue ends the wait of the transaction that so many had begun before.
+func (l *Ledger) Overdue(before int) { l.joint.overdue(before) }
+
 // JoinWithin sets how long a batch waits for the transaction under way.
 func (l *Ledger) JoinWithin(d time.Duration) { l.joint.most.Store(int64(d)) }
 

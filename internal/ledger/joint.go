@@ -39,6 +39,7 @@ type joint struct {
 	most, patience atomic.Int64 // time.Duration, of waiting for a transaction, and for batches
 
 	mu       sync.Mutex
+	begun    int // transactions, ever
 	under    int // transactions under way
 	expected int // batches that are on their way
 	waiting  []*part
@@ -81,10 +82,14 @@ func (j *joint) pass() {
 	j.next()
 }
 
-// overdue waits no longer for those that are expected.
-func (j *joint) overdue() {
+// overdue has the transaction that so many had begun before wait no longer for those
+// that are expected.
+func (j *joint) overdue(before int) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if j.begun != before { // it has begun
+		return
+	}
 	j.expected, j.due = 0, nil
 	j.next()
 }
@@ -101,7 +106,8 @@ func (j *joint) next() {
 // when the transaction under way ends, or when all are there that are expected.
 func (j *joint) begins() bool {
 	if j.under == 0 && j.expected > 0 && j.due == nil {
-		j.due = time.AfterFunc(time.Duration(j.patience.Load()), j.overdue)
+		before := j.begun
+		j.due = time.AfterFunc(time.Duration(j.patience.Load()), func() { j.overdue(before) })
 	}
 	return j.under == 0 && j.expected == 0
 }
@@ -114,6 +120,7 @@ func (j *joint) lead(p *part) []*part {
 	}
 	i := slices.Index(j.waiting, p)
 	j.waiting = slices.Insert(slices.Delete(j.waiting, i, i+1), 0, p)
+	j.begun++
 	j.under++
 	return j.take()
 }
@@ -150,9 +157,18 @@ func (j *joint) leave() {
 	j.next()
 }
 
-// Expect says that so many batches are on their way to Commit: a transaction that
-// could begin waits for them, a moment, so that it is one for all of them.
-func (l *Ledger) Expect(batches int) { l.joint.expect(batches) }
+// Expect says that batches of so many operations each are on their way to Commit: a
+// transaction that could begin waits for them, a moment, so that it is one for all.
+// Those that will go alone are not waited for.
+func (l *Ledger) Expect(operations ...int) {
+	joining := 0
+	for _, n := range operations {
+		if n < aloneOperations {
+			joining++
+		}
+	}
+	l.joint.expect(joining)
+}
 
 // commitJointly commits a batch of the journal in one transaction with those of
 // other partitions that wait at that moment. What a batch relies on is in its own

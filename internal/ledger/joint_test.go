@@ -225,18 +225,18 @@ func TestManyPartitionsCommitAtOnce(t *testing.T) {
 }
 
 // expecting is a ledger that waits for batches that are on their way as long as it takes.
-func expecting(t *testing.T, batches int) *jam {
+func expecting(t *testing.T, operations ...int) *jam {
 	t.Helper()
 	j := &jam{book: newBook(t)}
 	j.JoinWithin(time.Minute)
 	j.ExpectWithin(time.Minute)
-	j.Expect(batches)
+	j.Expect(operations...)
 	return j
 }
 
 func TestBatchesThatAreExpectedShareATransaction(t *testing.T) {
 	t.Parallel()
-	j := expecting(t, 3)
+	j := expecting(t, 1, 1, 1)
 	var batches []*wallet.Batch
 	var results []<-chan error
 	for p := range int32(3) {
@@ -263,7 +263,7 @@ func TestTheNextTransactionWaitsForThoseThatAreExpected(t *testing.T) {
 	j := newJam(t)
 	j.ExpectWithin(time.Minute)
 	x, y := j.batchFor(2, 0), j.batchFor(3, 0)
-	j.Expect(2)
+	j.Expect(1, 1)
 	first := j.going(x)
 	eventually(t, "the batch waits", func() bool { return j.Joining() == 1 })
 	j.release()
@@ -284,17 +284,52 @@ func TestTheNextTransactionWaitsForThoseThatAreExpected(t *testing.T) {
 // One that does not come is not waited for, whatever became of it.
 func TestAnExpectedBatchThatDoesNotComeHoldsNobodyUp(t *testing.T) {
 	t.Parallel()
-	j := expecting(t, 7)
+	j := expecting(t, 1, 1, 1)
 	j.ExpectWithin(time.Millisecond)
 	j.mustCommit(j.batchFor(0, 0))
 	j.ExpectWithin(time.Minute)
 	j.mustCommit(j.batchFor(0, 1)) // and is forgotten
 }
 
-// One that goes alone is not waited for either.
+// One that was waited for may have begun in time after all.
+func TestABatchIsWaitedForByOneTransaction(t *testing.T) {
+	t.Parallel()
+	j := newJam(t)
+	j.ExpectWithin(time.Minute)
+	j.Expect(1)
+	x := j.going(j.batchFor(2, 0))
+	eventually(t, "the batch waits for the transaction under way", func() bool { return j.Joining() == 1 })
+	j.release()
+	for _, r := range []<-chan error{j.jammed, x} {
+		if err := <-r; err != nil {
+			t.Error(err)
+		}
+	}
+	begun := j.Begun()
+	j.Expect(1, 1)
+	y := j.going(j.batchFor(2, 1))
+	eventually(t, "the batch waits for the other", func() bool { return j.Joining() == 1 })
+	j.Overdue(begun - 1)
+	if j.Joining() != 1 {
+		t.Error("a timer that came late has ended the wait of the next transaction")
+	}
+	j.Overdue(begun)
+	if err := <-y; err != nil {
+		t.Error(err)
+	}
+}
+
+// Who has so much that it goes alone is not waited for.
+func TestABatchThatWillGoAloneIsNotExpected(t *testing.T) {
+	t.Parallel()
+	j := expecting(t, 1, ledger.AloneOperations)
+	j.mustCommit(j.batchFor(0, 0))
+}
+
+// Nor is one that turns out to.
 func TestABatchThatGoesAloneIsNotExpectedAnyMore(t *testing.T) {
 	t.Parallel()
-	j := expecting(t, 2)
+	j := expecting(t, 1, 1)
 	small := j.going(j.batchFor(0, 0))
 	eventually(t, "it waits for the other", func() bool { return j.Joining() == 1 })
 	alone, other := j.batchFor(1, 0), uuid.New()

@@ -172,7 +172,7 @@ func (l *Ledger) Journaled(_ context.Context, walletID uuid.UUID, ids []uuid.UUI
 }
 
 // Expect implements applier.Ledger: here batches have nothing in common.
-func (l *Ledger) Expect(int) {}
+func (l *Ledger) Expect(...int) {}
 
 // Commit implements applier.Ledger: first everything is checked, then everything
 // is written.
