@@ -47,15 +47,18 @@ func (b *bench) walletsCurve(ctx context.Context, w io.Writer, points []int) err
 	return nil
 }
 
-func (s *subject) create(ctx context.Context, n int) ([]string, error) {
+func (s *subject) create(ctx context.Context, n int) (ids []string, err error) {
 	if n <= 0 {
 		return nil, nil
 	}
-	rows, err := s.ledger.Query(ctx, moreWallets, n)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, pgx.RowTo[string])
+	err = s.fill(ctx, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, moreWallets, n)
+		if err == nil {
+			ids, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		}
+		return err
+	})
+	return ids, err
 }
 
 // write makes the file of wallets that a load is given; the one before is gone.
