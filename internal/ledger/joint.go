@@ -22,7 +22,7 @@ const (
 	expectedMost = 2 * time.Millisecond
 	// aloneOperations is how many make a batch go alone: it gains nothing from others,
 	// and they would wait for it.
-	aloneOperations = 64
+	aloneOperations = 128
 	// jointOperations bounds what joins one transaction; the rest is for the next.
 	jointOperations = 2_000
 )
