@@ -89,6 +89,8 @@ type wave struct {
 
 func newWave(applier Applier) *wave {
 	v := &wave{applier: applier, began: time.Now(), over: make(chan struct{})}
+	v.mu.Lock() // giveUp may come before this has ended
+	defer v.mu.Unlock()
 	v.late = time.AfterFunc(waveMost, v.giveUp)
 	return v
 }
