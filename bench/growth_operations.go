@@ -30,7 +30,7 @@ func (b *bench) operationsCurve(ctx context.Context, w io.Writer, points []int) 
 	for _, n := range points {
 		for ; have < n; have += fillWallets * 1000 {
 			fmt.Fprintf(b.say, "filling the ledger: %d of %d operations\n", have, n)
-			if err := s.fill(ctx, func(tx pgx.Tx) error { _, err := tx.Exec(ctx, fill, fillWallets); return err }); err != nil {
+			if err := s.asJournaled(ctx, func(tx pgx.Tx) error { _, err := tx.Exec(ctx, fill, fillWallets); return err }); err != nil {
 				return err
 			}
 		}
@@ -53,9 +53,9 @@ func (b *bench) operationsCurve(ctx context.Context, w io.Writer, points []int) 
 	return nil
 }
 
-// fill puts wallets into the ledger as the applier does, whose create records are in the
-// journal: walletd would write one for each of them, beside the load.
-func (s *subject) fill(ctx context.Context, insert func(pgx.Tx) error) error {
+// asJournaled inserts wallets as the applier does, whose create records are in the
+// journal: for others walletd would write one each, beside the load.
+func (s *subject) asJournaled(ctx context.Context, insert func(pgx.Tx) error) error {
 	return pgx.BeginFunc(ctx, s.ledger, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SELECT set_config('walletd.journaled', 'yes', true)`); err != nil {
 			return err

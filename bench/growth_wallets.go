@@ -51,7 +51,7 @@ func (s *subject) create(ctx context.Context, n int) (ids []string, err error) {
 	if n <= 0 {
 		return nil, nil
 	}
-	err = s.fill(ctx, func(tx pgx.Tx) error {
+	err = s.asJournaled(ctx, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, moreWallets, n)
 		if err == nil {
 			ids, err = pgx.CollectRows(rows, pgx.RowTo[string])

@@ -13,8 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -163,113 +161,6 @@ func (a *Applier) Stop(partition int32, err error) {
 func (a *Applier) Halt(partition int32, err error) {
 	a.Revoked(partition)
 	a.Stop(partition, err)
-}
-
-// Reached returns the offset before which everything of a partition was delivered;
-// 0 if this replica does not own it.
-func (a *Applier) Reached(partition int32) int64 {
-	w := a.worker(partition)
-	if w == nil {
-		return 0
-	}
-	return w.door.end()
-}
-
-// Fetched delivers records that the journal's reader fetched, in offset order
-// and without omission. false asks to fetch no more until Resume.
-func (a *Applier) Fetched(partition int32, records []wallet.Record) bool {
-	w := a.worker(partition)
-	return w == nil || w.door.fetched(records)
-}
-
-// Acknowledged notes a record of this replica's own that the broker has
-// acknowledged. Its operations stay with the lane until their outcome is known, for
-// the direct way must not pass them.
-func (a *Applier) Acknowledged(rec wallet.Record) {
-	if rec.Kind != wallet.KindBackfill && rec.Attempt == 0 {
-		a.lanes.keep(rec, a.Limits.UnsettledPerWallet, a.Limits.Unsettled)
-	}
-}
-
-// Deliver brings acknowledged records of this replica's own, those of a partition one
-// after the other in offset order. Where the replica owns the partition they are
-// applied without waiting for the fetch, and those that come together in one
-// transaction, if nothing speaks against it.
-func (a *Applier) Deliver(records ...wallet.Record) {
-	var owners []*worker
-	var batches []int // operations of each that is on its way; who is at another one comes later
-	for len(records) > 0 {
-		p, n := records[0].Receipt.Partition, 1
-		for n < len(records) && records[n].Receipt.Partition == p {
-			n++
-		}
-		if w := a.worker(p); w != nil {
-			if operations := w.door.acknowledged(records[:n]...); operations > 0 {
-				owners = append(owners, w)
-				if w.applying.Load() == 0 {
-					batches = append(batches, operations)
-				}
-			}
-		}
-		records = records[n:]
-	}
-	a.Ledger.Expect(batches...)
-	for _, w := range owners {
-		w.door.signal()
-	}
-}
-
-// Idle waits until the ledger has what was delivered, by now, of the partitions that
-// this replica applies, or ctx ends, and reports whether it has. It is for one caller
-// at a time.
-func (a *Applier) Idle(ctx context.Context) bool {
-	for left := a.goals(); len(left) > 0; left = slices.DeleteFunc(left, a.isOver) {
-		select {
-		case <-a.progressed:
-		case <-ctx.Done():
-			return false
-		}
-	}
-	return true
-}
-
-// goal is an offset that the ledger has to reach by a worker.
-type goal struct {
-	worker *worker
-	offset int64
-}
-
-// goals are what was delivered and is not known to be in the ledger.
-func (a *Applier) goals() (goals []goal) {
-	a.mu.Lock()
-	workers := slices.Collect(maps.Values(a.workers))
-	a.mu.Unlock()
-	for _, w := range workers {
-		if g := (goal{w, w.door.end()}); !a.isOver(g) {
-			goals = append(goals, g)
-		}
-	}
-	return goals
-}
-
-// isOver reports whether nobody has to wait for the goal: it is reached, or the worker
-// is gone, or stopped, which it may be for days.
-func (a *Applier) isOver(g goal) bool {
-	if g.worker.next.Load() >= g.offset {
-		return true
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	p := g.worker.partition
-	return a.workers[p] != g.worker || a.stopped[p] != nil
-}
-
-// moved has whoever waits for workers look again.
-func (a *Applier) moved() {
-	select {
-	case a.progressed <- struct{}{}:
-	default:
-	}
 }
 
 // Owns reports whether this replica has a partition's worker.

@@ -8,7 +8,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/walletd/walletd/internal/applier"
-	"github.com/walletd/walletd/internal/applier/simtest"
 	"github.com/walletd/walletd/internal/wallet"
 )
 
@@ -88,13 +87,7 @@ func TestWhoIsAtAnotherBatchIsNotExpected(t *testing.T) {
 	t.Parallel()
 	w, told := newMemoryWorld(t, 2), &expecting{}
 	committing, release := make(chan struct{}, 10), make(chan struct{})
-	r := w.replica(withFaults(func(c simtest.Call) simtest.Fault {
-		if c.Method == "Commit" {
-			committing <- struct{}{}
-			<-release
-		}
-		return simtest.None
-	}), func(_ *replica, c *applier.Config) { told.Ledger, c.Ledger = c.Ledger, told })
+	r := w.replica(blocking(committing, release), func(_ *replica, c *applier.Config) { told.Ledger, c.Ledger = c.Ledger, told })
 	t.Cleanup(func() { close(release) }) // before the replica ends, which waits for it
 	r.assign(2)
 	busy := r.in(0)

@@ -6,8 +6,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/walletd/walletd/internal/applier/simtest"
 )
 
 // idle returns a channel that tells whether the replica was idle before ctx ended.
@@ -35,13 +33,7 @@ func stuck(t *testing.T) (*replica, func()) {
 	t.Helper()
 	w := newMemoryWorld(t, 2)
 	committing, release := make(chan struct{}, 10), make(chan struct{})
-	r := w.owning(withFaults(func(c simtest.Call) simtest.Fault {
-		if c.Method == "Commit" {
-			committing <- struct{}{}
-			<-release
-		}
-		return simtest.None
-	}))
+	r := w.owning(blocking(committing, release))
 	w.append(deposit(w.created(), 1))
 	wait(t, "a commit is under way", committing)
 	once := sync.OnceFunc(func() { close(release) })
@@ -85,13 +77,7 @@ func TestIdleWaitsNoLongerThanItsContext(t *testing.T) {
 func TestIdleDoesNotWaitForWhatComesLater(t *testing.T) {
 	w := newMemoryWorld(t, 1)
 	committing, proceed := make(chan struct{}), make(chan struct{})
-	r := w.replica(withFaults(func(c simtest.Call) simtest.Fault {
-		if c.Method == "Commit" {
-			committing <- struct{}{}
-			<-proceed
-		}
-		return simtest.None
-	}))
+	r := w.replica(blocking(committing, proceed))
 	t.Cleanup(func() { close(proceed) }) // before the replica ends, which waits for it
 	r.assign(1)
 	id := w.created()

@@ -88,6 +88,17 @@ func withFaults(next func(simtest.Call) simtest.Fault) func(*replica, *applier.C
 	return func(_ *replica, c *applier.Config) { c.Ledger = &simtest.Faulty{Ledger: c.Ledger, Next: next} }
 }
 
+// blocking has each commit say that it is under way, and wait to be released.
+func blocking(committing chan<- struct{}, release <-chan struct{}) func(*replica, *applier.Config) {
+	return withFaults(func(c simtest.Call) simtest.Fault {
+		if c.Method == "Commit" {
+			committing <- struct{}{}
+			<-release
+		}
+		return simtest.None
+	})
+}
+
 // owning is a replica that becomes the owner of all partitions.
 func (w *world) owning(options ...func(*replica, *applier.Config)) *replica {
 	r := w.replica(options...)

@@ -1,12 +1,8 @@
 package journal
 
 import (
-	"context"
 	"sync"
-	"sync/atomic"
 	"time"
-
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/walletd/walletd/internal/wallet"
 )
@@ -16,65 +12,12 @@ const (
 	waveMost = 20 * time.Millisecond
 	// waveLeast is how long those of one answer take to be told, also on a busy machine.
 	waveLeast = 2 * time.Millisecond
-	// gatherMost is how long a wave waits for the ledger to have what earlier ones brought.
-	gatherMost = 50 * time.Millisecond
-	// gatherAgain is how long the next ones do not wait, if that one did so in vain.
-	gatherAgain = time.Second
 )
-
-// waves writes what waits at the pens, all of them at once, in one request for each
-// broker. The next wave begins when this one is answered, for a broker serves the
-// requests of a connection one after the other, and applied by this replica, which
-// does one batch after the other: a request that is sent earlier only waits there,
-// without what could still have joined it. Either wait has its bound.
-func (w *writing) waves(ctx context.Context) {
-	defer w.letGo()
-	for {
-		select {
-		case <-w.ready:
-		case <-ctx.Done():
-			return
-		}
-		w.gather(ctx)
-		v := w.begin(ctx)
-		select {
-		case <-v.over:
-		case <-ctx.Done():
-			v.giveUp()
-			return
-		}
-	}
-}
-
-// gather keeps the wave back while this replica applies what earlier ones brought.
-// What arrives meanwhile shares its flush and its commit, and so there are fewer of
-// either. A ledger that is away, or has a backlog, keeps one wave a second back, and
-// those between only look whether it has caught up.
-func (w *writing) gather(ctx context.Context) {
-	most := gatherMost
-	if time.Now().Before(w.again) {
-		most = 0
-	}
-	ctx, cancel := context.WithTimeout(ctx, most)
-	defer cancel()
-	switch idle := w.applier.Idle(ctx); {
-	case idle:
-		w.again = time.Time{}
-	case most > 0:
-		w.again = time.Now().Add(gatherAgain)
-	}
-}
-
-// letGo ends writing for whoever waits.
-func (w *writing) letGo() {
-	for _, p := range w.pens {
-		p.close()
-	}
-}
 
 // wave is the flushes that began together. What is acknowledged of them is delivered
 // together too, so that it can be applied in one transaction. It is over when all are
-// answered; those that are late are waited for as long as the first took, once more.
+// answered; those that are late are waited for as long as the first took, once more,
+// and waveMost in all. What they bring after that is delivered as it lands.
 type wave struct {
 	applier Applier
 	began   time.Time
@@ -135,56 +78,4 @@ func (v *wave) end() {
 		v.late.Stop()
 		close(v.over)
 	}
-}
-
-// begin has every pen flush that has something to. The context is the records': it
-// lives as long as the client, for a cancelled record could take acknowledged ones
-// with it.
-func (w *writing) begin(ctx context.Context) *wave {
-	v := newWave(w.applier)
-	w.wave.Store(v)
-	v.join()
-	for _, p := range w.pens {
-		if groups := p.take(); len(groups) > 0 {
-			v.join()
-			w.produce(ctx, v, p, groups)
-		}
-	}
-	w.push(ctx)
-	v.landed(nil)
-	return v
-}
-
-// produce hands a flush to the client, which keeps it until it is pushed.
-func (w *writing) produce(ctx context.Context, v *wave, p *pen, groups []*shared) {
-	left := new(atomic.Int64)
-	left.Store(int64(len(groups)))
-	acked := make([]wallet.Record, 0, len(groups))
-	for _, g := range groups {
-		r := Encode(&g.rec)
-		r.Topic, r.Partition = p.topic, p.partition
-		w.client.TryProduce(ctx, r, func(r *kgo.Record, err error) {
-			if p.answer(g, r, err) {
-				acked = append(acked, g.rec)
-			}
-			if left.Add(-1) == 0 {
-				p.landed()
-				v.landed(acked)
-			}
-		})
-	}
-}
-
-// push has the client send what it keeps, and send again what has to be, until
-// nothing is left.
-func (w *writing) push(ctx context.Context) {
-	if !w.pushing.CompareAndSwap(false, true) {
-		return // and whoever pushes looks again before it ends
-	}
-	w.running.Go(func() {
-		for again := true; again; again = ctx.Err() == nil && w.client.BufferedProduceRecords() > 0 && w.pushing.CompareAndSwap(false, true) {
-			_ = w.client.Flush(ctx)
-			w.pushing.Store(false)
-		}
-	})
 }

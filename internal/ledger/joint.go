@@ -18,7 +18,8 @@ const (
 	// goes beside it: one that waits for somebody's lock, or for its server.
 	jointMost = 50 * time.Millisecond
 	// expectedMost is how long a transaction that could begin waits for batches that are
-	// on their way: they are being computed, which takes microseconds.
+	// on their way: they are being computed, which takes microseconds, or a read for wallets
+	// that are new to this replica.
 	expectedMost = 2 * time.Millisecond
 	// aloneOperations is how many make a batch go alone: it gains nothing from others,
 	// and they would wait for it.
