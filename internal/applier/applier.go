@@ -31,13 +31,14 @@ type Ledger interface {
 	Locked(ctx context.Context, ids []uuid.UUID) ([]uuid.UUID, error)
 	Due(ctx context.Context, partition int32, at time.Time, limit int) ([]wallet.Due, error)
 	Unjournaled(ctx context.Context, limit int) ([]wallet.Operation, error)
-	Journaled(ctx context.Context, walletID uuid.UUID, ids []uuid.UUID) error
+	Journaled(ctx context.Context, keys []wallet.Key) error
 }
 
 // Journal is what applying writes to the journal, and how it slows its reading.
 type Journal interface {
-	// Append writes a record and returns its place once it is acknowledged.
-	Append(ctx context.Context, rec wallet.Record) (wallet.Receipt, error)
+	// Append writes records, of one wallet in their order, and returns the place of each
+	// once all have their answer: NoReceipt, and an error, for what is not acknowledged.
+	Append(ctx context.Context, records ...wallet.Record) ([]wallet.Receipt, error)
 	// DeadLetter keeps a record that does not decode; nil once it is acknowledged.
 	DeadLetter(ctx context.Context, rec wallet.Record) error
 	// PartitionOf returns the partition of a wallet's records.

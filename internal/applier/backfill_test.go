@@ -1,6 +1,10 @@
 package applier_test
 
 import (
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -90,10 +94,7 @@ func TestAWalletThatWasMadeWithoutARecordGetsOneBeforeItsOperations(t *testing.T
 	r := w.replica()
 	r.mustDirect(deposit(id, 5))
 	r.journal.Own(0)
-	eventually(t, "nothing is to be written", func() bool {
-		left, err := w.ledger.Unjournaled(testContext(t), 10)
-		return err == nil && len(left) == 0
-	})
+	w.backfilled()
 	records := w.log.Records(0)
 	if len(records) != 2 || records[0].Kind != wallet.KindCreate || records[0].WalletID != id || records[1].Kind != wallet.KindBackfill {
 		t.Errorf("%+v", records)
@@ -120,4 +121,117 @@ func TestACopyOfABackfilledOperationThatTheLedgerHasByNowAppliesItsList(t *testi
 	again.Attempt = 1
 	w.log.Append(again)
 	wantHistory(t, w.settle(), id, ops[0], joined)
+}
+
+// calls keeps what each call of Append was given.
+type calls struct {
+	applier.Journal
+	mu   sync.Mutex
+	seen [][]wallet.Record
+}
+
+func (c *calls) Append(ctx context.Context, records ...wallet.Record) ([]wallet.Receipt, error) {
+	c.mu.Lock()
+	c.seen = append(c.seen, slices.Clone(records))
+	c.mu.Unlock()
+	return c.Journal.Append(ctx, records...)
+}
+
+func (w *world) backfilled() {
+	w.t.Helper()
+	eventually(w.t, "nothing is to be written", func() bool {
+		left, err := w.ledger.Unjournaled(testContext(w.t), 10)
+		return err == nil && len(left) == 0
+	})
+}
+
+// A round's creations are written together and then its operations: were they
+// written one by one, each would wait for the broker.
+func TestARoundsBackfillRecordsAreWrittenTogether(t *testing.T) {
+	t.Parallel()
+	w, db := newWorld(t, 4)
+	var seen calls
+	r := w.replica(func(_ *replica, c *applier.Config) { seen.Journal, c.Journal = c.Journal, &seen })
+	const wallets = 7
+	for range wallets {
+		id := uuid.New()
+		db.exec(t, "INSERT INTO wallets VALUES ($1, 0, 0, now(), now())", id)
+		r.mustDirect(deposit(id, 5))
+		r.mustDirect(withdraw(id, 2))
+	}
+	r.journal.Own(0)
+	w.backfilled()
+	if len(seen.seen) != 2 || len(seen.seen[0]) != wallets || len(seen.seen[1]) != wallets {
+		t.Fatalf("%d calls: %+v", len(seen.seen), seen.seen)
+	}
+	for _, rec := range seen.seen[0] {
+		if rec.Kind != wallet.KindCreate {
+			t.Errorf("%+v is among the creations", rec)
+		}
+	}
+	for _, rec := range seen.seen[1] {
+		if rec.Kind != wallet.KindBackfill || len(rec.Operations) != 2 || rec.Operations[0].Sequence != 1 {
+			t.Errorf("%+v is among the backfills", rec)
+		}
+	}
+	for p := 1; p < w.log.Partitions(); p++ {
+		r.journal.Own(int32(p))
+	}
+	w.settle()
+}
+
+// A wallet whose creation is not acknowledged has its operations wait, for a ledger
+// that is restored from the journal could not apply them; other wallets do not wait.
+func TestOperationsAreNotBackfilledBeforeTheirWalletsCreation(t *testing.T) {
+	t.Parallel()
+	w, db := newWorld(t, 1)
+	stuck, other := uuid.New(), uuid.New()
+	r := w.replica()
+	for _, id := range []uuid.UUID{stuck, other} {
+		db.exec(t, "INSERT INTO wallets VALUES ($1, 0, 0, now(), now())", id)
+		r.mustDirect(deposit(id, 5))
+	}
+	r.journal.Refuse(func(rec wallet.Record) error {
+		if rec.Kind == wallet.KindCreate && rec.WalletID == stuck {
+			return wallet.ErrUnacknowledged
+		}
+		return nil
+	})
+	r.journal.Own(0)
+	eventually(t, "the other wallet's are noted", func() bool {
+		left, err := w.ledger.Unjournaled(testContext(t), 10)
+		return err == nil && len(left) == 2 && left[0].WalletID == stuck && left[1].WalletID == stuck
+	})
+	for _, rec := range w.log.Records(0) {
+		if rec.WalletID == stuck {
+			t.Errorf("%+v is in the journal", rec)
+		}
+	}
+	r.journal.Refuse(nil)
+	w.backfilled()
+	if n := len(w.log.Records(0)); n != 4 {
+		t.Errorf("%d records, a creation and a backfill of each wallet are 4", n)
+	}
+	w.settle()
+}
+
+// What the journal has and the ledger takes no note of is not written again each round.
+func TestWhatTheLedgerTakesNoNoteOfIsBackfilledOnce(t *testing.T) {
+	t.Parallel()
+	w, _ := newWorld(t, 1)
+	id := w.created()
+	var notes atomic.Int32
+	r := w.replica(withFaults(func(c simtest.Call) simtest.Fault {
+		if c.Method == "Journaled" && notes.Add(1) <= 5 {
+			return simtest.CutOff
+		}
+		return simtest.None
+	}))
+	r.mustDirect(deposit(id, 5))
+	r.journal.Own(0)
+	w.backfilled()
+	if n := len(w.log.Records(0)); n != 1 || notes.Load() != 6 {
+		t.Errorf("%d records, after %d notes", n, notes.Load())
+	}
+	w.settle()
 }

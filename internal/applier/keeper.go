@@ -2,6 +2,7 @@ package applier
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,10 +16,11 @@ import (
 // Both may be written twice, by a crash or by two owners; that is harmless.
 type keeper struct {
 	*worker
-	copies map[uuid.UUID]int64 // offset of the wallet's last copy
+	copies    map[uuid.UUID]int64 // offset of the wallet's last copy
+	journaled []wallet.Key        // in the journal by now, which the ledger does not know
 }
 
-func newKeeper(w *worker) *keeper { return &keeper{w, map[uuid.UUID]int64{}} }
+func newKeeper(w *worker) *keeper { return &keeper{worker: w, copies: map[uuid.UUID]int64{}} }
 
 func (k *keeper) run(ctx context.Context) {
 	tick := time.NewTicker(k.Limits.KeeperInterval)
@@ -53,74 +55,100 @@ func (k *keeper) requeue(ctx context.Context) {
 			delete(k.copies, id)
 		}
 	}
+	var copies []wallet.Record
 	for _, d := range due {
 		if _, ok := k.copies[d.WalletID]; !ok {
-			k.copy(ctx, d)
+			copies = append(copies, wallet.Record{Kind: d.First.Kind, WalletID: d.WalletID, Attempt: d.Attempt + 1, Operations: []wallet.Operation{d.First.Operation}})
 		}
+	}
+	for _, c := range k.append(ctx, copies) {
+		k.copies[c.WalletID] = c.Receipt.Offset
+		k.Metrics.requeued()
 	}
 }
 
-func (k *keeper) copy(ctx context.Context, d wallet.Due) {
-	rec := wallet.Record{Kind: d.First.Kind, WalletID: d.WalletID, Attempt: d.Attempt + 1, Operations: []wallet.Operation{d.First.Operation}}
-	receipt, err := k.Journal.Append(ctx, rec)
-	if err != nil {
-		k.log.Warn("copy of a requeued operation not acknowledged", "wallet", d.WalletID, "error", err)
-		return
+// append journals records and returns those that are acknowledged, with their places.
+func (k *keeper) append(ctx context.Context, records []wallet.Record) []wallet.Record {
+	if len(records) == 0 {
+		return nil
 	}
-	k.copies[d.WalletID] = receipt.Offset
-	k.Metrics.requeued()
+	receipts, err := k.Journal.Append(ctx, records...)
+	if err != nil {
+		k.log.Warn("copies or backfill records are not acknowledged; they are tried again", "error", err)
+	}
+	acknowledged := records[:0]
+	for i, rec := range records {
+		if rec.Receipt = receipts[i]; rec.Receipt.Known() {
+			acknowledged = append(acknowledged, rec)
+		}
+	}
+	return acknowledged
 }
 
 // backfiller is the partition whose owner writes the backfill records of all.
 const backfiller = 0
 
-// backfill appends creations and direct operations to the journal, wallet by wallet,
-// and notes in the ledger that they are there.
+// backfill appends creations and direct operations to the journal and notes in the
+// ledger that they are there. A wallet's operations need its creation, which is
+// acknowledged before they are written.
 func (k *keeper) backfill(ctx context.Context) {
+	if !k.note(ctx) { // else a ledger that takes no notes has the same records written for ever
+		return
+	}
 	ops, err := k.Ledger.Unjournaled(ctx, k.Limits.Backfills)
 	if err != nil {
 		k.log.Debug("the ledger does not tell which operations lack a backfill record", "error", err)
 		return
 	}
-	for len(ops) > 0 {
-		n := 1
-		for n < len(ops) && ops[n].WalletID == ops[0].WalletID {
-			n++
-		}
-		if err := k.backfillWallet(ctx, ops[:n]); err != nil {
-			k.log.Debug("direct operations wait for their backfill record", "wallet", ops[0].WalletID, "error", err)
-			return
-		}
-		ops = ops[n:]
+	creations, direct := missing(ops)
+	lacking := wallets(creations)
+	made := k.append(ctx, creations)
+	for id := range wallets(made) {
+		delete(lacking, id)
 	}
+	direct = slices.DeleteFunc(direct, func(rec wallet.Record) bool { return lacking[rec.WalletID] })
+	for _, rec := range slices.Concat(made, k.append(ctx, direct)) {
+		for _, op := range rec.Operations {
+			k.journaled = append(k.journaled, op.Key())
+		}
+	}
+	k.note(ctx)
 }
 
-func (k *keeper) backfillWallet(ctx context.Context, ops []wallet.Operation) error {
-	for _, rec := range missing(ops) {
-		if _, err := k.Journal.Append(ctx, rec); err != nil {
-			return err
-		}
+func wallets(records []wallet.Record) map[uuid.UUID]bool {
+	ids := make(map[uuid.UUID]bool, len(records))
+	for i := range records {
+		ids[records[i].WalletID] = true
 	}
-	ids := make([]uuid.UUID, len(ops))
-	for i := range ops {
-		ids[i] = ops[i].ID
-	}
-	return k.Ledger.Journaled(ctx, ops[0].WalletID, ids)
+	return ids
 }
 
-// missing returns the records that the journal lacks of one wallet: its creation
-// first, which its operations need.
-func missing(ops []wallet.Operation) (records []wallet.Record) {
-	backfill := wallet.Record{Kind: wallet.KindBackfill, WalletID: ops[0].WalletID}
+// note tells the ledger what the journal has by now, and returns whether it knows.
+func (k *keeper) note(ctx context.Context) bool {
+	if len(k.journaled) == 0 {
+		return true
+	}
+	if err := k.Ledger.Journaled(ctx, k.journaled); err != nil {
+		k.log.Debug("the ledger does not take note of backfill records", "error", err)
+		return false
+	}
+	k.journaled = nil
+	return true
+}
+
+// missing returns the records that the journal lacks of operations that are in the
+// order of their wallets.
+func missing(ops []wallet.Operation) (creations, backfills []wallet.Record) {
 	for i, op := range ops {
 		if op.IsCreation() {
-			records = append(records, wallet.Record{Kind: wallet.KindCreate, WalletID: op.WalletID, Operations: ops[i : i+1]})
-		} else {
-			backfill.Operations = append(backfill.Operations, op)
+			creations = append(creations, wallet.Record{Kind: wallet.KindCreate, WalletID: op.WalletID, Operations: ops[i : i+1 : i+1]})
+			continue
 		}
+		if n := len(backfills); n == 0 || backfills[n-1].WalletID != op.WalletID {
+			backfills = append(backfills, wallet.Record{Kind: wallet.KindBackfill, WalletID: op.WalletID})
+		}
+		last := &backfills[len(backfills)-1]
+		last.Operations = append(last.Operations, op)
 	}
-	if len(backfill.Operations) > 0 {
-		records = append(records, backfill)
-	}
-	return records
+	return creations, backfills
 }

@@ -117,32 +117,47 @@ func (p port) Unjournaled(ctx context.Context, limit int) (out []wallet.Operatio
 }
 
 // Journaled implements applier.Ledger.
-func (p port) Journaled(ctx context.Context, walletID uuid.UUID, ids []uuid.UUID) (err error) {
-	p.call("notes backfills", walletNumber(walletID), nil, readFaults, func(f simtest.Fault) { err = p.ledger(f).Journaled(ctx, walletID, ids) })
+func (p port) Journaled(ctx context.Context, keys []wallet.Key) (err error) {
+	detail := func() string { return fmt.Sprintf("%d operations", len(keys)) }
+	p.call("notes backfills", walletNumber(keys[0].WalletID), detail, readFaults, func(f simtest.Fault) { err = p.ledger(f).Journaled(ctx, keys) })
 	return err
 }
 
-// Append implements applier.Journal. A record that is not acknowledged is in the
-// journal, or lands later, or never.
-func (p port) Append(_ context.Context, rec wallet.Record) (receipt wallet.Receipt, err error) {
-	detail := func() string { return recordText(rec) }
-	p.call("appends", walletNumber(rec.WalletID), detail, appendFaults, func(f simtest.Fault) {
-		receipt, err = wallet.NoReceipt, wallet.ErrUnacknowledged
-		switch f {
-		case simtest.CutOff:
-			if !p.dead && p.s.draw(2) == 1 {
-				p.s.writes = append(p.s.writes, &write{of: p.member, rec: rec, abandoned: true, mute: true})
-			}
-		case simtest.LostAnswer:
-			rec = p.s.log.Append(rec)
-		default:
-			rec = p.s.log.Append(rec)
-			p.Acknowledged(rec)
-			p.Deliver(rec)
-			receipt, err = rec.Receipt, nil
+// Append implements applier.Journal. A fault is one of the broker, which may have
+// acknowledged some of the records before.
+func (p port) Append(_ context.Context, records ...wallet.Record) (receipts []wallet.Receipt, err error) {
+	p.call("appends", walletNumber(records[0].WalletID), func() string { return recordsText(records) }, appendFaults, func(f simtest.Fault) {
+		whole := len(records)
+		if f != simtest.None {
+			whole = p.s.draw(len(records))
+			err = wallet.ErrUnacknowledged
+		}
+		for _, rec := range records[:whole] {
+			receipts = append(receipts, p.append(rec))
+		}
+		for _, rec := range records[whole:] {
+			p.lose(rec, f)
+			receipts = append(receipts, wallet.NoReceipt)
 		}
 	})
-	return receipt, err
+	return receipts, err
+}
+
+func (p port) append(rec wallet.Record) wallet.Receipt {
+	rec = p.s.log.Append(rec)
+	p.Acknowledged(rec)
+	p.Deliver(rec)
+	return rec.Receipt
+}
+
+// lose has a record that is not acknowledged be in the journal, or land later, or never.
+func (p port) lose(rec wallet.Record, f simtest.Fault) {
+	switch {
+	case f == simtest.LostAnswer:
+		p.s.log.Append(rec)
+	case !p.dead && p.s.draw(2) == 1:
+		p.s.writes = append(p.s.writes, &write{of: p.member, rec: rec, abandoned: true, mute: true})
+	}
 }
 
 // DeadLetter implements applier.Journal.

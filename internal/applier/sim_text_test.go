@@ -57,6 +57,14 @@ func recordText(rec wallet.Record) string {
 	return text
 }
 
+func recordsText(records []wallet.Record) string {
+	texts := make([]string, len(records))
+	for i, rec := range records {
+		texts[i] = recordText(rec)
+	}
+	return strings.Join(texts, ", ")
+}
+
 func batchText(b *wallet.Batch) string {
 	var parts []string
 	if f := b.Fence; f != nil {

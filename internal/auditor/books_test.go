@@ -167,7 +167,7 @@ func (b *books) backfill(ops ...wallet.Operation) {
 	rec := b.produce(wallet.Record{Kind: wallet.KindBackfill, WalletID: ops[0].WalletID, Operations: ops})
 	b.commit(b.pass(rec.Receipt))
 	for _, op := range ops {
-		if err := b.ledger.Journaled(testContext(b.t), op.WalletID, []uuid.UUID{op.ID}); err != nil {
+		if err := b.ledger.Journaled(testContext(b.t), []wallet.Key{op.Key()}); err != nil {
 			b.t.Fatal(err)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -121,22 +122,28 @@ func (j *Journal) Write(done func(wallet.Receipt, error), ops ...wallet.Operatio
 // WriteCreate journals the creation of a wallet, as Write, and waits for its end.
 func (j *Journal) WriteCreate(id uuid.UUID, at time.Time) (wallet.Receipt, error) {
 	op := wallet.Operation{ID: id, WalletID: id, AcceptedAt: at}
-	return j.write(wallet.Record{Kind: wallet.KindCreate, WalletID: id, Operations: []wallet.Operation{op}, Replica: j.Replica})
+	receipts, err := j.Append(context.Background(), wallet.Record{Kind: wallet.KindCreate, WalletID: id, Operations: []wallet.Operation{op}, Replica: j.Replica})
+	return receipts[0], err
 }
 
-// Append journals a record as it is, a copy or a backfill; as WriteCreate.
-func (j *Journal) Append(_ context.Context, rec wallet.Record) (wallet.Receipt, error) {
-	return j.write(rec)
-}
-
-func (j *Journal) write(rec wallet.Record) (receipt wallet.Receipt, err error) {
-	told := make(chan struct{})
-	j.enter(rec, func(r wallet.Receipt, e error) {
-		receipt, err = r, e
-		close(told)
-	})
-	<-told
-	return receipt, err
+// Append journals records as they are, copies and backfills, and waits for the end
+// of all, bounded as Write is. Those of one wallet keep their order. It returns the
+// receipt of each; NoReceipt for what is not acknowledged, and then why.
+func (j *Journal) Append(_ context.Context, records ...wallet.Record) ([]wallet.Receipt, error) {
+	receipts, errs := make([]wallet.Receipt, len(records)), make([]error, len(records))
+	var told sync.WaitGroup
+	told.Add(len(records))
+	for i, rec := range records {
+		j.enter(rec, func(r wallet.Receipt, err error) {
+			receipts[i], errs[i] = r, err
+			told.Done()
+		})
+	}
+	told.Wait()
+	if errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil }); len(errs) > 0 {
+		return receipts, fmt.Errorf("%d of %d records: %w", len(errs), len(records), errs[0])
+	}
+	return receipts, nil
 }
 
 func (j *Journal) enter(rec wallet.Record, done func(wallet.Receipt, error)) {

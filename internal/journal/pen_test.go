@@ -57,8 +57,8 @@ func begun(t *testing.T, j *Journal, p *pen, rec wallet.Record) <-chan result {
 	t.Helper()
 	done, before := make(chan result, 1), p.size()
 	go func() {
-		receipt, err := j.write(rec)
-		done <- result{receipt, err}
+		receipts, err := j.Append(context.Background(), rec)
+		done <- result{receipts[0], err}
 	}()
 	eventually(t, "the write is queued", func() bool { return p.size() > before })
 	return done
@@ -364,9 +364,71 @@ func TestCopyIsAppendedAsItIs(t *testing.T) {
 	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
 	rec := operations(deposit(uuid.New(), 1))
 	rec.Attempt, rec.Replica = 3, uuid.New()
-	receipt, err := j.Append(context.Background(), rec)
+	receipts, err := j.Append(context.Background(), rec)
 	got := Decode(content(t, broker.ListenAddrs(), j.Topic, 0, 1)[0])
-	if err != nil || receipt != got.Receipt || got.Attempt != 3 || got.Replica != rec.Replica || got.Operations[0] != rec.Operations[0] {
-		t.Errorf("%+v, %v: %+v", receipt, err, got)
+	if err != nil || receipts[0] != got.Receipt || got.Attempt != 3 || got.Replica != rec.Replica || got.Operations[0] != rec.Operations[0] {
+		t.Errorf("%+v, %v: %+v", receipts, err, got)
+	}
+}
+
+// Many records appended at once share a wave or two, where each would have waited
+// for its own; those of one wallet keep their order.
+func TestRecordsAppendedAtOnceShareWaves(t *testing.T) {
+	t.Parallel()
+	broker, a := embeddedtest.Kfake(t), newApplier(nil)
+	cfg := testConfig(broker.ListenAddrs())
+	cfg.Partitions = 4
+	j := met(t, cfg, &fakeLedger{}, a)
+	if _, err := j.put(deposit(uuid.New(), 1)); err != nil { // the client has met the broker
+		t.Fatal(err)
+	}
+	sizes, records := requests(broker), make([]wallet.Record, 40)
+	for i := range records {
+		if i%2 == 0 {
+			records[i] = operations(deposit(uuid.New(), 1))
+		} else {
+			records[i] = operations(deposit(records[i-1].WalletID, 2))
+		}
+		records[i].Attempt = 1
+	}
+	receipts, err := j.Append(context.Background(), records...)
+	if err != nil || len(receipts) != len(records) {
+		t.Fatalf("%v, %v", receipts, err)
+	}
+	for i := 1; i < len(records); i += 2 {
+		if !receipts[i-1].Known() || receipts[i].Partition != receipts[i-1].Partition || receipts[i].Offset <= receipts[i-1].Offset {
+			t.Errorf("the wallet's second record is at %+v, its first at %+v", receipts[i], receipts[i-1])
+		}
+	}
+	if got := sizes(); len(got) > 4 {
+		t.Errorf("%d requests for %d records: %v", len(got), len(records), got)
+	}
+}
+
+// What is appended at once is answered each on its own: a partition whose broker
+// does not answer takes nothing from the others'.
+func TestRecordsAppendedAtOnceAreAcknowledgedEachOnItsOwn(t *testing.T) {
+	t.Parallel()
+	j, arrived, _ := divided(t, newApplier(nil))
+	w := j.writing.Load()
+	records := make([]wallet.Record, 10)
+	for i := range records {
+		records[i] = operations(deposit(w.in(int32(i%2)), 2))
+		records[i].Attempt = 1
+	}
+	go func() { // its time to acknowledge passes
+		<-arrived
+		w.pens[0].mu.Lock()
+		defer w.pens[0].mu.Unlock()
+		w.pens[0].giveUp()
+	}()
+	receipts, err := j.Append(context.Background(), records...)
+	if !errors.Is(err, wallet.ErrUnacknowledged) && !errors.Is(err, wallet.ErrNotJournaled) {
+		t.Error(err)
+	}
+	for i, r := range receipts {
+		if r.Known() != (i%2 == 1) {
+			t.Errorf("record %d of partition %d: %+v", i, i%2, r)
+		}
 	}
 }

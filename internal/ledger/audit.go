@@ -144,10 +144,7 @@ JOIN unjournaled u ON u.wallet_id = k.wallet_id AND u.operation_id = k.operation
 func (l *Ledger) AwaitingBackfill(ctx context.Context, keys []wallet.Key) ([]wallet.Key, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.commitTimeout)
 	defer cancel()
-	walletIDs, ids := make([]uuid.UUID, len(keys)), make([]uuid.UUID, len(keys))
-	for i, k := range keys {
-		walletIDs[i], ids[i] = k.WalletID, k.ID
-	}
+	walletIDs, ids := keyColumns(keys)
 	rows, err := l.commits.Query(ctx, selectAwaitingBackfill, walletIDs, ids)
 	if err != nil {
 		return nil, l.done(err)

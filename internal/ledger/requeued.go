@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/walletd/walletd/internal/wallet"
@@ -112,14 +111,15 @@ func (l *Ledger) Unjournaled(ctx context.Context, limit int) ([]wallet.Operation
 }
 
 const deleteUnjournaled = `
-DELETE FROM unjournaled USING unnest($1::uuid[]) AS done (operation_id)
-WHERE wallet_id = $2 AND unjournaled.operation_id = done.operation_id`
+DELETE FROM unjournaled u USING unnest($1::uuid[], $2::uuid[]) AS done (wallet_id, operation_id)
+WHERE u.wallet_id = done.wallet_id AND u.operation_id = done.operation_id`
 
-// Journaled notes that the journal has acknowledged backfill records of a
-// wallet's operations.
-func (l *Ledger) Journaled(ctx context.Context, walletID uuid.UUID, ids []uuid.UUID) error {
+// Journaled notes that the journal has acknowledged the backfill records of these
+// operations, and the create records of these wallets.
+func (l *Ledger) Journaled(ctx context.Context, keys []wallet.Key) error {
+	walletIDs, ids := keyColumns(keys)
 	ctx, cancel := context.WithTimeout(ctx, l.readTimeout)
 	defer cancel()
-	_, err := l.reads.Exec(ctx, deleteUnjournaled, ids, walletID)
+	_, err := l.reads.Exec(ctx, deleteUnjournaled, walletIDs, ids)
 	return l.done(err)
 }

@@ -125,14 +125,14 @@ func TestDirectOperationsWaitForTheirBackfillRecord(t *testing.T) {
 	if got := unjournaled(4); len(got[one])+len(got[two]) != 4 {
 		t.Errorf("the limit is 4: %+v", got)
 	}
-	// Noted for one wallet's ids only, and noting it again does no harm.
-	ids := []uuid.UUID{want[one][0].ID, want[one][1].ID, want[two][0].ID}
+	// Noted for these keys only, an id of another wallet is not meant, and noting it again does no harm.
+	keys := []wallet.Key{want[one][0].Key(), want[one][1].Key(), want[two][0].Key(), {WalletID: one, ID: want[two][1].ID}}
 	for range 2 {
-		if err := b.Journaled(testContext(t), one, ids); err != nil {
+		if err := b.Journaled(testContext(t), keys); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if got := unjournaled(10); !slices.Equal(got[one], want[one][2:]) || !slices.Equal(got[two], want[two]) {
+	if got := unjournaled(10); !slices.Equal(got[one], want[one][2:]) || !slices.Equal(got[two], want[two][1:]) {
 		t.Errorf("%+v", got)
 	}
 }

@@ -39,10 +39,7 @@ ORDER BY 1, 4`
 func (l *Ledger) Read(ctx context.Context, q wallet.SnapshotQuery) (wallet.Snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.commitTimeout)
 	defer cancel()
-	walletIDs, ids := make([]uuid.UUID, len(q.Operations)), make([]uuid.UUID, len(q.Operations))
-	for i, k := range q.Operations {
-		walletIDs[i], ids[i] = k.WalletID, k.ID
-	}
+	walletIDs, ids := keyColumns(q.Operations)
 	s := wallet.Snapshot{
 		Wallets:    make(map[uuid.UUID]wallet.State, len(q.Wallets)),
 		Operations: make(map[wallet.Key]wallet.Operation),
@@ -67,12 +64,21 @@ func addRow(s *wallet.Snapshot, kind int, r *operationRow) {
 	case 0:
 		s.Wallets[op.WalletID] = wallet.State{Balance: op.BalanceAfter, Sequence: op.Sequence}
 	case 1:
-		s.Operations[wallet.Key{WalletID: op.WalletID, ID: op.ID}] = op
+		s.Operations[op.Key()] = op
 	case 2:
 		e := wallet.Entry{Position: op.Sequence, Kind: wallet.Kind(op.Status), Operation: op}
 		e.Sequence, e.Status = 0, wallet.Pending
 		s.Entries[op.WalletID] = append(s.Entries[op.WalletID], e)
 	}
+}
+
+// keyColumns are keys as the two arrays of a statement's parameters.
+func keyColumns(keys []wallet.Key) (walletIDs, ids []uuid.UUID) {
+	walletIDs, ids = make([]uuid.UUID, len(keys)), make([]uuid.UUID, len(keys))
+	for i, k := range keys {
+		walletIDs[i], ids[i] = k.WalletID, k.ID
+	}
+	return walletIDs, ids
 }
 
 func nonNil(ids []uuid.UUID) []uuid.UUID {

@@ -111,9 +111,9 @@ func (f *Faulty) Unjournaled(ctx context.Context, limit int) ([]wallet.Operation
 }
 
 // Journaled implements applier.Ledger.
-func (f *Faulty) Journaled(ctx context.Context, walletID uuid.UUID, ids []uuid.UUID) error {
+func (f *Faulty) Journaled(ctx context.Context, keys []wallet.Key) error {
 	if _, err := f.before(Call{Method: "Journaled"}); err != nil {
 		return err
 	}
-	return f.Ledger.Journaled(ctx, walletID, ids)
+	return f.Ledger.Journaled(ctx, keys)
 }

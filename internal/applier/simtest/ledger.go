@@ -164,10 +164,10 @@ func (l *Ledger) Unjournaled(_ context.Context, limit int) ([]wallet.Operation, 
 }
 
 // Journaled implements applier.Ledger.
-func (l *Ledger) Journaled(_ context.Context, walletID uuid.UUID, ids []uuid.UUID) error {
+func (l *Ledger) Journaled(_ context.Context, keys []wallet.Key) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.unjournaled = slices.DeleteFunc(l.unjournaled, func(k wallet.Key) bool { return k.WalletID == walletID && slices.Contains(ids, k.ID) })
+	l.unjournaled = slices.DeleteFunc(l.unjournaled, func(k wallet.Key) bool { return slices.Contains(keys, k) })
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package simtest
 
 import (
+	"cmp"
 	"context"
 	"sync"
 
@@ -48,7 +49,15 @@ func (j *Journal) refused(rec wallet.Record) error {
 }
 
 // Append implements applier.Journal.
-func (j *Journal) Append(_ context.Context, rec wallet.Record) (wallet.Receipt, error) {
+func (j *Journal) Append(_ context.Context, records ...wallet.Record) (receipts []wallet.Receipt, err error) {
+	for _, rec := range records {
+		receipt, e := j.append(rec)
+		receipts, err = append(receipts, receipt), cmp.Or(err, e)
+	}
+	return receipts, err
+}
+
+func (j *Journal) append(rec wallet.Record) (wallet.Receipt, error) {
 	if err := j.refused(rec); err != nil {
 		return wallet.NoReceipt, err
 	}
@@ -69,7 +78,7 @@ func (j *Journal) DeadLetter(_ context.Context, rec wallet.Record) error {
 
 // Write journals operations of one wallet as one accepted record.
 func (j *Journal) Write(ops ...wallet.Operation) (wallet.Receipt, error) {
-	return j.Append(context.Background(), Record(j.Replica, ops...))
+	return j.append(Record(j.Replica, ops...))
 }
 
 // Record is a record as a replica accepts it.
