@@ -74,7 +74,7 @@ func (k *keeper) append(ctx context.Context, records []wallet.Record) []wallet.R
 	}
 	receipts, err := k.Journal.Append(ctx, records...)
 	if err != nil {
-		k.log.Warn("copies or backfill records are not acknowledged; they are tried again", "error", err)
+		k.log.Debug("copies or backfill records wait for the journal", "error", err)
 	}
 	acknowledged := records[:0]
 	for i, rec := range records {
