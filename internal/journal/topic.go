@@ -59,7 +59,8 @@ func (j *Journal) untilMet(ledger Ledger) (wallet.Topic, bool) {
 	began, last := time.Now(), ""
 	for {
 		met, err := j.meet(ledger, time.Since(began) > ledgerGrace)
-		// A topic that was just made is not known to the broker at once.
+		// A topic that was just made is not known to the broker at once, and one that is to
+		// be made waits for the ledger's word, which at a first start comes with its schema.
 		if !errors.Is(err, kerr.UnknownTopicOrPartition) {
 			j.begin()
 		}
@@ -105,7 +106,7 @@ func (j *Journal) meet(ledger Ledger, impatient bool) (wallet.Topic, error) {
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
 		switch {
 		case lerr != nil && !impatient:
-			return t, fmt.Errorf("topic %s does not exist, and whether the ledger follows one is not known: %w", j.Topic, lerr)
+			return t, fmt.Errorf("topic %s: %w; whether the ledger follows one is not known: %w", j.Topic, err, lerr)
 		case lerr == nil && known.ID != uuid.Nil:
 			return t, fmt.Errorf("%w: topic %s with id %s does not exist", wallet.ErrTopicChanged, j.Topic, known.ID)
 		}

@@ -138,6 +138,31 @@ func TestTopicThatIsNotTheLedgersIsNeitherWrittenNorRead(t *testing.T) {
 	}
 }
 
+// At a first start the ledger has no schema for a moment. What comes in then waits
+// for the journal: had it been refused, it would have gone the direct way for nothing.
+func TestWhatComesBeforeTheLedgersFirstWordIsJournaled(t *testing.T) {
+	t.Parallel()
+	broker, a := embeddedtest.Kfake(t), newApplier(nil)
+	l := &fakeLedger{err: errLedger}
+	j := started(t, testConfig(broker.ListenAddrs()), l, a)
+	tried(t, l, 1)
+	wrote := make(chan error, 1)
+	go func() {
+		_, err := j.put(deposit(uuid.New(), 1))
+		wrote <- err
+	}()
+	tried(t, l, 1)
+	select {
+	case err := <-wrote:
+		t.Fatalf("it did not wait: %v", err)
+	default:
+	}
+	l.set(wallet.Topic{}, nil)
+	if err := <-wrote; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestUnknownTopicWaitsForTheLedgersWordAndIsMadeAfterTheGrace(t *testing.T) {
 	t.Parallel()
 	broker, a := embeddedtest.Kfake(t), newApplier(nil)
