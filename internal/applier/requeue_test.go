@@ -1,6 +1,8 @@
 package applier_test
 
 import (
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -255,5 +257,36 @@ func TestARequeuedCreationIsAppliedWithWhatFollowsIt(t *testing.T) {
 	w.clean()
 	db.exec(t, `ALTER TABLE wallets DROP CONSTRAINT unlucky`)
 	wantOutcome(t, r.outcome(op), wallet.Applied, wallet.NoReason, 1, 3)
+	wantHistory(t, w.settle(), id, op)
+}
+
+// A list whose copy is on its way stays due, and must not be copied again each round:
+// a partition that is behind would be given ever more to do.
+func TestAListIsNotCopiedAgainWhileItsCopyIsOnItsWay(t *testing.T) {
+	t.Parallel()
+	w, db := newWorld(t, 1)
+	id := w.created()
+	op := deposit(id, 1)
+	var looks atomic.Int64
+	behind := make(chan struct{})
+	r := w.owning(withFaults(func(c simtest.Call) simtest.Fault {
+		switch {
+		case c.Method == "Due":
+			looks.Add(1)
+		case c.Method == "Commit" && c.Batch.Fence.From == 1: // the copy's
+			<-behind
+		}
+		return simtest.None
+	}))
+	catchUp := sync.OnceFunc(func() { close(behind) })
+	t.Cleanup(catchUp)
+	w.setAside(db, r, id, op)()
+	eventually(t, "it is copied", func() bool { return len(w.log.Records(0)) >= 2 })
+	seen := looks.Load()
+	eventually(t, "the keeper has looked ten times more", func() bool { return looks.Load() > seen+10 })
+	if n := len(w.log.Records(0)); n != 2 {
+		t.Errorf("%d copies of one list are on their way", n-1)
+	}
+	catchUp()
 	wantHistory(t, w.settle(), id, op)
 }
