@@ -13,7 +13,7 @@ import (
 // keeper looks after what a partition's owner owes the journal: copies for the
 // requeued lists that are due, a create record for every wallet that was made
 // without one, and a backfill record for every direct operation.
-// Both may be written twice, by a crash or by two owners; that is harmless.
+// Each may be written twice, by a crash or by two owners; that is harmless.
 type keeper struct {
 	*worker
 	copies    map[uuid.UUID]int64 // offset of the wallet's last copy
@@ -67,7 +67,8 @@ func (k *keeper) requeue(ctx context.Context) {
 	}
 }
 
-// append journals records and returns those that are acknowledged, with their places.
+// append journals records and returns those that are acknowledged, with their places,
+// in the same array.
 func (k *keeper) append(ctx context.Context, records []wallet.Record) []wallet.Record {
 	if len(records) == 0 {
 		return nil

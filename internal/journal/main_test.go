@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/walletd/walletd/internal/embedded/embeddedtest"
@@ -241,6 +242,15 @@ func met(t *testing.T, cfg Config, l *fakeLedger, a *fakeApplier) *Journal {
 	j := started(t, cfg, l, a)
 	a.until(t, "all partitions are assigned", func() bool { return len(a.owned) == int(cfg.Partitions) })
 	return j
+}
+
+// metFour is met with a topic of four partitions.
+func metFour(t *testing.T) (*kfake.Cluster, *fakeApplier, *Journal) {
+	t.Helper()
+	broker, a := embeddedtest.Kfake(t), newApplier(nil)
+	cfg := testConfig(broker.ListenAddrs())
+	cfg.Partitions = 4
+	return broker, a, met(t, cfg, &fakeLedger{}, a)
 }
 
 // eventually waits for what signals to nobody.

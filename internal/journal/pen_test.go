@@ -375,10 +375,7 @@ func TestCopyIsAppendedAsItIs(t *testing.T) {
 // for its own; those of one wallet keep their order.
 func TestRecordsAppendedAtOnceShareWaves(t *testing.T) {
 	t.Parallel()
-	broker, a := embeddedtest.Kfake(t), newApplier(nil)
-	cfg := testConfig(broker.ListenAddrs())
-	cfg.Partitions = 4
-	j := met(t, cfg, &fakeLedger{}, a)
+	broker, _, j := metFour(t)
 	if _, err := j.put(deposit(uuid.New(), 1)); err != nil { // the client has met the broker
 		t.Fatal(err)
 	}

@@ -52,17 +52,14 @@ func (w *writing) in(partition int32) uuid.UUID {
 
 func TestWhatWaitsAtSeveralPartitionsGoesInOneRequest(t *testing.T) {
 	t.Parallel()
-	broker, a := embeddedtest.Kfake(t), newApplier(nil)
-	cfg := testConfig(broker.ListenAddrs())
-	cfg.Partitions = 4
-	j := met(t, cfg, &fakeLedger{}, a)
+	broker, _, j := metFour(t)
 	w := j.writing.Load()
 	if _, err := j.put(deposit(uuid.New(), 1)); err != nil { // the client has met the broker
 		t.Fatal(err)
 	}
 	sizes := requests(broker)
 	var answered sync.WaitGroup
-	for p := range cfg.Partitions {
+	for p := range j.Partitions {
 		answered.Add(1)
 		rec := operations(deposit(w.in(p), 2))
 		over(t, w.pens[p])
@@ -77,20 +74,17 @@ func TestWhatWaitsAtSeveralPartitionsGoesInOneRequest(t *testing.T) {
 	}
 	<-w.begin(j.ctx).over
 	answered.Wait()
-	if got := sizes(); len(got) != 1 || got[0] != int(cfg.Partitions) {
-		t.Errorf("partitions by request: %v, want all %d in one", got, cfg.Partitions)
+	if got := sizes(); len(got) != 1 || got[0] != int(j.Partitions) {
+		t.Errorf("partitions by request: %v, want all %d in one", got, j.Partitions)
 	}
 }
 
 // What is acknowledged of a wave is delivered as one, so that it can be applied so.
 func TestWhatAWaveBringsIsDeliveredTogether(t *testing.T) {
 	t.Parallel()
-	broker, a := embeddedtest.Kfake(t), newApplier(nil)
-	cfg := testConfig(broker.ListenAddrs())
-	cfg.Partitions = 4
-	j := met(t, cfg, &fakeLedger{}, a)
+	_, a, j := metFour(t)
 	w := j.writing.Load()
-	for p := range cfg.Partitions {
+	for p := range j.Partitions {
 		for n := range 2 {
 			w.pens[p].mu.Lock()
 			w.pens[p].waiting = append(w.pens[p].waiting, &entry{rec: operations(deposit(w.in(p), wallet.Amount(n+1))), done: func(wallet.Receipt, error) {}})
@@ -99,7 +93,7 @@ func TestWhatAWaveBringsIsDeliveredTogether(t *testing.T) {
 	}
 	<-w.begin(j.ctx).over
 	together := a.together()
-	if len(together) != 1 || len(together[0]) != 2*int(cfg.Partitions) {
+	if len(together) != 1 || len(together[0]) != 2*int(j.Partitions) {
 		t.Fatalf("delivered %d times: %v", len(together), together)
 	}
 	for i, rec := range together[0] {
