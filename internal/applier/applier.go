@@ -30,7 +30,7 @@ type Ledger interface {
 	Expect(operations ...int)
 	Locked(ctx context.Context, ids []uuid.UUID) ([]uuid.UUID, error)
 	Due(ctx context.Context, partition int32, at time.Time, limit int) ([]wallet.Due, error)
-	Unjournaled(ctx context.Context, limit int) ([]wallet.Operation, error)
+	Unjournaled(ctx context.Context, beyond uuid.UUID, limit int) ([]wallet.Operation, error)
 	Journaled(ctx context.Context, keys []wallet.Key) error
 }
 

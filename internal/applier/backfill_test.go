@@ -60,7 +60,7 @@ func TestABackfillRecordOfWhatTheLedgerLacksIsApplied(t *testing.T) {
 	if got := history(b, id); got[0].Origin != wallet.Direct || got[1].Origin != wallet.Direct || got[2].Origin != wallet.FromJournal || got[1].BalanceAfter != 5 {
 		t.Errorf("%+v", got)
 	}
-	if left, err := w.ledger.Unjournaled(testContext(t), 10); err != nil || len(left) > 0 {
+	if left, err := w.ledger.Unjournaled(testContext(t), uuid.Nil, 10); err != nil || len(left) > 0 {
 		t.Errorf("%d wait for a second backfill record, %v", len(left), err)
 	}
 }
@@ -154,7 +154,7 @@ func (d *database) unrecorded(t testing.TB) uuid.UUID {
 func (w *world) backfilled() {
 	w.t.Helper()
 	eventually(w.t, "nothing is to be written", func() bool {
-		left, err := w.ledger.Unjournaled(testContext(w.t), 10)
+		left, err := w.ledger.Unjournaled(testContext(w.t), uuid.Nil, 10)
 		return err == nil && len(left) == 0
 	})
 }
@@ -211,7 +211,7 @@ func TestOperationsAreNotBackfilledBeforeTheirWalletsCreation(t *testing.T) {
 	})
 	r.journal.Own(0)
 	eventually(t, "the other wallet's are noted", func() bool {
-		left, err := w.ledger.Unjournaled(testContext(t), 10)
+		left, err := w.ledger.Unjournaled(testContext(t), uuid.Nil, 10)
 		return err == nil && !slices.ContainsFunc(left, func(op wallet.Operation) bool { return op.WalletID == other })
 	})
 	for _, rec := range w.log.Records(0) {
@@ -223,6 +223,37 @@ func TestOperationsAreNotBackfilledBeforeTheirWalletsCreation(t *testing.T) {
 	w.backfilled()
 	if n := len(w.log.Records(0)); n != 4 {
 		t.Errorf("%d records, a creation and a backfill of each wallet are 4", n)
+	}
+	w.settle()
+}
+
+// Wallets whose partition acknowledges nothing come first, and are as many as a
+// round takes: the others do not wait for them, and they are written when they can.
+func TestWhatIsNotAcknowledgedHoldsUpNoOtherWalletsBackfill(t *testing.T) {
+	t.Parallel()
+	w, db := newWorld(t, 1)
+	ids := make([]uuid.UUID, 7)
+	for i := range ids {
+		ids[i] = db.unrecorded(t)
+	}
+	slices.SortFunc(ids, func(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) })
+	stuck := ids[:3]
+	r := w.replica(withLimits(func(l *applier.Limits) { l.Backfills = 2 }))
+	r.journal.Refuse(func(rec wallet.Record) error {
+		if slices.Contains(stuck, rec.WalletID) {
+			return wallet.ErrUnacknowledged
+		}
+		return nil
+	})
+	r.journal.Own(0)
+	eventually(t, "all others are noted", func() bool {
+		left, err := w.ledger.Unjournaled(testContext(t), uuid.Nil, 10)
+		return err == nil && len(left) == len(stuck)
+	})
+	r.journal.Refuse(nil)
+	w.backfilled()
+	if n := len(w.log.Records(0)); n != len(ids) {
+		t.Errorf("%d records for %d wallets", n, len(ids))
 	}
 	w.settle()
 }

@@ -304,7 +304,7 @@ func TestEveryDirectOperationGetsABackfillRecordOnceTheJournalIsBack(t *testing.
 	wait(t, "the journal refuses a backfill record", refused)
 	r.journal.Refuse(nil)
 	eventually(t, "all are in the journal", func() bool {
-		left, err := w.ledger.Unjournaled(testContext(t), 100)
+		left, err := w.ledger.Unjournaled(testContext(t), uuid.Nil, 100)
 		return err == nil && len(left) == 0
 	})
 	w.settle()

@@ -18,6 +18,7 @@ type keeper struct {
 	*worker
 	copies    map[uuid.UUID]int64 // offset of the wallet's last copy
 	journaled []wallet.Key        // in the journal by now, which the ledger does not know
+	beyond    uuid.UUID           // the last wallet of a round that a partition did not acknowledge all of
 }
 
 func newKeeper(w *worker) *keeper { return &keeper{worker: w, copies: map[uuid.UUID]int64{}} }
@@ -90,17 +91,30 @@ func (k *keeper) append(ctx context.Context, records []wallet.Record) []wallet.R
 const backfiller = 0
 
 // backfill appends creations and direct operations to the journal and notes in the
-// ledger that they are there. A wallet's operations need its creation, which is
-// acknowledged before they are written.
+// ledger that they are there. What a partition does not acknowledge comes again after
+// all others: it does not hold them up.
 func (k *keeper) backfill(ctx context.Context) {
 	if !k.note(ctx) { // else a ledger that takes no notes has the same records written for ever
 		return
 	}
-	ops, err := k.Ledger.Unjournaled(ctx, k.Limits.Backfills)
+	ops, err := k.Ledger.Unjournaled(ctx, k.beyond, k.Limits.Backfills)
 	if err != nil {
 		k.log.Debug("the ledger does not tell which operations lack a backfill record", "error", err)
 		return
 	}
+	k.write(ctx, ops)
+	switch {
+	case len(ops) == 0:
+		k.beyond = uuid.Nil
+	case len(k.journaled) < len(ops):
+		k.beyond = ops[len(ops)-1].WalletID
+	}
+	k.note(ctx)
+}
+
+// write appends the records of these operations and keeps in journaled which are
+// acknowledged. A wallet's operations need its creation: that is acknowledged first.
+func (k *keeper) write(ctx context.Context, ops []wallet.Operation) {
 	creations, direct := missing(ops)
 	lacking := wallets(creations)
 	made := k.append(ctx, creations)
@@ -113,7 +127,6 @@ func (k *keeper) backfill(ctx context.Context) {
 			k.journaled = append(k.journaled, op.Key())
 		}
 	}
-	k.note(ctx)
 }
 
 func wallets(records []wallet.Record) map[uuid.UUID]bool {

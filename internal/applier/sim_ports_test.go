@@ -111,8 +111,8 @@ func (p port) Due(ctx context.Context, partition int32, at time.Time, limit int)
 }
 
 // Unjournaled implements applier.Ledger.
-func (p port) Unjournaled(ctx context.Context, limit int) (out []wallet.Operation, err error) {
-	p.call("asks for direct operations", 0, nil, readFaults, func(f simtest.Fault) { out, err = p.ledger(f).Unjournaled(ctx, limit) })
+func (p port) Unjournaled(ctx context.Context, beyond uuid.UUID, limit int) (out []wallet.Operation, err error) {
+	p.call("asks for direct operations", 0, nil, readFaults, func(f simtest.Fault) { out, err = p.ledger(f).Unjournaled(ctx, beyond, limit) })
 	return out, err
 }
 

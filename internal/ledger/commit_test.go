@@ -56,7 +56,7 @@ func TestACommittedBatchIsThereWhole(t *testing.T) {
 		t.Errorf("taken list: %+v", got)
 	}
 	// A batch that moves the offset has met all of it in the journal, what was direct too.
-	if unjournaled, err := b.Unjournaled(testContext(t), 10); err != nil || len(unjournaled) != 0 {
+	if unjournaled, err := b.Unjournaled(testContext(t), uuid.Nil, 10); err != nil || len(unjournaled) != 0 {
 		t.Errorf("unjournaled: %+v, %v", unjournaled, err)
 	}
 }

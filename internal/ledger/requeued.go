@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/walletd/walletd/internal/wallet"
@@ -89,7 +90,7 @@ func scanDue(row pgx.CollectableRow) (wallet.Due, error) {
 // The order is that of unjournaled's own index: read off operations it would pass
 // every journaled operation of a wallet to find the few that are not.
 const selectUnjournaled = `
-WITH first AS MATERIALIZED (SELECT * FROM unjournaled ORDER BY wallet_id, sequence LIMIT $1)
+WITH first AS MATERIALIZED (SELECT * FROM unjournaled WHERE wallet_id > $1 ORDER BY wallet_id, sequence LIMIT $2)
 SELECT ` + operationColumns + ` FROM first
 JOIN operations o ON o.wallet_id = first.wallet_id AND o.operation_id = first.operation_id
 UNION ALL
@@ -97,12 +98,12 @@ SELECT ` + creationColumns + ` FROM first JOIN wallets w ON w.id = first.wallet_
 ORDER BY 1, 3 NULLS FIRST`
 
 // Unjournaled returns up to limit direct operations and creations of wallets whose
-// record the journal has not acknowledged yet, by wallet; its creation comes before
-// what has a sequence.
-func (l *Ledger) Unjournaled(ctx context.Context, limit int) ([]wallet.Operation, error) {
+// record the journal has not acknowledged yet, by wallet, of those beyond the given
+// one; a wallet's creation comes before what has a sequence.
+func (l *Ledger) Unjournaled(ctx context.Context, beyond uuid.UUID, limit int) ([]wallet.Operation, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.readTimeout)
 	defer cancel()
-	rows, err := l.reads.Query(ctx, selectUnjournaled, limit)
+	rows, err := l.reads.Query(ctx, selectUnjournaled, beyond, limit)
 	if err != nil {
 		return nil, l.done(err)
 	}

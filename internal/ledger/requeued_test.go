@@ -97,6 +97,9 @@ func TestDirectOperationsWaitForTheirBackfillRecord(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
 	one, two := b.funded(100), b.funded(100)
+	if slices.Compare(one[:], two[:]) > 0 {
+		one, two = two, one
+	}
 	want := map[uuid.UUID][]wallet.Operation{}
 	for _, id := range []uuid.UUID{one, two} {
 		ops := decide(funds, id, 1, -2, 3)
@@ -106,9 +109,9 @@ func TestDirectOperationsWaitForTheirBackfillRecord(t *testing.T) {
 		b.mustCommit(&wallet.Batch{Changes: []wallet.Change{change(id, 1, ops)}, Operations: ops})
 		want[id] = ops
 	}
-	unjournaled := func(limit int) map[uuid.UUID][]wallet.Operation {
+	unjournaled := func(beyond uuid.UUID, limit int) map[uuid.UUID][]wallet.Operation {
 		t.Helper()
-		ops, err := b.Unjournaled(testContext(t), limit)
+		ops, err := b.Unjournaled(testContext(t), beyond, limit)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -118,12 +121,18 @@ func TestDirectOperationsWaitForTheirBackfillRecord(t *testing.T) {
 		}
 		return got
 	}
-	got := unjournaled(10)
+	got := unjournaled(uuid.Nil, 10)
 	if !slices.Equal(got[one], want[one]) || !slices.Equal(got[two], want[two]) {
 		t.Fatalf("%+v, want %+v", got, want)
 	}
-	if got := unjournaled(4); len(got[one])+len(got[two]) != 4 {
+	if got := unjournaled(uuid.Nil, 4); len(got[one]) != 3 || len(got[two]) != 1 {
 		t.Errorf("the limit is 4: %+v", got)
+	}
+	if got := unjournaled(one, 10); len(got[one]) != 0 || !slices.Equal(got[two], want[two]) {
+		t.Errorf("beyond the first wallet: %+v", got)
+	}
+	if got := unjournaled(two, 10); len(got) != 0 {
+		t.Errorf("beyond the last wallet: %+v", got)
 	}
 	// Noted for these keys only, an id of another wallet is not meant, and noting it again does no harm.
 	keys := []wallet.Key{want[one][0].Key(), want[one][1].Key(), want[two][0].Key(), {WalletID: one, ID: want[two][1].ID}}
@@ -132,7 +141,7 @@ func TestDirectOperationsWaitForTheirBackfillRecord(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := unjournaled(10); !slices.Equal(got[one], want[one][2:]) || !slices.Equal(got[two], want[two][1:]) {
+	if got := unjournaled(uuid.Nil, 10); !slices.Equal(got[one], want[one][2:]) || !slices.Equal(got[two], want[two][1:]) {
 		t.Errorf("%+v", got)
 	}
 }

@@ -103,11 +103,11 @@ func (f *Faulty) Due(ctx context.Context, partition int32, at time.Time, limit i
 }
 
 // Unjournaled implements applier.Ledger.
-func (f *Faulty) Unjournaled(ctx context.Context, limit int) ([]wallet.Operation, error) {
+func (f *Faulty) Unjournaled(ctx context.Context, beyond uuid.UUID, limit int) ([]wallet.Operation, error) {
 	if _, err := f.before(Call{Method: "Unjournaled"}); err != nil {
 		return nil, err
 	}
-	return f.Ledger.Unjournaled(ctx, limit)
+	return f.Ledger.Unjournaled(ctx, beyond, limit)
 }
 
 // Journaled implements applier.Ledger.

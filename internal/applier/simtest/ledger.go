@@ -147,12 +147,14 @@ func (l *Ledger) Due(_ context.Context, partition int32, at time.Time, limit int
 }
 
 // Unjournaled implements applier.Ledger.
-func (l *Ledger) Unjournaled(_ context.Context, limit int) ([]wallet.Operation, error) {
+func (l *Ledger) Unjournaled(_ context.Context, beyond uuid.UUID, limit int) ([]wallet.Operation, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	ops := make([]wallet.Operation, 0, len(l.unjournaled))
 	for _, k := range l.unjournaled {
-		ops = append(ops, l.books.Operations[k])
+		if slices.Compare(k.WalletID[:], beyond[:]) > 0 {
+			ops = append(ops, l.books.Operations[k])
+		}
 	}
 	slices.SortFunc(ops, func(a, b wallet.Operation) int {
 		if c := slices.Compare(a.WalletID[:], b.WalletID[:]); c != 0 {
