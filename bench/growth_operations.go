@@ -25,8 +25,8 @@ const fillWallets = 500
 
 // operationsCurve measures the same load, a page and a look-up as the ledger grows.
 func (b *bench) operationsCurve(ctx context.Context, w io.Writer, points []int) error {
-	fmt.Fprintf(w, "operations in the ledger\tapplied/s\tCPU µs per operation\trelative\tpage of 50 ms\toperation by id ms\n")
-	s, first, have := b.subjects[flushed], 0.0, 0
+	fmt.Fprintf(w, "operations in the ledger\tapplied/s\tCPU µs per operation\tloader µs\trelative\tpage of 50 ms\toperation by id ms\n")
+	s, first, have := b.subjects[flushed], figure{}, 0
 	for _, n := range points {
 		for ; have < n; have += fillWallets * 1000 {
 			fmt.Fprintf(b.say, "filling the ledger: %d of %d operations\n", have, n)
@@ -45,10 +45,10 @@ func (b *bench) operationsCurve(ctx context.Context, w io.Writer, points []int) 
 		if err != nil {
 			return err
 		}
-		if first == 0 {
-			first = f.cost()
+		if first.Sent == 0 {
+			first = f
 		}
-		fmt.Fprintf(w, "%d\t%.0f\t%.0f\t%.2f\t%.2f\t%.2f\n", have, f.PerSecond, f.cost(), f.cost()/first, page, one)
+		fmt.Fprintf(w, "%d\t%.0f\t%.0f\t%.0f\t%.2f\t%.2f\t%.2f\n", have, f.PerSecond, f.cost(), f.CPUMicros[loader], f.beside(first), page, one)
 	}
 	return nil
 }

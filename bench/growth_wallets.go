@@ -19,8 +19,8 @@ SELECT gen_random_uuid(), 0, 0, now(), now() FROM generate_series(1, $1) RETURNI
 
 // walletsCurve measures a load that goes round ever more wallets.
 func (b *bench) walletsCurve(ctx context.Context, w io.Writer, points []int) error {
-	fmt.Fprintf(w, "wallets gone round\tapplied/s\tCPU µs per operation\trelative\twalletd MiB\tRedis MiB\n")
-	s, first := b.subjects[flushed], 0.0
+	fmt.Fprintf(w, "wallets gone round\tapplied/s\tCPU µs per operation\tloader µs\trelative\twalletd MiB\tRedis MiB\n")
+	s, first := b.subjects[flushed], figure{}
 	var ids []string
 	for _, n := range points {
 		more, err := s.create(ctx, n-len(ids))
@@ -39,10 +39,10 @@ func (b *bench) walletsCurve(ctx context.Context, w io.Writer, points []int) err
 		if err != nil {
 			return err
 		}
-		if first == 0 {
-			first = f.cost()
+		if first.Sent == 0 {
+			first = f
 		}
-		fmt.Fprintf(w, "%d\t%.0f\t%.0f\t%.2f\t%d\t%d\n", len(ids), f.PerSecond, f.cost(), f.cost()/first, f.RSSMiB["service"], f.RSSMiB["redis"])
+		fmt.Fprintf(w, "%d\t%.0f\t%.0f\t%.0f\t%.2f\t%d\t%d\n", len(ids), f.PerSecond, f.cost(), f.CPUMicros[loader], f.beside(first), f.RSSMiB["service"], f.RSSMiB["redis"])
 	}
 	return nil
 }

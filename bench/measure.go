@@ -17,6 +17,9 @@ type figure struct {
 	Unhappy   int64              `json:"unprocessed"` // 429, other 4xx, 5xx, no answer, not sent
 }
 
+// loader is the process that puts the load on, among those of a figure.
+const loader = "loader"
+
 // openLeast is how long a load on schedule takes at least: one pause of 50 ms must not
 // decide its 99th percentile.
 const openLeast = 15 * time.Second
@@ -83,7 +86,7 @@ func (b *bench) introduce(ctx context.Context, s *subject, l *load) (said said, 
 func (s *subject) figure(said said, seconds float64, before map[string]usage) figure {
 	operations := float64(said.accepted())
 	f := figure{PerSecond: operations / seconds, Latency: said.Latency, Sent: said.accepted() + said.unhappy(), Unhappy: said.unhappy(),
-		CPUMicros: map[string]float64{"loader": said.SendingCPUSeconds * 1e6 / operations}, RSSMiB: map[string]int64{}}
+		CPUMicros: map[string]float64{loader: said.SendingCPUSeconds * 1e6 / operations}, RSSMiB: map[string]int64{}}
 	for part, u := range s.usage() {
 		f.CPUMicros[part] = float64((u.CPU - before[part].CPU).Microseconds()) / operations
 		f.RSSMiB[part] = u.RSS >> 20

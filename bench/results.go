@@ -101,7 +101,7 @@ func (r *results) ratio(l, to *line) *spread {
 
 // parts are the processes of a line, in the order of the table.
 func (l *line) parts() []string {
-	order := []string{"loader", "service", "kafka", "postgres", "redis"}
+	order := []string{loader, "service", "kafka", "postgres", "redis"}
 	known := slices.Collect(maps.Keys(l.CPUMicros))
 	return slices.DeleteFunc(order, func(p string) bool { return !slices.Contains(known, p) })
 }
