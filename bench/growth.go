@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,7 +14,7 @@ import (
 // growthCommand prints curves: what an operation costs as the ledger and the
 // journal grow.
 type growthCommand struct {
-	Only       []string `help:"Curves, each on what the ones before it have left." enum:"wallets,operations,backlog" default:"wallets,operations,backlog"`
+	Only       []string `help:"Curves, in this order, each on what the ones before it have left. Ten million operations make the indexes larger than the database's buffers." enum:"wallets,operations,backlog" default:"wallets,operations,backlog"`
 	Seconds    float64  `default:"10" help:"Of load for each point."`
 	Operations []int    `default:"0,1000000,10000000" help:"In the ledger, of other wallets."`
 	Wallets    []int    `default:"1000,10000,100000,1000000" help:"In the ledger, gone round by the load."`
@@ -54,20 +53,13 @@ func (c *growthCommand) Run(ctx context.Context) (err error) {
 		return err
 	}
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	for _, curve := range []struct {
-		name string
-		draw func(context.Context, io.Writer) error
-	}{
-		// First the one that leaves little behind: ten million operations of others make the
-		// indexes larger than the database's buffers.
-		{"wallets", func(ctx context.Context, w io.Writer) error { return b.walletsCurve(ctx, w, c.Wallets) }},
-		{"operations", func(ctx context.Context, w io.Writer) error { return b.operationsCurve(ctx, w, c.Operations) }},
-		{"backlog", func(ctx context.Context, w io.Writer) error { return b.backlogCurve(ctx, w, int64(c.Backlog)) }},
-	} {
-		if !slices.Contains(c.Only, curve.name) {
-			continue
-		}
-		if err := curve.draw(ctx, out); err != nil {
+	draw := map[string]func() error{
+		"wallets":    func() error { return b.walletsCurve(ctx, out, c.Wallets) },
+		"operations": func() error { return b.operationsCurve(ctx, out, c.Operations) },
+		"backlog":    func() error { return b.backlogCurve(ctx, out, int64(c.Backlog)) },
+	}
+	for _, curve := range c.Only {
+		if err := draw[curve](); err != nil {
 			return err
 		}
 		fmt.Fprintln(out)
