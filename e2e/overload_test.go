@@ -212,7 +212,9 @@ func (s *stack) comeWhenTold(t *testing.T) {
 	clients.Wait()
 	took := time.Since(began)
 	t.Logf("%d refused, %d again when they came as told; told %d s at most, and all were in after %s", refused, again, longest, took.Round(time.Millisecond))
-	if refused < overloadBound || again*2 > refused {
+	// Without turns it is nine tenths; with them a quarter, and half where the pace was
+	// taken in a moment that promised too much.
+	if refused < overloadBound || again*3 > refused*2 {
 		t.Errorf("%d of %d found no room when they were told to come", again, refused)
 	}
 	if told := time.Duration(longest) * time.Second; took < told/2 || took > 2*told+2*time.Second {
