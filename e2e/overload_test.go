@@ -212,8 +212,8 @@ func (s *stack) comeWhenTold(t *testing.T) {
 	clients.Wait()
 	took := time.Since(began)
 	t.Logf("%d refused, %d again when they came as told; told %d s at most, and all were in after %s", refused, again, longest, took.Round(time.Millisecond))
-	// Without turns it is nine tenths; with them a quarter, and half where the pace was
-	// taken in a moment that promised too much.
+	// Without turns it is nine tenths, with them a quarter as a rule. Once it was 51 of
+	// 100, and why was not found.
 	if refused < overloadBound || again*3 > refused*2 {
 		t.Errorf("%d of %d found no room when they were told to come", again, refused)
 	}
