@@ -22,10 +22,12 @@ import (
 	"time"
 )
 
+const plantedDir = "scripts/mutants/planted"
+
 func main() {
 	asJSON := flag.Bool("json", false, "print the results as JSON")
 	jobs := flag.Int("j", 2, "defects tried at once")
-	dir := flag.String("planted", "scripts/mutants/planted", "directory of the defects")
+	dir := flag.String("planted", plantedDir, "directory of the defects")
 	flag.Parse()
 	if err := run(*dir, flag.Args(), *jobs, *asJSON); err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
