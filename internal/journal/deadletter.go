@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -21,8 +22,12 @@ func deadLetters(topic string) string { return topic + ".dead-letters" }
 
 // maxDeadLetterBytes bounds a dead letter, before compression: a broker's limit on
 // a record is on its compressed size, so that what does not decode may be larger
-// than anything walletd writes.
-const maxDeadLetterBytes = 64 << 20
+// than anything walletd writes. letterSlack of it is for the headers that a letter
+// has beside its own, and for framing.
+const (
+	maxDeadLetterBytes = 64 << 20
+	letterSlack        = 1 << 20
+)
 
 // deadLetterClient has a client of its own: a record of another size, compressed,
 // that never stands before an operation.
@@ -36,10 +41,11 @@ func deadLetterClient(cfg Config, more ...kgo.Opt) (*kgo.Client, error) {
 }
 
 // DeadLetter writes a record that does not decode to the dead-letter topic: its
-// own key, value and headers, and where it was found. nil means acknowledged. It
-// waits for the brokers as long as ctx lives.
+// own key, value and headers, and where it was found; of one that is too large only
+// where, for the journal keeps it. nil means acknowledged. It waits for the brokers
+// as long as ctx lives.
 func (j *Journal) DeadLetter(ctx context.Context, rec wallet.Record) error {
-	p := rec.Poison
+	p := fitting(rec.Poison)
 	r := &kgo.Record{Topic: deadLetters(j.Topic), Key: p.Key, Value: p.Value}
 	for _, h := range p.Headers {
 		r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
@@ -56,4 +62,16 @@ func (j *Journal) DeadLetter(ctx context.Context, rec wallet.Record) error {
 	case <-ctx.Done():
 		return wallet.ErrUnacknowledged
 	}
+}
+
+// fitting returns p, or what a letter can say of it.
+func fitting(p *wallet.Poison) *wallet.Poison {
+	n := len(p.Key) + len(p.Value)
+	for _, h := range p.Headers {
+		n += len(h.Key) + len(h.Value)
+	}
+	if n <= maxDeadLetterBytes-letterSlack {
+		return p
+	}
+	return &wallet.Poison{Err: fmt.Errorf("%w; its %d bytes are more than a dead letter holds: they are in the journal, at its place", p.Err, n)}
 }

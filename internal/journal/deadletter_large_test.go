@@ -2,8 +2,10 @@ package journal
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/walletd/walletd/internal/embedded/embeddedtest"
@@ -12,13 +14,13 @@ import (
 
 // A broker's bound on a record is on its compressed size. What a foreign producer
 // got in that way has to get into the dead letters too, or its partition stands
-// still for ever.
+// still for ever; of what is larger than a letter it says where it is.
 func TestPoisonLargerThanAJournalRecordIsKeptAsDeadLetter(t *testing.T) {
 	t.Parallel()
 	broker, a := embeddedtest.Kfake(t), newApplier(nil)
 	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
 	foreign := client(t, j.Brokers, kgo.ProducerBatchMaxBytes(100<<20), kgo.ProducerBatchCompression(kgo.ZstdCompression()))
-	for i, bytesOf := range []int{maxRecordBytes + 1, 8 << 20} {
+	for i, bytesOf := range []int{maxRecordBytes + 1, 8 << 20, maxDeadLetterBytes} {
 		value := bytes.Repeat([]byte{'x', 0}, bytesOf/2)
 		if err := foreign.ProduceSync(t.Context(), &kgo.Record{Topic: j.Topic, Key: []byte("large"), Value: value}).FirstErr(); err != nil {
 			t.Fatal(err)
@@ -32,6 +34,12 @@ func TestPoisonLargerThanAJournalRecordIsKeptAsDeadLetter(t *testing.T) {
 			t.Fatalf("%d bytes: %v", bytesOf, err)
 		}
 		letter := content(t, j.Brokers, deadLetters(j.Topic), 0, i+1)[i]
+		if bytesOf == maxDeadLetterBytes { // with its key and headers it is beyond the bound
+			if l := letterOf(uuid.New(), letter); len(l.Key)+len(l.Value) != 0 || l.Origin != poison.Receipt || !strings.Contains(l.Why, "in the journal, at its place") {
+				t.Errorf("a letter that is too large: %q with %d bytes, from %v", l.Why, len(l.Value), l.Origin)
+			}
+			continue
+		}
 		if !bytes.Equal(letter.Value, value) || string(letter.Key) != "large" {
 			t.Errorf("%d bytes: %d were kept", bytesOf, len(letter.Value))
 		}
