@@ -343,6 +343,19 @@ func (l learning) OnProduceRecordPartitioned(*kgo.Record, int32) {
 	<-l.release
 }
 
+// waiting says when somebody begins to wait for its end, which a flush does once it
+// has looked at all partitions.
+type waiting struct {
+	context.Context
+	begun chan struct{}
+	once  sync.Once
+}
+
+func (w *waiting) Done() <-chan struct{} {
+	w.once.Do(func() { close(w.begun) })
+	return w.Context.Done()
+}
+
 // If it is the only one, nothing else would have it sent.
 func TestARecordIsSentWhosePartitionTheClientLearnsWhileItIsPushed(t *testing.T) {
 	t.Parallel()
@@ -357,8 +370,9 @@ func TestARecordIsSentWhosePartitionTheClientLearnsWhileItIsPushed(t *testing.T)
 	answered := make(chan error, 1)
 	client.TryProduce(t.Context(), &kgo.Record{Topic: "learnt"}, func(_ *kgo.Record, err error) { answered <- err })
 	taken(t, l.arrived, "the partition is learnt")
-	w.push(t.Context())
-	time.Sleep(50 * time.Millisecond) // the push has looked at all partitions: at none
+	waits := &waiting{t.Context(), make(chan struct{}), sync.Once{}}
+	w.push(waits)
+	taken(t, waits.begun, "the push has looked at all partitions: at none")
 	close(l.release)
 	select {
 	case err = <-answered:
