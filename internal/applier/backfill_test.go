@@ -258,6 +258,47 @@ func TestWhatIsNotAcknowledgedHoldsUpNoOtherWalletsBackfill(t *testing.T) {
 	w.settle()
 }
 
+// One that was not acknowledged once gets its turn again, also while others come without
+// end, each as the one before is written.
+func TestThoseThatComeWithoutEndHoldNoWalletsBackfillUp(t *testing.T) {
+	t.Parallel()
+	w, db := newWorld(t, 1)
+	unlucky, refused, come := uuid.UUID{15: 1}, false, byte(0)
+	insert := func(id uuid.UUID) { db.exec(t, "INSERT INTO wallets VALUES ($1, 0, 0, now(), now())", id) }
+	insert(unlucky)
+	insert(uuid.UUID{1, 15: 1})
+	r := w.replica(withLimits(func(l *applier.Limits) { l.Backfills = 2 }))
+	accepted := make(chan struct{})
+	r.journal.Refuse(func(rec wallet.Record) error {
+		switch {
+		case rec.WalletID != unlucky:
+			if come++; come < 100 {
+				insert(uuid.UUID{1, come, 15: 1})
+			}
+		case !refused:
+			refused = true
+			return wallet.ErrUnacknowledged
+		case come >= 100:
+			t.Error("it came after all others")
+			fallthrough
+		default:
+			close(accepted)
+		}
+		return nil
+	})
+	r.journal.Own(0)
+	eventually(t, "it is written", func() bool {
+		select {
+		case <-accepted:
+			return true
+		default:
+			return false
+		}
+	})
+	w.backfilled()
+	w.settle()
+}
+
 // What the journal has and the ledger takes no note of is not written again each round.
 func TestWhatTheLedgerTakesNoNoteOfIsBackfilledOnce(t *testing.T) {
 	t.Parallel()

@@ -18,7 +18,7 @@ type keeper struct {
 	*worker
 	copies    map[uuid.UUID]int64 // offset of the wallet's last copy
 	journaled []wallet.Key        // in the journal by now, which the ledger does not know
-	beyond    uuid.UUID           // the last wallet of a round that a partition did not acknowledge all of
+	beyond    uuid.UUID           // the last wallet of a round that was full: the next one goes on there
 }
 
 func newKeeper(w *worker) *keeper { return &keeper{worker: w, copies: map[uuid.UUID]int64{}} }
@@ -91,22 +91,24 @@ func (k *keeper) append(ctx context.Context, records []wallet.Record) []wallet.R
 const backfiller = 0
 
 // backfill appends creations and direct operations to the journal and notes in the
-// ledger that they are there. What a partition does not acknowledge comes again after
-// all others: it does not hold them up.
+// ledger that they are there. It goes round all wallets, whatever came of a round: what
+// a partition does not acknowledge does not hold the others up, nor do those that come
+// without end hold it up.
 func (k *keeper) backfill(ctx context.Context) {
 	if !k.note(ctx) { // else a ledger that takes no notes has the same records written for ever
 		return
 	}
 	ops, err := k.Ledger.Unjournaled(ctx, k.beyond, k.Limits.Backfills)
+	if err == nil && len(ops) == 0 && k.beyond != uuid.Nil {
+		ops, err = k.Ledger.Unjournaled(ctx, uuid.Nil, k.Limits.Backfills)
+	}
 	if err != nil {
 		k.log.Debug("the ledger does not tell which operations lack a backfill record", "error", err)
 		return
 	}
 	k.write(ctx, ops)
-	switch {
-	case len(ops) == 0:
-		k.beyond = uuid.Nil
-	case len(k.journaled) < len(ops):
+	k.beyond = uuid.Nil
+	if len(ops) == k.Limits.Backfills {
 		k.beyond = ops[len(ops)-1].WalletID
 	}
 	k.note(ctx)

@@ -23,10 +23,11 @@ func deadLetters(topic string) string { return topic + ".dead-letters" }
 // maxDeadLetterBytes bounds a dead letter, before compression: a broker's limit on
 // a record is on its compressed size, so that what does not decode may be larger
 // than anything walletd writes. letterSlack of it is for the headers that a letter
-// has beside its own, and for framing.
+// has beside its own, and for framing; each header has the lengths of its two parts.
 const (
 	maxDeadLetterBytes = 64 << 20
 	letterSlack        = 1 << 20
+	headerFraming      = 10
 )
 
 // deadLetterClient has a client of its own: a record of another size, compressed,
@@ -68,7 +69,7 @@ func (j *Journal) DeadLetter(ctx context.Context, rec wallet.Record) error {
 func fitting(p *wallet.Poison) *wallet.Poison {
 	n := len(p.Key) + len(p.Value)
 	for _, h := range p.Headers {
-		n += len(h.Key) + len(h.Value)
+		n += len(h.Key) + len(h.Value) + headerFraming
 	}
 	if n <= maxDeadLetterBytes-letterSlack {
 		return p

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"testing"
 
@@ -42,6 +43,24 @@ func TestPoisonLargerThanAJournalRecordIsKeptAsDeadLetter(t *testing.T) {
 		}
 		if !bytes.Equal(letter.Value, value) || string(letter.Key) != "large" {
 			t.Errorf("%d bytes: %d were kept", bytesOf, len(letter.Value))
+		}
+	}
+}
+
+func TestALetterHoldsWhatItsBoundAllows(t *testing.T) {
+	t.Parallel()
+	most := maxDeadLetterBytes - letterSlack
+	for name, c := range map[string]struct {
+		poison wallet.Poison
+		whole  bool
+	}{
+		"as much as it holds":          {wallet.Poison{Value: make([]byte, most)}, true},
+		"a byte more":                  {wallet.Poison{Key: []byte{1}, Value: make([]byte, most)}, false},
+		"lengths of a million headers": {wallet.Poison{Value: make([]byte, most-9e6), Headers: make([]wallet.Header, 1e6)}, false},
+	} {
+		c.poison.Err = errors.New("unknown")
+		if p := fitting(&c.poison); (p == &c.poison) != c.whole || !errors.Is(p.Err, c.poison.Err) {
+			t.Errorf("%s: whole %v, %v", name, p == &c.poison, p.Err)
 		}
 	}
 }

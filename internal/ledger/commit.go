@@ -24,8 +24,9 @@ const insertWallets = `
 INSERT INTO wallets (id, balance, version, created_at, updated_at)
 SELECT id, 0, 0, at, at FROM unnest($1::uuid[], $2::timestamptz[]) AS c (id, at)`
 
-// Arrays are unnested in the list of columns, not after FROM: there each would go
-// through a tuplestore of its own, a tenth of what a row costs and more.
+// The arrays of changes and operations are unnested in the list of columns, not after
+// FROM: there each would go through a tuplestore of its own, a tenth of what a row
+// costs and more.
 const changeWallets = `
 WITH moved AS (
 	UPDATE wallets w SET balance = c.balance, version = c.version, updated_at = c.at
