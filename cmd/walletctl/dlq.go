@@ -143,6 +143,9 @@ func (c *dlqReplay) Run(s *screen) error {
 	if err != nil {
 		return err
 	}
+	if letter.Empty() {
+		return &failure{exitRefused, fmt.Errorf("the letter has nothing to append: %s", letter.Why)}
+	}
 	if rec := letter.Decode(); rec.Kind == wallet.KindPoison && !c.Force {
 		return &failure{exitRefused, fmt.Errorf("it does not decode: %w; it would become a dead letter again (--force)", rec.Poison.Err)}
 	}

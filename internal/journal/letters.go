@@ -14,7 +14,8 @@ import (
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-// Letter is a dead letter: a record that did not decode, as it was found.
+// Letter is a dead letter: a record that did not decode, as it was found, or only its
+// place if it was too large.
 type Letter struct {
 	Topic  uuid.UUID      // of the dead letters
 	Place  wallet.Receipt // in it
@@ -31,6 +32,10 @@ type Letter struct {
 func (l Letter) Subject() string {
 	return fmt.Sprintf("%s/%d-%d", l.Topic, l.Place.Partition, l.Place.Offset)
 }
+
+// Empty says that the letter has nothing of the record, which was too large for one or
+// had nothing.
+func (l Letter) Empty() bool { return len(l.Key)+len(l.Value)+len(l.Headers) == 0 }
 
 // record is what was in the journal.
 func (l Letter) record() *kgo.Record {
