@@ -114,6 +114,20 @@ func TestADeadLetterThatDecodesIsReplayedOnce(t *testing.T) {
 	}
 }
 
+func TestALetterThatHasOnlyAPlaceIsNotReplayed(t *testing.T) {
+	d := sit(t)
+	d.bury(wallet.Poison{Value: make([]byte, 64<<20), Err: errors.New("version 0 is not known")}, wallet.Receipt{Partition: 1, Offset: 12})
+	for _, more := range [][]string{nil, {"--force"}} {
+		_, text := d.run(exitRefused, append([]string{"dlq", "replay", "0-0"}, more...)...)
+		d.has(text, "nothing to append", "version 0 is not known", "in the journal, at its place")
+	}
+	out, _ := d.run(0, "dlq", "list", "--state", "open")
+	d.has(out, "1-12")
+	if i := d.traces(); len(i) != 0 {
+		t.Errorf("traced %+v", i)
+	}
+}
+
 func TestDeadLettersAreListedByStateAndInParts(t *testing.T) {
 	d := sit(t)
 	for n := range 5 {

@@ -264,7 +264,11 @@ func TestThoseThatComeWithoutEndHoldNoWalletsBackfillUp(t *testing.T) {
 	t.Parallel()
 	w, db := newWorld(t, 1)
 	unlucky, refused, come := uuid.UUID{15: 1}, false, byte(0)
-	insert := func(id uuid.UUID) { db.exec(t, "INSERT INTO wallets VALUES ($1, 0, 0, now(), now())", id) }
+	insert := func(id uuid.UUID) {
+		if _, err := db.conn.Exec(testContext(t), "INSERT INTO wallets VALUES ($1, 0, 0, now(), now())", id); err != nil {
+			t.Error(err)
+		}
+	}
 	insert(unlucky)
 	insert(uuid.UUID{1, 15: 1})
 	r := w.replica(withLimits(func(l *applier.Limits) { l.Backfills = 2 }))
@@ -287,14 +291,7 @@ func TestThoseThatComeWithoutEndHoldNoWalletsBackfillUp(t *testing.T) {
 		return nil
 	})
 	r.journal.Own(0)
-	eventually(t, "it is written", func() bool {
-		select {
-		case <-accepted:
-			return true
-		default:
-			return false
-		}
-	})
+	wait(t, "it is written", accepted)
 	w.backfilled()
 	w.settle()
 }
