@@ -2,6 +2,7 @@ package applier
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -19,6 +20,8 @@ type keeper struct {
 	copies    map[uuid.UUID]int64 // offset of the wallet's last copy
 	journaled []wallet.Key        // in the journal by now, which the ledger does not know
 	beyond    uuid.UUID           // the last wallet of a round that was full: the next one goes on there
+	failing   bool                // the last round could not do its work
+	failed    bool                // nor can this one
 }
 
 func newKeeper(w *worker) *keeper { return &keeper{worker: w, copies: map[uuid.UUID]int64{}} }
@@ -34,13 +37,33 @@ func (k *keeper) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if k.count.Load() > 0 {
-			k.requeue(ctx)
-		}
-		if k.partition == backfiller {
-			k.backfill(ctx)
-		}
+		k.round(ctx)
 	}
+}
+
+func (k *keeper) round(ctx context.Context) {
+	k.failed = false
+	if k.count.Load() > 0 {
+		k.requeue(ctx)
+	}
+	if k.partition == backfiller {
+		k.backfill(ctx)
+	}
+	if k.failing && !k.failed {
+		k.log.Info("copies and backfill records are written again")
+	}
+	k.failing = k.failed
+}
+
+// complain logs what keeps the keeper from its work: the first of the rounds that fail
+// one after the other is a warning, there are some a second.
+func (k *keeper) complain(ctx context.Context, what string, err error) {
+	level := slog.LevelDebug
+	if !k.failing && !k.failed && ctx.Err() == nil {
+		level = slog.LevelWarn
+	}
+	k.failed = true
+	k.log.Log(ctx, level, what, "error", err)
 }
 
 // requeue appends a copy of the first operation of each list that is due, unless
@@ -48,7 +71,7 @@ func (k *keeper) run(ctx context.Context) {
 func (k *keeper) requeue(ctx context.Context) {
 	due, err := k.Ledger.Due(ctx, k.partition, k.now(), k.Limits.CopiesPerRound)
 	if err != nil {
-		k.log.Debug("the ledger does not tell which lists are due", "error", err)
+		k.complain(ctx, "the ledger does not tell which lists are due", err)
 		return
 	}
 	for id, offset := range k.copies {
@@ -76,7 +99,7 @@ func (k *keeper) append(ctx context.Context, records []wallet.Record) []wallet.R
 	}
 	receipts, err := k.Journal.Append(ctx, records...)
 	if err != nil {
-		k.log.Debug("copies or backfill records wait for the journal", "error", err)
+		k.complain(ctx, "copies or backfill records wait for the journal", err)
 	}
 	acknowledged := records[:0]
 	for i, rec := range records {
@@ -103,9 +126,10 @@ func (k *keeper) backfill(ctx context.Context) {
 		ops, err = k.Ledger.Unjournaled(ctx, uuid.Nil, k.Limits.Backfills)
 	}
 	if err != nil {
-		k.log.Debug("the ledger does not tell which operations lack a backfill record", "error", err)
+		k.complain(ctx, "the ledger does not tell which operations lack a backfill record", err)
 		return
 	}
+	k.lacking.Store(oldest(ops))
 	k.write(ctx, ops)
 	k.beyond = uuid.Nil
 	if len(ops) == k.Limits.Backfills {
@@ -131,6 +155,15 @@ func (k *keeper) write(ctx context.Context, ops []wallet.Operation) {
 	}
 }
 
+// oldest is when the first of the operations was accepted, in microseconds; 0: there is
+// none.
+func oldest(ops []wallet.Operation) int64 {
+	if len(ops) == 0 {
+		return 0
+	}
+	return slices.MinFunc(ops, func(a, b wallet.Operation) int { return a.AcceptedAt.Compare(b.AcceptedAt) }).AcceptedAt.UnixMicro()
+}
+
 func wallets(records []wallet.Record) map[uuid.UUID]bool {
 	ids := make(map[uuid.UUID]bool, len(records))
 	for i := range records {
@@ -145,7 +178,7 @@ func (k *keeper) note(ctx context.Context) bool {
 		return true
 	}
 	if err := k.Ledger.Journaled(ctx, k.journaled); err != nil {
-		k.log.Debug("the ledger does not take note of backfill records", "error", err)
+		k.complain(ctx, "the ledger does not take note of backfill records", err)
 		return false
 	}
 	k.journaled = nil

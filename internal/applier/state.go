@@ -18,6 +18,8 @@ var (
 		"Age of the oldest record that a partition's owner has and has not applied; 0: none. Only owned partitions have it.", []string{"partition"}, nil)
 	requeuedLists = prometheus.NewDesc("walletd_requeued_lists",
 		"Wallets that are set aside. Only owned partitions have it.", []string{"partition"}, nil)
+	oldestUnjournaled = prometheus.NewDesc("walletd_oldest_unjournaled_seconds",
+		"Age of the oldest creation or direct operation that the last look found without its record in the journal; 0: none. Only the owner of partition 0 has it.", nil, nil)
 	partitionStopped = prometheus.NewDesc("walletd_partition_stopped",
 		"1 while a partition waits for an operator's decision.", []string{"partition"}, nil)
 )
@@ -26,6 +28,7 @@ var (
 func (s state) Describe(ch chan<- *prometheus.Desc) {
 	ch <- oldestUnapplied
 	ch <- requeuedLists
+	ch <- oldestUnjournaled
 	ch <- partitionStopped
 }
 
@@ -40,6 +43,9 @@ func (s state) Collect(ch chan<- prometheus.Metric) {
 	for p, w := range s.workers {
 		send(oldestUnapplied, p, w.oldest(now).Seconds())
 		send(requeuedLists, p, float64(w.count.Load()))
+		if p == backfiller {
+			ch <- prometheus.MustNewConstMetric(oldestUnjournaled, prometheus.GaugeValue, age(w.lacking.Load(), now).Seconds())
+		}
 		if s.stopped[p] == nil {
 			send(partitionStopped, p, 0)
 		}
@@ -55,6 +61,11 @@ func (w *worker) oldest(now time.Time) time.Duration {
 	if at == 0 {
 		at = w.door.oldest()
 	}
+	return age(at, now)
+}
+
+// age is how long ago something was, in microseconds since 1970; 0: nothing was.
+func age(at int64, now time.Time) time.Duration {
 	if at == 0 {
 		return 0
 	}

@@ -28,6 +28,7 @@ type worker struct {
 	count atomic.Int64 // of lists, for the keeper
 
 	applying atomic.Int64 // when the oldest operation being applied was accepted, in microseconds; 0: none
+	lacking  atomic.Int64 // the same of those that the keeper's last look found without a backfill record
 
 	committed chan wallet.Committed // to the announcer, in commit order
 	cancel    context.CancelFunc
