@@ -111,6 +111,8 @@ func (j *Journal) lettersOf(ctx context.Context, topic [16]byte, partition int32
 	client, err := kgo.NewClient(append(clientOptions(j.Config),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{deadLetters(j.Topic): {partition: kgo.NewOffset().At(at)}}),
+		// A foreign transaction's marker has an offset too: the last one may be it.
+		kgo.KeepControlRecords(),
 	)...)
 	if err != nil {
 		return false, err
@@ -123,7 +125,7 @@ func (j *Journal) lettersOf(ctx context.Context, topic [16]byte, partition int32
 		}
 		var letters []Letter
 		for _, r := range fetches.Records() {
-			if at = r.Offset + 1; r.Offset < end {
+			if at = r.Offset + 1; r.Offset < end && !r.Attrs.IsControl() {
 				letters = append(letters, letterOf(topic, r))
 			}
 		}

@@ -63,3 +63,31 @@ func TestADeadLetterIsReadAsTheRecordWasFound(t *testing.T) {
 		t.Errorf("beyond the end: %v, %v", found, err)
 	}
 }
+
+// A foreign program's transaction ends with a marker, which has an offset of its own.
+func TestTheLastOffsetOfTheDeadLettersMayBeNone(t *testing.T) {
+	t.Parallel()
+	broker := embeddedtest.Kfake(t)
+	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, newApplier(nil))
+	poison := &wallet.Poison{Value: []byte{0}, Err: errors.New("no")}
+	if err := j.DeadLetter(t.Context(), wallet.Record{Kind: wallet.KindPoison, Poison: poison}); err != nil {
+		t.Fatal(err)
+	}
+	foreign, err := kgo.NewClient(kgo.SeedBrokers(j.Brokers...), kgo.TransactionalID("foreign"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer foreign.Close()
+	if err := foreign.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	if err := foreign.ProduceSync(t.Context(), &kgo.Record{Topic: deadLetters(j.Topic), Value: []byte("foreign")}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	if err := foreign.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
+		t.Fatal(err)
+	}
+	if letters := j.all(t, wallet.Receipt{}); len(letters) != 2 || letters[1].Place.Offset != 1 {
+		t.Errorf("%d letters, not two: %+v", len(letters), letters)
+	}
+}
