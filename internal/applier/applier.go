@@ -26,8 +26,8 @@ type Ledger interface {
 	Partition(ctx context.Context, topic uuid.UUID, partition int32) (wallet.Progress, error)
 	Read(ctx context.Context, q wallet.SnapshotQuery) (wallet.Snapshot, error)
 	Commit(ctx context.Context, b *wallet.Batch) error
-	// Expect says that batches of so many operations each are on their way to Commit.
-	Expect(operations ...int)
+	// Expect says that batches are on their way to Commit.
+	Expect(batches ...wallet.Coming)
 	Locked(ctx context.Context, ids []uuid.UUID) ([]uuid.UUID, error)
 	Due(ctx context.Context, partition int32, at time.Time, limit int) ([]wallet.Due, error)
 	Unjournaled(ctx context.Context, beyond uuid.UUID, limit int) ([]wallet.Operation, error)

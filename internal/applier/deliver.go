@@ -34,7 +34,7 @@ func (a *Applier) Acknowledged(rec wallet.Record) {
 // transaction, if nothing speaks against it.
 func (a *Applier) Deliver(records ...wallet.Record) {
 	var owners []*worker
-	var batches []int // operations of each that is on its way
+	var batches []wallet.Coming
 	for len(records) > 0 {
 		p, n := records[0].Receipt.Partition, 1
 		for n < len(records) && records[n].Receipt.Partition == p {
@@ -51,7 +51,7 @@ func (a *Applier) Deliver(records ...wallet.Record) {
 		}
 		owners = append(owners, w)
 		if w.applying.Load() == 0 { // else its batch comes later than the others'
-			batches = append(batches, operations)
+			batches = append(batches, wallet.Coming{Partition: p, Operations: operations})
 		}
 	}
 	a.Ledger.Expect(batches...)

@@ -67,7 +67,7 @@ func (p port) commit(ctx context.Context, b *wallet.Batch, f simtest.Fault) erro
 }
 
 // Expect implements applier.Ledger.
-func (port) Expect(...int) {}
+func (port) Expect(...wallet.Coming) {}
 
 // Partition implements applier.Ledger.
 func (p port) Partition(ctx context.Context, topic uuid.UUID, partition int32) (out wallet.Progress, err error) {

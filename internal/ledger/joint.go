@@ -40,9 +40,9 @@ type joint struct {
 	most, patience atomic.Int64 // time.Duration, of waiting for a transaction, and for batches
 
 	mu       sync.Mutex
-	begun    int // transactions, ever
-	under    int // transactions under way
-	expected int // batches that are on their way
+	begun    int            // transactions, ever
+	under    int            // transactions under way
+	expected map[int32]bool // partitions whose batches are on their way
 	waiting  []*part
 	due      *time.Timer // set while the expected ones are waited for
 }
@@ -54,12 +54,14 @@ type part struct {
 	told  chan error   // or gets what another part's transaction came to
 }
 
-// expect has the next transaction wait for so many batches. One answer of the broker
-// is of many partitions, whose workers have their batches at about the same time.
-func (j *joint) expect(batches int) {
+// expect has the next transaction wait for the partitions' batches. One answer of the
+// broker is of many, whose workers have their batches at about the same time.
+func (j *joint) expect(partitions []int32) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.expected += batches
+	for _, p := range partitions {
+		j.expected[p] = true
+	}
 }
 
 // enter returns what the part has to commit now; nothing if it has to wait: for the
@@ -67,7 +69,7 @@ func (j *joint) expect(batches int) {
 func (j *joint) enter(p *part) []*part {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.expected = max(0, j.expected-1)
+	delete(j.expected, p.batch.Fence.Partition)
 	j.waiting = append(j.waiting, p)
 	if !j.begins() {
 		return nil
@@ -75,11 +77,11 @@ func (j *joint) enter(p *part) []*part {
 	return j.lead(p)
 }
 
-// pass is for an expected batch that goes alone.
-func (j *joint) pass() {
+// pass is for a batch that goes alone, whether it was expected or not.
+func (j *joint) pass(partition int32) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.expected = max(0, j.expected-1)
+	delete(j.expected, partition)
 	j.next()
 }
 
@@ -91,7 +93,8 @@ func (j *joint) overdue(before int) {
 	if j.begun != before { // it has begun
 		return
 	}
-	j.expected, j.due = 0, nil
+	clear(j.expected)
+	j.due = nil
 	j.next()
 }
 
@@ -106,11 +109,11 @@ func (j *joint) next() {
 // begins reports whether who is in line begins a transaction now. If not, it will
 // when the transaction under way ends, or when all are there that are expected.
 func (j *joint) begins() bool {
-	if j.under == 0 && j.expected > 0 && j.due == nil {
+	if j.under == 0 && len(j.expected) > 0 && j.due == nil {
 		before := j.begun
 		j.due = time.AfterFunc(time.Duration(j.patience.Load()), func() { j.overdue(before) })
 	}
-	return j.under == 0 && j.expected == 0
+	return j.under == 0 && len(j.expected) == 0
 }
 
 // lead begins a transaction with the part, which is in line, and others.
@@ -158,14 +161,14 @@ func (j *joint) leave() {
 	j.next()
 }
 
-// Expect says that batches of so many operations each are on their way to Commit: a
-// transaction that could begin waits for them, a moment, so that it is one for all.
-// Those that will go alone are not waited for.
-func (l *Ledger) Expect(operations ...int) {
-	joining := 0
-	for _, n := range operations {
-		if n < aloneOperations {
-			joining++
+// Expect says that batches are on their way to Commit: a transaction that could begin
+// waits for them, a moment, so that it is one for all. Those that will go alone are not
+// waited for.
+func (l *Ledger) Expect(batches ...wallet.Coming) {
+	joining := make([]int32, 0, len(batches))
+	for _, b := range batches {
+		if b.Operations < aloneOperations {
+			joining = append(joining, b.Partition)
 		}
 	}
 	l.joint.expect(joining)

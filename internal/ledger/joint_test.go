@@ -224,19 +224,27 @@ func TestManyPartitionsCommitAtOnce(t *testing.T) {
 	}
 }
 
-// expecting is a ledger that waits for batches that are on their way as long as it takes.
-func expecting(t *testing.T, operations ...int) *jam {
+// expecting is a ledger that waits for the partitions' batches, which are on their way,
+// as long as it takes.
+func expecting(t *testing.T, partitions ...int32) *jam {
 	t.Helper()
 	j := &jam{book: newBook(t)}
 	j.JoinWithin(time.Minute)
 	j.ExpectWithin(time.Minute)
-	j.Expect(operations...)
+	j.expect(partitions...)
 	return j
+}
+
+// expect says that a small batch of each partition is on its way.
+func (j *jam) expect(partitions ...int32) {
+	for _, p := range partitions {
+		j.Expect(wallet.Coming{Partition: p, Operations: 1})
+	}
 }
 
 func TestBatchesThatAreExpectedShareATransaction(t *testing.T) {
 	t.Parallel()
-	j := expecting(t, 1, 1, 1)
+	j := expecting(t, 0, 1, 2)
 	var batches []*wallet.Batch
 	var results []<-chan error
 	for p := range int32(3) {
@@ -263,7 +271,7 @@ func TestTheNextTransactionWaitsForThoseThatAreExpected(t *testing.T) {
 	j := newJam(t)
 	j.ExpectWithin(time.Minute)
 	x, y := j.batchFor(2, 0), j.batchFor(3, 0)
-	j.Expect(1, 1)
+	j.expect(2, 3)
 	first := j.going(x)
 	eventually(t, "the batch waits", func() bool { return j.Joining() == 1 })
 	j.release()
@@ -284,7 +292,7 @@ func TestTheNextTransactionWaitsForThoseThatAreExpected(t *testing.T) {
 // One that does not come is not waited for, whatever became of it.
 func TestAnExpectedBatchThatDoesNotComeHoldsNobodyUp(t *testing.T) {
 	t.Parallel()
-	j := expecting(t, 1, 1, 1)
+	j := expecting(t, 0, 1, 2)
 	j.ExpectWithin(time.Millisecond)
 	j.mustCommit(j.batchFor(0, 0))
 	j.ExpectWithin(time.Minute)
@@ -296,7 +304,7 @@ func TestABatchIsWaitedForByOneTransaction(t *testing.T) {
 	t.Parallel()
 	j := newJam(t)
 	j.ExpectWithin(time.Minute)
-	j.Expect(1)
+	j.expect(2)
 	x := j.going(j.batchFor(2, 0))
 	eventually(t, "the batch waits for the transaction under way", func() bool { return j.Joining() == 1 })
 	j.release()
@@ -306,7 +314,7 @@ func TestABatchIsWaitedForByOneTransaction(t *testing.T) {
 		}
 	}
 	begun := j.Begun()
-	j.Expect(1, 1)
+	j.expect(2, 3)
 	y := j.going(j.batchFor(2, 1))
 	eventually(t, "the batch waits for the other", func() bool { return j.Joining() == 1 })
 	j.Overdue(begun - 1)
@@ -322,20 +330,44 @@ func TestABatchIsWaitedForByOneTransaction(t *testing.T) {
 // Who has so much that it goes alone is not waited for.
 func TestABatchThatWillGoAloneIsNotExpected(t *testing.T) {
 	t.Parallel()
-	j := expecting(t, 1, ledger.AloneOperations)
+	j := expecting(t, 0)
+	j.Expect(wallet.Coming{Partition: 1, Operations: ledger.AloneOperations})
 	j.mustCommit(j.batchFor(0, 0))
 }
 
-// Nor is one that turns out to.
+// Who comes again, or was not expected, does not stand for another.
+func TestABatchIsWaitedForUntilItComesItself(t *testing.T) {
+	t.Parallel()
+	j := expecting(t, 1)
+	x, y := j.batchFor(0, 0), j.batchFor(1, 0)
+	first := j.going(x)
+	eventually(t, "it waits for the other", func() bool { return j.Joining() == 1 })
+	for _, err := range []error{<-j.going(y), <-first} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if of, other := j.transaction(x.Operations[0]), j.transaction(y.Operations[0]); of != other {
+		t.Errorf("transactions %s and %s", of, other)
+	}
+}
+
+// Nor is one that turns out to: it has a list, or has become long meanwhile.
 func TestABatchThatGoesAloneIsNotExpectedAnyMore(t *testing.T) {
 	t.Parallel()
-	j := expecting(t, 1, 1)
-	small := j.going(j.batchFor(0, 0))
-	eventually(t, "it waits for the other", func() bool { return j.Joining() == 1 })
-	alone, other := j.batchFor(1, 0), uuid.New()
-	alone.Lists = []wallet.ListChange{{List: head(other, 1), Append: entries(request(other, 1))}}
-	j.mustCommit(alone)
-	if err := <-small; err != nil {
-		t.Error(err)
+	j := expecting(t)
+	listed, other := j.batchFor(1, 0), uuid.New()
+	listed.Lists = []wallet.ListChange{{List: head(other, 1), Append: entries(request(other, 1))}}
+	long, id := j.batchFor(2, 0), j.funded(funds.Balance)
+	long.Operations = decide(funds, id, slices.Repeat([]wallet.Amount{1}, ledger.AloneOperations)...)
+	long.Changes = []wallet.Change{change(id, funds.Sequence, long.Operations)}
+	for n, alone := range []*wallet.Batch{listed, long} {
+		j.expect(0, alone.Fence.Partition)
+		small := j.going(j.batchFor(0, int64(n)))
+		eventually(t, "it waits for the other", func() bool { return j.Joining() == 1 })
+		j.mustCommit(alone)
+		if err := <-small; err != nil {
+			t.Error(err)
+		}
 	}
 }

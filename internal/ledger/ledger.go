@@ -57,6 +57,7 @@ const (
 // error. The breaker's Run has to be running for the ledger to be read.
 func Open(cfg Config) (*Ledger, error) {
 	l := &Ledger{config: cfg, commitTimeout: cfg.CommitTimeout, readTimeout: cfg.ReadTimeout}
+	l.joint.expected = map[int32]bool{}
 	l.joint.most.Store(int64(jointMost))
 	l.joint.patience.Store(int64(expectedMost))
 	l.Breaker = breaker.New(breaker.Config{Name: "PostgreSQL", Probe: l.ping, Interval: probeInterval, Timeout: probeTimeout, Log: cfg.Log})

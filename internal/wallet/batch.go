@@ -23,6 +23,12 @@ type Batch struct {
 	Lists []ListChange
 }
 
+// Coming is a batch that will be there to commit in a moment.
+type Coming struct {
+	Partition  int32
+	Operations int // so far
+}
+
 // Fence is the condition that makes a batch safe whoever runs it: the partition's
 // offset moves From → To only if it still is From.
 type Fence struct {

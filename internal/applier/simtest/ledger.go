@@ -174,7 +174,7 @@ func (l *Ledger) Journaled(_ context.Context, keys []wallet.Key) error {
 }
 
 // Expect implements applier.Ledger: here batches have nothing in common.
-func (l *Ledger) Expect(...int) {}
+func (l *Ledger) Expect(...wallet.Coming) {}
 
 // Commit implements applier.Ledger: first everything is checked, then everything
 // is written.
