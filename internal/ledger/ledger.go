@@ -95,7 +95,10 @@ func pool(cfg Config, size int32, timeout time.Duration, params map[string]strin
 	run["timezone"] = "UTC"
 	// The server gives up before we do, so that nothing of ours runs on there.
 	run["statement_timeout"] = milliseconds(timeout * 9 / 10)
-	run["idle_in_transaction_session_timeout"] = milliseconds(timeout)
+	// And it ends a transaction whose rest does not come, because this process was stopped or
+	// its host is gone: it runs each statement as it arrives, and would hold the fence's lock
+	// for as long as TCP believes in the connection. No other timeout looks in that state.
+	run["transaction_timeout"] = milliseconds(timeout)
 	for k, v := range params {
 		run[k] = v
 	}
