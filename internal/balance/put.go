@@ -2,7 +2,6 @@ package balance
 
 import (
 	"context"
-	"slices"
 	"strconv"
 
 	"github.com/redis/rueidis"
@@ -11,12 +10,16 @@ import (
 )
 
 // putIfNewer replaces balances, each only by one with a higher sequence, whoever
-// comes late: the write path, the fill path, another replica.
+// comes late: the write path, the fill path, another replica. Then it publishes the
+// messages: if Redis refuses a balance (it is full, or read-only) nobody is told.
 const putIfNewer = `for i, key in ipairs(KEYS) do
 local old = redis.call('GET', key)
 if not old or tonumber(string.match(old, '^%d+') or '-1') < tonumber(ARGV[2 * i]) then
 redis.call('SET', key, ARGV[2 * i + 1], 'PX', ARGV[1])
 end
+end
+for i = 2 * #KEYS + 2, #ARGV, 2 do
+redis.call('PUBLISH', ARGV[i], ARGV[i + 1])
 end
 return #KEYS`
 
@@ -30,7 +33,7 @@ func (c *Cache) Put(ctx context.Context, wallets ...wallet.Wallet) error {
 	return c.put(ctx, wallets, nil)
 }
 
-// put sends the balances and, in the same round trip, the messages.
+// put sends the balances, and the messages with them: one round trip, as a rule.
 func (c *Cache) put(ctx context.Context, wallets []wallet.Wallet, messages []message) error {
 	if len(wallets)+len(messages) == 0 {
 		return nil
@@ -50,30 +53,27 @@ func (c *Cache) put(ctx context.Context, wallets []wallet.Wallet, messages []mes
 	return err
 }
 
-// send runs the script for the balances, always in full: so there is nothing that
-// Redis could have lost, and no message is out before the balances.
+// send runs the script, always in full: so there is nothing that Redis could have
+// lost. The messages go with the last of the balances.
 func (c *Cache) send(ctx context.Context, client rueidis.Client, wallets []wallet.Wallet, messages []message) error {
-	cmds := make(rueidis.Commands, 0, 1+len(messages))
-	for some := range slices.Chunk(wallets, putWallets) {
-		cmds = append(cmds, c.putting(client, some))
-	}
-	for _, m := range messages {
-		cmds = append(cmds, client.B().Publish().Channel(m.channel).Message(m.body).Build())
-	}
-	for _, r := range client.DoMulti(ctx, cmds...) {
-		if err := r.Error(); err != nil {
+	for len(wallets) > putWallets {
+		if err := client.Do(ctx, c.putting(client, wallets[:putWallets], nil)).Error(); err != nil {
 			return err
 		}
+		wallets = wallets[putWallets:]
 	}
-	return nil
+	return client.Do(ctx, c.putting(client, wallets, messages)).Error()
 }
 
-func (c *Cache) putting(client rueidis.Client, wallets []wallet.Wallet) rueidis.Completed {
-	keys, args := make([]string, len(wallets)), make([]string, 0, 1+2*len(wallets))
+func (c *Cache) putting(client rueidis.Client, wallets []wallet.Wallet, messages []message) rueidis.Completed {
+	keys, args := make([]string, len(wallets)), make([]string, 0, 1+2*(len(wallets)+len(messages)))
 	args = append(args, strconv.FormatInt(c.TTL.Milliseconds(), 10))
 	for i, w := range wallets {
 		keys[i] = keyPrefix + w.ID.String()
 		args = append(args, strconv.FormatInt(w.Sequence, 10), format(w))
+	}
+	for _, m := range messages {
+		args = append(args, m.channel, m.body)
 	}
 	return client.B().Eval().Script(putIfNewer).Numkeys(int64(len(keys))).Key(keys...).Arg(args...).Build()
 }

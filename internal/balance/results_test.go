@@ -108,6 +108,38 @@ func TestBalanceIsInRedisBeforeTheOutcomeIsAnnounced(t *testing.T) {
 	})
 }
 
+// A Redis that is full, or read-only, refuses balances and would publish messages.
+func TestWhatRedisRefusesToKeepIsNotAnnounced(t *testing.T) {
+	address := embeddedtest.Redis(t).Addr()
+	l, id := newLedger(), uuid.New()
+	owner, other := opened(t, testConfig(address, l)), opened(t, testConfig(address, l))
+	delivered := subscribed(t, other)
+	eventually(t, "listening", other.Listening)
+	redis := client(t, address)
+	most := func(bytes string) {
+		if err := redis.Do(t.Context(), redis.B().ConfigSet().ParameterValue().ParameterValue("maxmemory", bytes).Build()).Error(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	announce := func() wallet.Wallet {
+		w := l.commit(id)
+		owner.Announce(t.Context(), wallet.Committed{Wallets: []wallet.Wallet{w}, Results: []wallet.Result{{Operation: applied(id, w.Sequence), Replica: other.Replica}}})
+		return w
+	}
+	most("1")
+	defer most("0") // others may have this server next
+	announce()
+	if owner.Dirty() != 1 {
+		t.Fatalf("%d balances were refused", owner.Dirty())
+	}
+	most("0")
+	up(t, owner)
+	w := announce()
+	if told := next(t, delivered)[0].Sequence; told != w.Sequence {
+		t.Errorf("sequence %d was told, which Redis had refused", told)
+	}
+}
+
 func TestListeningMeansThatTheNextAnnouncementArrives(t *testing.T) {
 	onBoth(t, func(t *testing.T, address string) {
 		owner := opened(t, testConfig(address, newLedger()))
