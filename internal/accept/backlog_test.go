@@ -102,6 +102,27 @@ func TestWhatWasAcceptedWhileTheLedgerWasDownIsForgiven(t *testing.T) {
 	})
 }
 
+// The clock may be put back: acceptance goes on from where it was.
+func TestWhatIsAcceptedAfterTheClockWasPutBackIsForgivenToo(t *testing.T) {
+	inWorld(t, Limits{WalletRequests: 10, Requests: 15}, func(t *testing.T, w *world) {
+		op := w.deposit(5)
+		if err := w.ask(t, op); err != nil {
+			t.Fatal(err)
+		}
+		now := w.Now()
+		back := func() time.Time { return now.Add(-time.Hour) }
+		w.Intake.Now, w.gates.now = back, back
+		defer w.run(t)()
+		w.ledger.fall()
+		for range 40 {
+			<-time.After(pollEvery)
+			if err := w.ask(t, op); err != nil {
+				t.Fatalf("while the ledger is down: %v", err)
+			}
+		}
+	})
+}
+
 func TestAGateIsKeptWhileItsWalletHasABacklogAndNoLonger(t *testing.T) {
 	inWorld(t, Limits{WalletRequests: 10, Requests: 100}, func(t *testing.T, w *world) {
 		defer w.run(t)()

@@ -156,13 +156,13 @@ func (g *gates) sweep() {
 	}
 }
 
-// forgive has what was accepted up to now not count: the ledger is down. It is
-// settled before what is accepted later, as a rule.
-func (g *gates) forgive() {
+// forgive has what was accepted before not count: the ledger is down. It is settled
+// before what is accepted later, as a rule.
+func (g *gates) forgive(before time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	unsettled, ever := g.backlog.UnsettledInAll()
-	g.since, g.forgiven = g.now(), ever+int64(unsettled)
+	g.since, g.forgiven = before, ever+int64(unsettled)
 }
 
 // enter lets n more in, or says when to come again.

@@ -18,6 +18,11 @@ func (in *Intake) Operation(ctx context.Context, walletID, id uuid.UUID, r walle
 	case err != nil:
 		return op, &wallet.Error{Code: wallet.CodeUnavailable, RetryAfter: retrySoon, Err: err, Detail: "the ledger cannot be read now"}
 	case found:
+		if r.Known() && op.Sequence > 0 {
+			// Its commit's announcement may still be on its way: who sees it applied
+			// finds it in the balance.
+			_ = in.Balances.Put(ctx, op.After()) // what could not be put is remembered
+		}
 		return op, nil
 	case !r.Known() || r.Offset < next:
 		return op, &wallet.Error{Code: wallet.CodeOperationNotFound, Detail: "the wallet has no operation " + id.String()}

@@ -68,3 +68,19 @@ func TestOperationWithItsReceiptIsFoundFromItsAcceptance(t *testing.T) {
 		})
 	}
 }
+
+// A commit shows in the ledger before its announcement has put the balance.
+func TestWhoSeesAnOperationAppliedFindsItInTheBalance(t *testing.T) {
+	inWorld(t, wide, func(t *testing.T, w *world) {
+		op := w.deposit(5)
+		op.Status, op.Sequence, op.BalanceAfter, op.AppliedAt, op.Receipt = wallet.Applied, 3, 40, time.UnixMicro(7).UTC(), place
+		w.ledger.operations[op.Key()] = op
+		if _, err := w.Operation(t.Context(), op.WalletID, op.ID, place); err != nil {
+			t.Fatal(err)
+		}
+		want := wallet.Wallet{ID: op.WalletID, State: wallet.State{Balance: 40, Sequence: 3}, UpdatedAt: op.AppliedAt}
+		if got, ok := w.balances.Cached(t.Context(), op.WalletID); !ok || got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+	})
+}

@@ -48,7 +48,7 @@ func (in *Intake) Run(ctx context.Context) {
 			in.gates.sweep()
 		}
 		if in.Ledger.Err() != nil {
-			in.gates.forgive()
+			in.gates.forgive(in.tick())
 			continue
 		}
 		in.poll(ctx)
@@ -107,7 +107,7 @@ func newest(ops []wallet.Operation) []wallet.Wallet {
 	last := map[uuid.UUID]wallet.Wallet{}
 	for _, op := range ops {
 		if op.Sequence > last[op.WalletID].Sequence {
-			last[op.WalletID] = wallet.Wallet{ID: op.WalletID, State: wallet.State{Balance: op.BalanceAfter, Sequence: op.Sequence}, UpdatedAt: op.AppliedAt}
+			last[op.WalletID] = op.After()
 		}
 	}
 	return slices.Collect(maps.Values(last))

@@ -220,11 +220,35 @@ func (b *batch) advance() {
 
 // announcement is what others are to be told of the committed batch.
 func (b *batch) announcement(partition int32, next int64) wallet.Committed {
-	c := wallet.Committed{Partition: partition, Next: next, Results: b.results}
+	c, still := wallet.Committed{Partition: partition, Next: next, Results: b.results}, false
 	for _, a := range b.accounts {
 		if a.created || a.now != a.from {
 			c.Wallets = append(c.Wallets, wallet.Wallet{ID: a.id, State: a.now, UpdatedAt: b.at})
+			continue
 		}
+		still = true
+	}
+	if still {
+		c.Wallets = append(c.Wallets, b.repeated()...)
 	}
 	return c
+}
+
+// repeated are the balances of wallets that did not move, as outcomes show them that
+// the ledger had by now: perhaps whoever committed those could tell nobody.
+func (b *batch) repeated() (wallets []wallet.Wallet) {
+	newest := map[uuid.UUID]*wallet.Operation{}
+	for i := range b.results {
+		op := &b.results[i].Operation
+		if a := b.accounts[op.WalletID]; a.now != a.from || op.Sequence == 0 {
+			continue
+		}
+		if last := newest[op.WalletID]; last == nil || last.Sequence < op.Sequence {
+			newest[op.WalletID] = op
+		}
+	}
+	for _, op := range newest {
+		wallets = append(wallets, op.After())
+	}
+	return wallets
 }

@@ -127,18 +127,18 @@ func (w *worker) bury(ctx context.Context, records []wallet.Record) error {
 // apply brings the records into the ledger. It returns false if the worker has to
 // end: it was stopped, or its partition was.
 func (w *worker) apply(ctx context.Context, records []wallet.Record) bool {
-	pause := newPause(w.Limits)
+	pause, unknown := newPause(w.Limits), false
 	for {
 		if records = from(records, w.next.Load()); len(records) == 0 {
 			return ctx.Err() == nil
 		}
 		n, err := w.applySome(records)
 		if err == nil {
-			records, pause = records[n:], newPause(w.Limits)
+			records, pause, unknown = records[n:], newPause(w.Limits), false
 			w.applying.Store(oldestOf(records))
 			continue
 		}
-		// Fenced, or of unknown outcome: nobody is told anything, and only the ledger
+		// Fenced, or of unknown outcome: nobody is told anything yet, and only the ledger
 		// knows where to go on.
 		w.Metrics.dropped(err)
 		w.log.Warn("batch dropped", "offset", w.next.Load(), "error", err)
@@ -148,8 +148,11 @@ func (w *worker) apply(ctx context.Context, records []wallet.Record) bool {
 		if w.reload(ctx) != nil {
 			return false
 		}
-		if !errors.Is(err, wallet.ErrFenced) { // else the other owner tells
-			w.tell(ctx, records[:len(records)-len(from(records, w.next.Load()))])
+		// What fences may be this worker's own commit before, which landed late. Another
+		// owner tells what it has committed.
+		unknown = unknown || !errors.Is(err, wallet.ErrFenced)
+		if unknown && !w.tell(ctx, records[:len(records)-len(from(records, w.next.Load()))]) {
+			return false
 		}
 	}
 }
@@ -171,11 +174,12 @@ func (w *worker) reload(ctx context.Context) error {
 	return nil
 }
 
-// tell announces what the ledger has of records whose commit had an unknown
-// outcome and was written after all: nobody else can.
-func (w *worker) tell(ctx context.Context, passed []wallet.Record) {
+// tell announces what the ledger has of records that it has passed without this
+// worker's knowing: their commit had an unknown outcome and was written after all.
+// It asks until the ledger answers, for nobody else can tell; false: ctx has ended.
+func (w *worker) tell(ctx context.Context, passed []wallet.Record) bool {
 	if len(passed) == 0 {
-		return
+		return true
 	}
 	q := wallet.SnapshotQuery{Wallets: walletsOf(passed)}
 	for _, r := range passed {
@@ -184,9 +188,11 @@ func (w *worker) tell(ctx context.Context, passed []wallet.Record) {
 		}
 	}
 	s, err := w.Ledger.Read(ctx, q)
-	if err != nil {
-		w.log.Warn("what was passed is not announced: requests will look it up", "error", err)
-		return
+	for pause := newPause(w.Limits); err != nil; s, err = w.Ledger.Read(ctx, q) {
+		w.log.Warn("what was passed is not announced yet", "error", err)
+		if pause.wait(ctx) != nil {
+			return false
+		}
 	}
 	c := wallet.Committed{Partition: w.partition, Next: w.next.Load()}
 	for id, state := range s.Wallets {
@@ -200,6 +206,7 @@ func (w *worker) tell(ctx context.Context, passed []wallet.Record) {
 		}
 	}
 	w.committed <- c
+	return true
 }
 
 // from returns the records at next and after it: another owner, or a commit whose

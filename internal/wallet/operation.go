@@ -128,6 +128,11 @@ type Operation struct {
 // record or as its outcome: its id is the wallet's own, and it has no type and amount.
 func (o Operation) IsCreation() bool { return o.ID == o.WalletID && o.Type == 0 }
 
+// After is the wallet as o left it; o is one that the ledger has, with a sequence.
+func (o Operation) After() Wallet {
+	return Wallet{ID: o.WalletID, State: State{Balance: o.BalanceAfter, Sequence: o.Sequence}, UpdatedAt: o.AppliedAt}
+}
+
 // SameRequest reports whether o asks for what p asks for. An id met with another
 // wallet, type or amount is an idempotency key used twice.
 func (o Operation) SameRequest(p Operation) bool {
