@@ -19,6 +19,7 @@ func TestCluster(t *testing.T) {
 		run  func(*testing.T)
 	}{
 		{"Prometheus", p.observed}, {"a broker or a replica is killed", p.anyOneDies}, {"a replica is stopped in order", p.drain},
+		{"an operator audits", p.audit},
 		{"nothing fires", p.quiet},
 	} {
 		if !t.Run(s.name, func(t *testing.T) { p.t = t; s.run(t) }) {
@@ -59,6 +60,12 @@ func (p *project) drain(t *testing.T) {
 	p.healthy(patience)
 	time.Sleep(2 * time.Second)
 	b.stop().processed(t)
+}
+
+// audit is an operator's, who reaches what the file publishes nowhere. It fails on any
+// difference.
+func (p *project) audit(t *testing.T) {
+	t.Log(p.compose("run", "--rm", "walletctl", "audit"))
 }
 
 // haproxy reads the statistics of the backend.
