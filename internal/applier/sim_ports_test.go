@@ -3,6 +3,7 @@ package applier_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -63,7 +64,26 @@ func (p port) commit(ctx context.Context, b *wallet.Batch, f simtest.Fault) erro
 	if f == simtest.None || f == simtest.LostAnswer {
 		p.listed(b)
 	}
+	if f == simtest.CutOff && !p.dead && p.s.draw(2) == 1 {
+		p.s.late = append(p.s.late, &straggler{of: p, batch: b})
+	}
 	return p.ledger(f).Commit(ctx, b)
+}
+
+// straggler is a commit that was cut off and may still land, whatever its maker does
+// meanwhile, and once it is dead.
+type straggler struct {
+	of    port
+	batch *wallet.Batch
+}
+
+// land has the ledger decide.
+func (c *straggler) land(simtest.Fault) {
+	s := c.of.s
+	s.late = slices.DeleteFunc(s.late, func(o *straggler) bool { return o == c })
+	if s.ledger.Commit(context.Background(), c.batch) == nil {
+		c.of.listed(c.batch)
+	}
 }
 
 // Expect implements applier.Ledger.

@@ -24,6 +24,7 @@ type sim struct {
 	numbers int // of operations so far
 
 	writes  []*write           // records on their way to the journal
+	late    []*straggler       // commits that were cut off and may land
 	sent    []wallet.Record    // records that were ever sent, to be sent again
 	happens []func()           // what may happen in this simulation
 	held    map[uuid.UUID]bool // rows that somebody holds locked
@@ -129,6 +130,9 @@ func (s *sim) ready() (steps []*step) {
 		if !s.behindAnother(w) {
 			steps = append(steps, s.deliver(w))
 		}
+	}
+	for _, c := range s.late {
+		steps = append(steps, &step{what: "lands late", detail: func() string { return c.of.String() + "'s " + batchText(c.batch) }, do: c.land})
 	}
 	return steps
 }
