@@ -2,12 +2,9 @@ package accept
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/walletd/walletd/internal/wallet"
 )
@@ -98,19 +95,8 @@ func (in *Intake) poll(ctx context.Context) {
 	}
 	// The owner's announcement may still be on its way: who is told an outcome finds
 	// it in the balance.
-	_ = in.Balances.Put(ctx, newest(ops)...) // what could not be put is remembered
+	_ = in.Balances.Put(ctx, wallet.Newest(slices.Values(ops))...) // what could not be put is remembered
 	in.Settle(ops)
-}
-
-// newest returns the latest state of each wallet that the operations show.
-func newest(ops []wallet.Operation) []wallet.Wallet {
-	last := map[uuid.UUID]wallet.Wallet{}
-	for _, op := range ops {
-		if op.Sequence > last[op.WalletID].Sequence {
-			last[op.WalletID] = op.After()
-		}
-	}
-	return slices.Collect(maps.Values(last))
 }
 
 func (in *Intake) progress(ctx context.Context) {

@@ -220,35 +220,24 @@ func (b *batch) advance() {
 
 // announcement is what others are to be told of the committed batch.
 func (b *batch) announcement(partition int32, next int64) wallet.Committed {
-	c, still := wallet.Committed{Partition: partition, Next: next, Results: b.results}, false
+	c := wallet.Committed{Partition: partition, Next: next, Results: b.results}
 	for _, a := range b.accounts {
-		if a.created || a.now != a.from {
+		if a.moved() {
 			c.Wallets = append(c.Wallets, wallet.Wallet{ID: a.id, State: a.now, UpdatedAt: b.at})
-			continue
 		}
-		still = true
 	}
-	if still {
-		c.Wallets = append(c.Wallets, b.repeated()...)
-	}
+	c.Wallets = append(c.Wallets, wallet.Newest(b.repeated)...)
 	return c
 }
 
-// repeated are the balances of wallets that did not move, as outcomes show them that
-// the ledger had by now: perhaps whoever committed those could tell nobody.
-func (b *batch) repeated() (wallets []wallet.Wallet) {
-	newest := map[uuid.UUID]*wallet.Operation{}
+// repeated yields outcomes of wallets that did not move, which the ledger had by now:
+// perhaps whoever committed them could tell nobody.
+func (b *batch) repeated(yield func(wallet.Operation) bool) {
 	for i := range b.results {
-		op := &b.results[i].Operation
-		if a := b.accounts[op.WalletID]; a.now != a.from || op.Sequence == 0 {
-			continue
-		}
-		if last := newest[op.WalletID]; last == nil || last.Sequence < op.Sequence {
-			newest[op.WalletID] = op
+		if op := &b.results[i].Operation; !b.accounts[op.WalletID].moved() && !yield(*op) {
+			return
 		}
 	}
-	for _, op := range newest {
-		wallets = append(wallets, op.After())
-	}
-	return wallets
 }
+
+func (a *account) moved() bool { return a.created || a.now != a.from }

@@ -108,6 +108,20 @@ func TestBalanceIsInRedisBeforeTheOutcomeIsAnnounced(t *testing.T) {
 	})
 }
 
+// An operation of a wallet that does not exist has an outcome and no balance.
+func TestAnOutcomeWithoutABalanceIsAnnounced(t *testing.T) {
+	onBoth(t, func(t *testing.T, address string) {
+		owner, other := opened(t, testConfig(address, newLedger())), opened(t, testConfig(address, newLedger()))
+		delivered := subscribed(t, other)
+		eventually(t, "listening", other.Listening)
+		op := applied(uuid.New(), 0)
+		owner.Announce(t.Context(), wallet.Committed{Results: []wallet.Result{{Operation: op, Replica: other.Replica}}})
+		if got := next(t, delivered); len(got) != 1 || got[0] != op {
+			t.Errorf("delivered %+v", got)
+		}
+	})
+}
+
 // A Redis that is full, or read-only, refuses balances and would publish messages.
 func TestWhatRedisRefusesToKeepIsNotAnnounced(t *testing.T) {
 	address := embeddedtest.Redis(t).Addr()

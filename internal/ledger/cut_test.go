@@ -20,6 +20,7 @@ type cable struct {
 	listener net.Listener
 	server   string
 	left     atomic.Int64
+	running  sync.WaitGroup
 	mu       sync.Mutex
 	ends     []net.Conn
 }
@@ -37,14 +38,13 @@ func through(t *testing.T, dsn string) (string, *cable) {
 	}
 	c.left.Store(math.MaxInt64)
 	u.Host = c.listener.Addr().String()
-	var running sync.WaitGroup
-	running.Go(func() {
+	c.running.Go(func() {
 		for {
 			client, err := c.listener.Accept()
 			if err != nil {
 				return
 			}
-			running.Go(func() { c.connect(client) })
+			c.running.Go(func() { c.connect(client) })
 		}
 	})
 	t.Cleanup(func() {
@@ -54,7 +54,7 @@ func through(t *testing.T, dsn string) (string, *cable) {
 			end.Close()
 		}
 		c.mu.Unlock()
-		running.Wait()
+		c.running.Wait()
 	})
 	return u.String(), c
 }
@@ -68,7 +68,7 @@ func (c *cable) connect(client net.Conn) {
 	c.mu.Lock()
 	c.ends = append(c.ends, client, server)
 	c.mu.Unlock()
-	go func() { _, _ = io.Copy(client, server) }()
+	c.running.Go(func() { _, _ = io.Copy(client, server) })
 	part := make([]byte, 4096)
 	for {
 		n, err := client.Read(part)

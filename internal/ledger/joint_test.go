@@ -327,14 +327,6 @@ func TestABatchIsWaitedForByOneTransaction(t *testing.T) {
 	}
 }
 
-// Who has so much that it goes alone is not waited for.
-func TestABatchThatWillGoAloneIsNotExpected(t *testing.T) {
-	t.Parallel()
-	j := expecting(t, 0)
-	j.Expect(wallet.Coming{Partition: 1, Operations: ledger.AloneOperations})
-	j.mustCommit(j.batchFor(0, 0))
-}
-
 // Who comes again, or was not expected, does not stand for another.
 func TestABatchIsWaitedForUntilItComesItself(t *testing.T) {
 	t.Parallel()
@@ -350,6 +342,14 @@ func TestABatchIsWaitedForUntilItComesItself(t *testing.T) {
 	if of, other := j.transaction(x.Operations[0]), j.transaction(y.Operations[0]); of != other {
 		t.Errorf("transactions %s and %s", of, other)
 	}
+}
+
+// Who has so much that it goes alone is not waited for.
+func TestABatchThatWillGoAloneIsNotExpected(t *testing.T) {
+	t.Parallel()
+	j := expecting(t, 0)
+	j.Expect(wallet.Coming{Partition: 1, Operations: ledger.AloneOperations})
+	j.mustCommit(j.batchFor(0, 0))
 }
 
 // Nor is one that turns out to: it has a list, or has become long meanwhile.

@@ -1,6 +1,9 @@
 package wallet
 
 import (
+	"iter"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -131,6 +134,18 @@ func (o Operation) IsCreation() bool { return o.ID == o.WalletID && o.Type == 0 
 // After is the wallet as o left it; o is one that the ledger has, with a sequence.
 func (o Operation) After() Wallet {
 	return Wallet{ID: o.WalletID, State: State{Balance: o.BalanceAfter, Sequence: o.Sequence}, UpdatedAt: o.AppliedAt}
+}
+
+// Newest returns the latest balance of each wallet that the operations show. Those
+// without a sequence show none.
+func Newest(ops iter.Seq[Operation]) []Wallet {
+	last := map[uuid.UUID]Wallet{}
+	for op := range ops {
+		if op.Sequence > last[op.WalletID].Sequence {
+			last[op.WalletID] = op.After()
+		}
+	}
+	return slices.Collect(maps.Values(last))
 }
 
 // SameRequest reports whether o asks for what p asks for. An id met with another

@@ -1,7 +1,9 @@
 package wallet_test
 
 import (
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -60,5 +62,22 @@ func TestARequestIsTheSameOnlyIfEveryPartIs(t *testing.T) {
 		if op.SameRequest(other) {
 			t.Errorf("another %s is the same request", what)
 		}
+	}
+}
+
+func TestTheNewestBalanceOfEachWalletIsTheOneOfTheHighestSequence(t *testing.T) {
+	one, other := uuid.New(), uuid.New()
+	op := func(id uuid.UUID, sequence int64, balance wallet.Amount) wallet.Operation {
+		return wallet.Operation{ID: uuid.New(), WalletID: id, Sequence: sequence, BalanceAfter: balance, AppliedAt: time.UnixMicro(sequence)}
+	}
+	pending := wallet.Operation{ID: uuid.New(), WalletID: uuid.New()}
+	got := wallet.Newest(slices.Values([]wallet.Operation{op(one, 2, 20), op(other, 1, 5), op(one, 3, 10), pending, op(one, 1, 30)}))
+	slices.SortFunc(got, func(a, b wallet.Wallet) int { return int(b.Sequence - a.Sequence) })
+	want := []wallet.Wallet{
+		{ID: one, State: wallet.State{Balance: 10, Sequence: 3}, UpdatedAt: time.UnixMicro(3)},
+		{ID: other, State: wallet.State{Balance: 5, Sequence: 1}, UpdatedAt: time.UnixMicro(1)},
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
 	}
 }

@@ -10,7 +10,7 @@ import (
 func TestOpenLoopSendsOnScheduleWhateverIsUnanswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		slots := newBounded(1000)
+		slots, hangs := newBounded(1000), make(chan struct{})
 		var late time.Duration
 		sent := 0
 		openLoop(t.Context(), time.Sleep, 100, 300, func(due time.Time) {
@@ -19,24 +19,26 @@ func TestOpenLoopSendsOnScheduleWhateverIsUnanswered(t *testing.T) {
 				t.Errorf("request %d due at %v, want %v", sent, due, want)
 			}
 			sent++
-			slots.start(func() { time.Sleep(time.Minute) }) // a service that hangs
+			slots.start(func() { <-hangs })
 		})
 		if sent != 300 || late != 0 || slots.refused.Load() != 0 {
 			t.Errorf("%d sent, %v late, %d refused", sent, late, slots.refused.Load())
 		}
+		close(hangs)
 		slots.running.Wait()
 	})
 }
 
 func TestWhatIsDueBeyondTheBoundIsCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		slots := newBounded(10)
+		slots, hangs := newBounded(10), make(chan struct{})
 		openLoop(t.Context(), time.Sleep, 100, 25, func(time.Time) {
-			slots.start(func() { time.Sleep(time.Minute) })
+			slots.start(func() { <-hangs })
 		})
 		if got := slots.refused.Load(); got != 15 {
 			t.Errorf("%d refused, want 15", got)
 		}
+		close(hangs)
 		slots.running.Wait()
 	})
 }
