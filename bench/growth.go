@@ -83,6 +83,18 @@ func (f figure) cost() (sum float64) {
 	return sum
 }
 
+// What an operation may cost at the last point, as a multiple of the first.
+const (
+	operationsGrowth = 1.15 // from an empty ledger to ten million operations
+	walletsGrowth    = 1.5  // from a thousand wallets to a million
+)
+
+// verdict says whether the last point's cost is within what it may be.
+func (f figure) verdict(first figure, most float64) string {
+	grown := f.beside(first)
+	return fmt.Sprintf("%.2f at the end, wanted at most %.2f: %s", grown, most, met(grown <= most))
+}
+
 // beside returns what an operation costs as a multiple of the first point's, in units
 // of the loader's own cost. The loader does the same for an operation at each point:
 // so the speed of a machine that others use too drops out.

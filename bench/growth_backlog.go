@@ -60,7 +60,7 @@ func (b *bench) backlogCurve(ctx context.Context, w io.Writer, operations int64)
 	}
 	fmt.Fprintf(w, "backlog\toperations\ta second\n")
 	fmt.Fprintf(w, "applied live, 256 connections, %d wallets\t%d\t%.0f\n", backlogWallets, live.Sent, live.PerSecond)
-	// What is accepted counts towards this bound until its outcome is known.
+	// walletd remembers twice as many operations without an outcome: all of the backlog.
 	s.more = []string{fmt.Sprint("WALLETD_REQUESTS=", 2*operations)}
 	if _, err := s.restart(ctx); err != nil {
 		return err

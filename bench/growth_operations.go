@@ -26,7 +26,7 @@ const fillWallets = 500
 // operationsCurve measures the same load, a page and a look-up as the ledger grows.
 func (b *bench) operationsCurve(ctx context.Context, w io.Writer, points []int) error {
 	fmt.Fprintf(w, "operations in the ledger\tapplied/s\tCPU µs per operation\tloader µs\trelative\tpage of 50 ms\toperation by id ms\n")
-	s, first, have := b.subjects[flushed], figure{}, 0
+	s, first, last, have := b.subjects[flushed], figure{}, figure{}, 0
 	for _, n := range points {
 		for ; have < n; have += fillWallets * 1000 {
 			fmt.Fprintf(b.say, "filling the ledger: %d of %d operations\n", have, n)
@@ -37,8 +37,8 @@ func (b *bench) operationsCurve(ctx context.Context, w io.Writer, points []int) 
 		if err := s.settle(ctx); err != nil {
 			return err
 		}
-		f, err := b.measure(ctx, cell{Subject: flushed, load: load{Connections: growthConnections, Wallets: 1}})
-		if err != nil {
+		var err error
+		if last, err = b.measure(ctx, cell{Subject: flushed, load: load{Connections: growthConnections, Wallets: 1}}); err != nil {
 			return err
 		}
 		page, one, err := b.lookups(ctx)
@@ -46,11 +46,12 @@ func (b *bench) operationsCurve(ctx context.Context, w io.Writer, points []int) 
 			return err
 		}
 		if first.Sent == 0 {
-			first = f
+			first = last
 		}
-		fmt.Fprintf(w, "%d\t%.0f\t%.0f\t%.0f\t%.2f\t%.2f\t%.2f\n", have, f.PerSecond, f.cost(), f.CPUMicros[loader], f.beside(first), page, one)
+		fmt.Fprintf(w, "%d\t%.0f\t%.0f\t%.0f\t%.2f\t%.2f\t%.2f\n", have, last.PerSecond, last.cost(), last.CPUMicros[loader], last.beside(first), page, one)
 	}
-	return nil
+	_, err := fmt.Fprintln(w, last.verdict(first, operationsGrowth))
+	return err
 }
 
 // asJournaled inserts wallets as the applier does, whose create records are in the

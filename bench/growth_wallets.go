@@ -20,7 +20,7 @@ SELECT gen_random_uuid(), 0, 0, now(), now() FROM generate_series(1, $1) RETURNI
 // walletsCurve measures a load that goes round ever more wallets.
 func (b *bench) walletsCurve(ctx context.Context, w io.Writer, points []int) error {
 	fmt.Fprintf(w, "wallets gone round\tapplied/s\tCPU µs per operation\tloader µs\trelative\twalletd MiB\tRedis MiB\n")
-	s, first := b.subjects[flushed], figure{}
+	s, first, last := b.subjects[flushed], figure{}, figure{}
 	var ids []string
 	for _, n := range points {
 		more, err := s.create(ctx, n-len(ids))
@@ -35,16 +35,17 @@ func (b *bench) walletsCurve(ctx context.Context, w io.Writer, points []int) err
 		if err != nil {
 			return err
 		}
-		f, err := b.measureFile(ctx, load{Connections: 256, Wallets: len(ids), file: file})
+		last, err = b.measureFile(ctx, load{Connections: 256, Wallets: len(ids), file: file})
 		if err != nil {
 			return err
 		}
 		if first.Sent == 0 {
-			first = f
+			first = last
 		}
-		fmt.Fprintf(w, "%d\t%.0f\t%.0f\t%.0f\t%.2f\t%d\t%d\n", len(ids), f.PerSecond, f.cost(), f.CPUMicros[loader], f.beside(first), f.RSSMiB["service"], f.RSSMiB["redis"])
+		fmt.Fprintf(w, "%d\t%.0f\t%.0f\t%.0f\t%.2f\t%d\t%d\n", len(ids), last.PerSecond, last.cost(), last.CPUMicros[loader], last.beside(first), last.RSSMiB["service"], last.RSSMiB["redis"])
 	}
-	return nil
+	_, err := fmt.Fprintln(w, last.verdict(first, walletsGrowth))
+	return err
 }
 
 func (s *subject) create(ctx context.Context, n int) (ids []string, err error) {

@@ -58,10 +58,17 @@ func (r *results) table(to io.Writer) error {
 	}
 	fmt.Fprintf(w, "\ntarget\t\twant\tgot\t\n")
 	for _, t := range r.Targets {
-		fmt.Fprintf(w, "%s\t\t%s\t%s\t%s\n", t.What, t.value(t.Want), t.value(t.Got), map[bool]string{true: "met", false: "MISSED"}[t.Met])
+		fmt.Fprintf(w, "%s\t\t%s\t%s\t%s\n", t.What, t.value(t.Want), t.value(t.Got), met(t.Met))
 	}
 	fmt.Fprintf(w, "\n%d cores for everything, the loader included; medians of %d rounds of %g s; ratios are of the same round\n", r.Cores, r.Rounds, r.Seconds)
 	return w.Flush()
+}
+
+func met(ok bool) string {
+	if ok {
+		return "met"
+	}
+	return "MISSED"
 }
 
 func (t target) value(v float64) string {
