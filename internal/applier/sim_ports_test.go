@@ -144,13 +144,15 @@ func (p port) Journaled(ctx context.Context, keys []wallet.Key) (err error) {
 }
 
 // Append implements applier.Journal. A fault is one of the broker, which may have
-// acknowledged some of the records before.
+// acknowledged some of the records before; the dead write nothing and choose nothing.
 func (p port) Append(_ context.Context, records ...wallet.Record) (receipts []wallet.Receipt, err error) {
 	p.call("appends", walletNumber(records[0].WalletID), func() string { return recordsText(records) }, appendFaults, func(f simtest.Fault) {
 		whole := len(records)
 		if f != simtest.None {
-			whole = p.s.draw(len(records))
-			err = wallet.ErrUnacknowledged
+			whole, err = 0, wallet.ErrUnacknowledged
+			if !p.dead {
+				whole = p.s.draw(len(records))
+			}
 		}
 		for _, rec := range records[:whole] {
 			receipts = append(receipts, p.append(rec))
