@@ -110,7 +110,7 @@ func (r *reader) revoked(_ context.Context, _ *kgo.Client, lost map[string][]int
 
 // poll delivers what is fetched until the client is closed.
 func (r *reader) poll() {
-	for {
+	for rest := time.Duration(0); ; {
 		fetches := r.client.PollRecords(r.ctx, pollRecords)
 		if fetches.IsClientClosed() || r.ctx.Err() != nil {
 			r.client.AllowRebalance()
@@ -123,9 +123,12 @@ func (r *reader) poll() {
 		}
 		fetches.EachPartition(r.deliver)
 		r.client.AllowRebalance()
-		if own {
-			r.rest(r.ctx)
+		if !own {
+			rest = 0
+			continue
 		}
+		rest = longer(rest)
+		r.rest(r.ctx, rest)
 	}
 }
 

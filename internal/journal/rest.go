@@ -9,12 +9,18 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// restBetweenPolls is how long the reader leaves the broker alone when all that it
-// brought was this replica's own: that was applied on its acknowledgement, and
-// fetching each record as it is written costs the broker as much as writing it.
-// Another replica's record waits so long at the most, and only if it is the first
-// for a while.
-const restBetweenPolls = 5 * time.Millisecond
+// How long the reader leaves the broker alone when all that it brought was this
+// replica's own: that was applied on its acknowledgement, and fetching each record as
+// it is written costs the broker as much as writing it. Another replica's record waits
+// so long at the most, and only if it is the first for a while: restFirst where such
+// come often, and up to restMost where none came for a few polls.
+const (
+	restFirst = 5 * time.Millisecond
+	restMost  = 25 * time.Millisecond
+)
+
+// longer is the rest after another poll that brought only own records.
+func longer(rest time.Duration) time.Duration { return min(max(restFirst, 2*rest), restMost) }
 
 // foreign reports whether any of the records was written by somebody else.
 func foreign(fetches kgo.Fetches, replica uuid.UUID) bool {
@@ -30,8 +36,8 @@ func foreign(fetches kgo.Fetches, replica uuid.UUID) bool {
 
 // rest waits until the next poll is due: at once if an acknowledgement has shown
 // that there is something between the own records.
-func (r *reader) rest(ctx context.Context) {
-	timer := time.NewTimer(restBetweenPolls)
+func (r *reader) rest(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -12,15 +12,24 @@ import (
 	"github.com/walletd/walletd/internal/wallet"
 )
 
+func TestARestBecomesLongerTheLongerOnlyOwnRecordsCome(t *testing.T) {
+	rest := time.Duration(0)
+	for n, want := range []time.Duration{restFirst, 2 * restFirst, 4 * restFirst, restMost, restMost} {
+		if rest = longer(rest); rest != want {
+			t.Errorf("rest %d is %v, want %v", n, rest, want)
+		}
+	}
+}
+
 func TestARestIsShortAndEndsAtOnceWhenAGapShows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &reader{Journal: &Journal{gap: make(chan struct{}, 1)}}
 		rested := func() time.Duration {
 			start := time.Now()
-			r.rest(t.Context())
+			r.rest(t.Context(), restFirst)
 			return time.Since(start)
 		}
-		if d := rested(); d != restBetweenPolls {
+		if d := rested(); d != restFirst {
 			t.Errorf("rested for %v", d)
 		}
 		r.gapped()
@@ -28,13 +37,13 @@ func TestARestIsShortAndEndsAtOnceWhenAGapShows(t *testing.T) {
 		if d := rested(); d != 0 {
 			t.Errorf("rested for %v in front of a gap", d)
 		}
-		if d := rested(); d != restBetweenPolls {
+		if d := rested(); d != restFirst {
 			t.Errorf("rested for %v after it", d)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		start := time.Now()
-		if r.rest(ctx); time.Since(start) != 0 {
+		if r.rest(ctx, restFirst); time.Since(start) != 0 {
 			t.Error("a reader that is closed rests")
 		}
 	})
