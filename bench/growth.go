@@ -19,6 +19,7 @@ type growthCommand struct {
 	Operations []int    `default:"0,1000000,10000000" help:"In the ledger, of other wallets."`
 	Wallets    []int    `default:"1000,10000,100000,1000000" help:"In the ledger, gone round by the load."`
 	Backlog    int      `default:"1000000" help:"Operations journaled while PostgreSQL is away."`
+	Strict     bool     `help:"Exit 1 also when a target is missed."`
 }
 
 // Validate is kong's.
@@ -53,21 +54,28 @@ func (c *growthCommand) Run(ctx context.Context) (err error) {
 		return err
 	}
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	draw := map[string]func() error{
-		"wallets":    func() error { return b.walletsCurve(ctx, out, c.Wallets) },
-		"operations": func() error { return b.operationsCurve(ctx, out, c.Operations) },
-		"backlog":    func() error { return b.backlogCurve(ctx, out, int64(c.Backlog)) },
+	draw := map[string]func() ([]target, error){
+		"wallets":    func() ([]target, error) { return b.walletsCurve(ctx, out, c.Wallets) },
+		"operations": func() ([]target, error) { return b.operationsCurve(ctx, out, c.Operations) },
+		"backlog":    func() ([]target, error) { return b.backlogCurve(ctx, out, int64(c.Backlog)) },
 	}
+	var all []target
 	for _, curve := range c.Only {
-		if err := draw[curve](); err != nil {
+		held, err := draw[curve]()
+		if err != nil {
 			return err
 		}
+		all = append(all, held...)
 		fmt.Fprintln(out)
 		if err := out.Flush(); err != nil {
 			return err
 		}
 	}
-	return nil
+	showTargets(out, all)
+	if err := out.Flush(); err != nil || !c.Strict {
+		return err
+	}
+	return strictly(all)
 }
 
 // growthWarm is before the first point, so that it is not the dearest.
@@ -83,17 +91,11 @@ func (f figure) cost() (sum float64) {
 	return sum
 }
 
-// What an operation may cost at the last point, as a multiple of the first.
+// What the last point may be, as a multiple of the first.
 const (
-	operationsGrowth = 1.15 // from an empty ledger to ten million operations
-	walletsGrowth    = 1.5  // from a thousand wallets to a million
+	operationsGrowth = 1.15 // cost per operation, a page and a look-up, from an empty ledger to ten million operations
+	walletsGrowth    = 1.5  // cost per operation, from a thousand wallets to a million
 )
-
-// verdict says whether the last point's cost is within what it may be.
-func (f figure) verdict(first figure, most float64) string {
-	grown := f.beside(first)
-	return fmt.Sprintf("%.2f at the end, wanted at most %.2f: %s", grown, most, met(grown <= most))
-}
 
 // beside returns what an operation costs as a multiple of the first point's, in units
 // of the loader's own cost. The loader does the same for an operation at each point:

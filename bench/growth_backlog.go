@@ -45,84 +45,108 @@ func (s *subject) until(ctx context.Context, operations int64) (time.Duration, e
 	}
 }
 
+// startGrowth is how much longer a start may take in front of a long journal: what one
+// start of the same differs from the next.
+const startGrowth = 0.25 // s
+
 // backlogCurve compares live traffic with the draining of a backlog that came
 // together while PostgreSQL was frozen, with live traffic beside it, and times a
 // start in front of a short and of a long journal.
-func (b *bench) backlogCurve(ctx context.Context, w io.Writer, operations int64) error {
+func (b *bench) backlogCurve(ctx context.Context, w io.Writer, operations int64) ([]target, error) {
 	s := b.subjects[flushed]
 	short, err := s.restart(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	live, err := b.measure(ctx, cell{Subject: flushed, load: load{Connections: 256, Wallets: backlogWallets}})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	fmt.Fprintf(w, "backlog\toperations\ta second\n")
 	fmt.Fprintf(w, "applied live, 256 connections, %d wallets\t%d\t%.0f\n", backlogWallets, live.Sent, live.PerSecond)
 	// walletd remembers twice as many operations without an outcome: all of the backlog.
 	s.more = []string{fmt.Sprint("WALLETD_REQUESTS=", 2*operations)}
 	if _, err := s.restart(ctx); err != nil {
-		return err
+		return nil, err
 	}
-	if err := b.drain(ctx, w, operations); err != nil {
-		return err
+	drained, turnedAway, err := b.drain(ctx, w, operations)
+	if err != nil {
+		return nil, err
 	}
 	s.more = nil
 	long, err := s.restart(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	fmt.Fprintf(w, "start to ready, journal short and long\t\t%.2f s, %.2f s\n", short.Seconds(), long.Seconds())
-	return nil
+	return []target{
+		atLeast("a backlog's applying, of live traffic's", drained/live.PerSecond, 1),
+		atMost("live requests beside it that were not accepted", float64(turnedAway), 0, ""),
+		atMost("a start in front of a long journal, longer than of a short one", (long - short).Seconds(), startGrowth, "s"),
+	}, nil
 }
 
-// drain piles up a backlog and has it applied while live requests come in.
-func (b *bench) drain(ctx context.Context, w io.Writer, operations int64) error {
+// drain piles up a backlog and has it applied while live requests come in. It returns
+// how many operations of it were applied a second, and how many live requests were
+// not accepted.
+func (b *bench) drain(ctx context.Context, w io.Writer, operations int64) (perSecond float64, turnedAway int64, err error) {
 	s := b.subjects[flushed]
 	ids, err := s.create(ctx, backlogWallets)
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
 	file, err := b.write(ids)
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
 	before, err := s.applied(ctx)
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
 	b.components.postgres.Pause()
 	piled, took, err := b.pile(ctx, load{Connections: 256, Wallets: len(ids), Async: true, file: file}, operations)
 	b.components.postgres.Resume()
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
 	fmt.Fprintf(w, "journaled while PostgreSQL was frozen, walletd then has %d MiB\t%d\t%.0f\n", s.usage()["service"].RSS>>20, piled, float64(piled)/took.Seconds())
-	type beside struct {
-		said
-		err error
-	}
-	answered := make(chan beside, 1)
-	go func() {
-		said, err := (load{Rate: besideRate, Wallets: len(ids), file: file}).put(ctx, b.bin, s.process.url, besideFor)
-		answered <- beside{said, err}
-	}()
+	beside := b.beside(ctx, load{Rate: besideRate, Wallets: len(ids), file: file})
 	if took, err = s.until(ctx, before+piled); err != nil {
-		return err
+		return 0, 0, err
 	}
-	fmt.Fprintf(w, "the backlog applied, live requests beside it\t%d\t%.0f\n", piled, float64(piled)/took.Seconds())
-	at := <-answered
+	perSecond = float64(piled) / took.Seconds()
+	fmt.Fprintf(w, "the backlog applied, live requests beside it\t%d\t%.0f\n", piled, perSecond)
+	at := <-beside
 	if at.err != nil {
-		return at.err
+		return 0, 0, at.err
 	}
-	accepted := at.accepted()
-	fmt.Fprintf(w, "live requests beside it, and how many were not accepted\t%d\t%d\n", accepted, at.unhappy())
-	if _, err := s.until(ctx, before+piled+accepted); err != nil {
+	fmt.Fprintf(w, "live requests beside it, and how many were not accepted\t%d\t%d\n", at.accepted(), at.unhappy())
+	return perSecond, at.unhappy(), s.exactly(ctx, before, piled+at.accepted())
+}
+
+// answered is what became of a load beside the draining.
+type answered struct {
+	said
+	err error
+}
+
+func (b *bench) beside(ctx context.Context, l load) <-chan answered {
+	done := make(chan answered, 1)
+	go func() {
+		said, err := l.put(ctx, b.bin, b.subjects[flushed].process.url, besideFor)
+		done <- answered{said, err}
+	}()
+	return done
+}
+
+// exactly waits until the ledger has so many operations more than before, and is an
+// error if it then has more than these.
+func (s *subject) exactly(ctx context.Context, before, accepted int64) error {
+	if _, err := s.until(ctx, before+accepted); err != nil {
 		return err
 	}
-	if have, err := s.applied(ctx); err != nil || have != before+piled+accepted {
-		return fmt.Errorf("WRONG: the ledger has %d operations, %d were accepted: %w", have-before, piled+accepted, err)
+	if have, err := s.applied(ctx); err != nil || have != before+accepted {
+		return fmt.Errorf("WRONG: the ledger has %d operations, %d were accepted: %w", have-before, accepted, err)
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ type cli struct {
 func main() {
 	var c cli
 	parser := kong.Must(&c, kong.Name("bench"), kong.UsageOnError(), kong.Description(
-		"Measures walletd against an empty handler and against usual ways to keep a balance. Exit 0: measured and every count right; 1: not."))
+		"Measures walletd against an empty handler and against usual ways to keep a balance. Exit 0: measured and every count right; 1: not, or with --strict a target is missed."))
 	command, err := parser.Parse(os.Args[1:])
 	parser.FatalIfErrorf(err)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -24,6 +24,7 @@ type runCommand struct {
 	JSON        bool          `name:"json" help:"For programs, on standard output."`
 	Out         string        `placeholder:"DIR" help:"Write results.json and the plots there."`
 	Smoke       bool          `help:"A minute: few figures, one round, hardly warmed up. Fails on a wrong count or a collapse."`
+	Strict      bool          `help:"Exit 1 also when a target is missed."`
 }
 
 var quiet = slog.New(slog.DiscardHandler)
@@ -82,8 +83,11 @@ func (c *runCommand) Run(ctx context.Context) (err error) {
 	if err := c.show(r); err != nil {
 		return err
 	}
-	if c.Smoke {
+	switch {
+	case c.Smoke:
 		return r.collapsed()
+	case c.Strict:
+		return strictly(r.Targets)
 	}
 	return nil
 }

@@ -56,10 +56,8 @@ func (r *results) table(to io.Writer) error {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%.0f\t%.0f–%.0f\t%s\t%.2f\t%.2f\t%s\t%s\t%d\n", l.Group, l.loop(), l.name(), l.PerSecond.Median,
 			l.PerSecond.Min, l.PerSecond.Max, ratio, l.P50.Median, l.P99.Median, l.cpu(), l.memory(), l.Unhappy)
 	}
-	fmt.Fprintf(w, "\ntarget\t\twant\tgot\t\n")
-	for _, t := range r.Targets {
-		fmt.Fprintf(w, "%s\t\t%s\t%s\t%s\n", t.What, t.value(t.Want), t.value(t.Got), met(t.Met))
-	}
+	fmt.Fprintln(w)
+	showTargets(w, r.Targets)
 	fmt.Fprintf(w, "\n%d cores for everything, the loader included; medians of %d rounds of %g s; ratios are of the same round\n", r.Cores, r.Rounds, r.Seconds)
 	return w.Flush()
 }

@@ -1,6 +1,11 @@
 package main
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+)
 
 // target is a figure that a run is held to.
 type target struct {
@@ -11,18 +16,41 @@ type target struct {
 	Unit string  `json:"unit,omitempty"` // empty: a ratio
 }
 
+func atLeast(what string, got, want float64) target { return target{what, want, got, got >= want, ""} }
+
+func atMost(what string, got, want float64, unit string) target {
+	return target{what, want, got, got <= want, unit}
+}
+
+// showTargets adds them to a table.
+func showTargets(w io.Writer, all []target) {
+	fmt.Fprintf(w, "target\t\twant\tgot\t\n")
+	for _, t := range all {
+		fmt.Fprintf(w, "%s\t\t%s\t%s\t%s\n", t.What, t.value(t.Want), t.value(t.Got), met(t.Met))
+	}
+}
+
+// errMissed is what --strict makes of a target that is missed.
+var errMissed = errors.New("a target is missed")
+
+// strictly is errMissed if one of the targets is missed.
+func strictly(all []target) error {
+	if slices.ContainsFunc(all, func(t target) bool { return !t.Met }) {
+		return errMissed
+	}
+	return nil
+}
+
 // targets compares those cells that were measured with what they are to reach.
 func (r *results) targets() (all []target) {
 	least := func(what string, l *line, of func(*line) float64, want float64) {
 		if l != nil {
-			got := of(l)
-			all = append(all, target{what, want, got, got >= want, ""})
+			all = append(all, atLeast(what, of(l), want))
 		}
 	}
 	most := func(what string, l *line, of func(*line) float64, want float64) {
 		if l != nil {
-			got := of(l)
-			all = append(all, target{what, want, got, got <= want, "ms"})
+			all = append(all, atMost(what, of(l), want, "ms"))
 		}
 	}
 	ratio := func(l *line) float64 {
