@@ -10,12 +10,10 @@ import (
 	"sync"
 	"syscall"
 
-	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/walletd/walletd/internal/httpapi"
-	"github.com/walletd/walletd/internal/wallet"
 )
 
 // Addresses are where a System listens.
@@ -35,21 +33,9 @@ type server struct {
 	listener *httpapi.Connections
 }
 
-// history joins the two sides of an operation's story: the list is the ledger's,
-// one operation may still be on its way.
-type history struct{ *System }
-
-func (h history) Operations(ctx context.Context, walletID uuid.UUID, q wallet.Query) (wallet.Page, error) {
-	return h.ledger.Operations(ctx, walletID, q)
-}
-
-func (h history) Operation(ctx context.Context, walletID, id uuid.UUID, r wallet.Receipt) (wallet.Operation, error) {
-	return h.intake.Operation(ctx, walletID, id, r)
-}
-
 func (s *System) newServers() (*servers, error) {
 	api, err := httpapi.New(httpapi.Config{
-		Intake: s.intake, Balances: s.balances, History: history{s}, Health: s,
+		Intake: s.intake, Balances: s.balances, History: s.intake, Health: s,
 		Log: s.log, Registerer: s.metrics, DefaultWait: s.cfg.Wait, MaxBodyBytes: int(s.cfg.BodyBytes), MaxBulkBytes: int(s.cfg.BulkBytes),
 		AllowedOrigins: s.cfg.CORSOrigins, Version: buildVersion(),
 	})

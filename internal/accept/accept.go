@@ -28,6 +28,7 @@ type Ledger interface {
 	Create(ctx context.Context, id uuid.UUID, at time.Time) (wallet.Wallet, bool, error)
 	Wallet(ctx context.Context, id uuid.UUID) (wallet.Wallet, error)
 	Operation(ctx context.Context, walletID, id uuid.UUID, r wallet.Receipt) (wallet.Operation, bool, int64, error)
+	Operations(ctx context.Context, walletID uuid.UUID, q wallet.Query) (wallet.Page, error)
 	Outcomes(ctx context.Context, keys []wallet.Key) ([]wallet.Operation, error)
 	Offsets(ctx context.Context, listLength int) (map[int32]int64, []uuid.UUID, error)
 	Err() error            // nil while the ledger answers

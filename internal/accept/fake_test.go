@@ -1,6 +1,7 @@
 package accept
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -123,6 +124,19 @@ func (l *fakeLedger) Operation(_ context.Context, walletID, id uuid.UUID, _ wall
 	defer l.mu.Unlock()
 	op, ok := l.operations[wallet.Key{WalletID: walletID, ID: id}]
 	return op, ok, l.next, l.failure()
+}
+
+// Operations has a wallet's numbered operations, newest first.
+func (l *fakeLedger) Operations(_ context.Context, walletID uuid.UUID, _ wallet.Query) (page wallet.Page, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for key, op := range l.operations {
+		if key.WalletID == walletID {
+			page.Operations = append(page.Operations, op)
+		}
+	}
+	slices.SortFunc(page.Operations, func(a, b wallet.Operation) int { return cmp.Compare(b.Sequence, a.Sequence) })
+	return page, l.failure()
 }
 
 func (l *fakeLedger) Outcomes(_ context.Context, keys []wallet.Key) (found []wallet.Operation, err error) {

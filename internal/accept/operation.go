@@ -2,6 +2,7 @@ package accept
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -18,16 +19,33 @@ func (in *Intake) Operation(ctx context.Context, walletID, id uuid.UUID, r walle
 	case err != nil:
 		return op, &wallet.Error{Code: wallet.CodeUnavailable, RetryAfter: retrySoon, Err: err, Detail: "the ledger cannot be read now"}
 	case found:
-		if r.Known() && op.Sequence > 0 {
-			// Its commit's announcement may still be on its way: who sees it applied
-			// finds it in the balance.
-			_ = in.Balances.Put(ctx, op.After()) // what could not be put is remembered
-		}
+		in.show(ctx, &op)
 		return op, nil
 	case !r.Known() || r.Offset < next:
 		return op, &wallet.Error{Code: wallet.CodeOperationNotFound, Detail: "the wallet has no operation " + id.String()}
 	}
 	return in.pending(ctx, walletID, id, r)
+}
+
+// Operations returns the part of a wallet's list that q selects, as the ledger has it.
+// Errors are the ledger's.
+func (in *Intake) Operations(ctx context.Context, walletID uuid.UUID, q wallet.Query) (wallet.Page, error) {
+	page, err := in.Ledger.Operations(ctx, walletID, q)
+	if i := slices.IndexFunc(page.Operations, func(op wallet.Operation) bool { return op.Sequence > 0 }); i >= 0 {
+		in.show(ctx, &page.Operations[i]) // the newest
+	}
+	return page, err
+}
+
+// announced is when an operation's balance has been announced for long.
+const announced = time.Minute
+
+// show is before an operation is shown with its outcome: its commit's announcement may
+// still be on its way, and who sees it applied finds it in the balance.
+func (in *Intake) show(ctx context.Context, op *wallet.Operation) {
+	if op.Sequence > 0 && in.Now().Sub(op.AppliedAt) < announced {
+		_ = in.Balances.Put(ctx, op.After()) // what could not be put is remembered
+	}
 }
 
 // pending looks an operation up in the journal: the ledger has not passed its

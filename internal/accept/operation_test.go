@@ -71,16 +71,42 @@ func TestOperationWithItsReceiptIsFoundFromItsAcceptance(t *testing.T) {
 
 // A commit shows in the ledger before its announcement has put the balance.
 func TestWhoSeesAnOperationAppliedFindsItInTheBalance(t *testing.T) {
-	inWorld(t, wide, func(t *testing.T, w *world) {
-		op := w.deposit(5)
-		op.Status, op.Sequence, op.BalanceAfter, op.AppliedAt, op.Receipt = wallet.Applied, 3, 40, time.UnixMicro(7).UTC(), place
-		w.ledger.operations[op.Key()] = op
-		if _, err := w.Operation(t.Context(), op.WalletID, op.ID, place); err != nil {
-			t.Fatal(err)
-		}
-		want := wallet.Wallet{ID: op.WalletID, State: wallet.State{Balance: 40, Sequence: 3}, UpdatedAt: op.AppliedAt}
-		if got, ok := w.balances.Cached(t.Context(), op.WalletID); !ok || got != want {
-			t.Errorf("%+v, want %+v", got, want)
-		}
-	})
+	sees := map[string]func(*world, wallet.Operation) error{
+		"with its receipt": func(w *world, op wallet.Operation) error {
+			_, err := w.Operation(t.Context(), op.WalletID, op.ID, place)
+			return err
+		},
+		"by its id": func(w *world, op wallet.Operation) error {
+			_, err := w.Operation(t.Context(), op.WalletID, op.ID, wallet.NoReceipt)
+			return err
+		},
+		"in the list": func(w *world, op wallet.Operation) error {
+			_, err := w.Operations(t.Context(), op.WalletID, wallet.Query{Limit: 2})
+			return err
+		},
+	}
+	for name, see := range sees {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, wide, func(t *testing.T, w *world) {
+				op := w.deposit(5)
+				op.Status, op.Sequence, op.BalanceAfter, op.AppliedAt, op.Receipt = wallet.Applied, 3, 40, time.Now().UTC(), place
+				earlier := op
+				earlier.ID, earlier.Sequence, earlier.BalanceAfter = uuid.New(), 2, 35
+				for _, o := range []wallet.Operation{earlier, op} {
+					w.ledger.operations[o.Key()] = o
+				}
+				if err := see(w, op); err != nil {
+					t.Fatal(err)
+				}
+				want := wallet.Wallet{ID: op.WalletID, State: wallet.State{Balance: 40, Sequence: 3}, UpdatedAt: op.AppliedAt}
+				if got, ok := w.balances.Cached(t.Context(), op.WalletID); !ok || got != want {
+					t.Errorf("%+v, want %+v", got, want)
+				}
+				time.Sleep(announced)
+				if err := see(w, op); err != nil || len(w.balances.puts) != 1 {
+					t.Errorf("an operation of a minute ago is put too: %+v, %v", w.balances.puts, err)
+				}
+			})
+		})
+	}
 }
