@@ -39,7 +39,8 @@ type Ledger interface {
 type Balances interface {
 	Known(ctx context.Context, id uuid.UUID) bool
 	Cached(ctx context.Context, id uuid.UUID) (wallet.Wallet, bool)
-	Put(ctx context.Context, wallets ...wallet.Wallet) error
+	Put(ctx context.Context, wallets ...wallet.Wallet) error   // as they are now
+	Renew(ctx context.Context, wallets ...wallet.Wallet) error // as they have been: instead of older ones only
 	Exists(ctx context.Context, id uuid.UUID)
 	Listening() bool // announcements of other replicas arrive
 }

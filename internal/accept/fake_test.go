@@ -219,6 +219,10 @@ func (b *fakeBalances) Put(ctx context.Context, wallets ...wallet.Wallet) error 
 	return nil
 }
 
+func (b *fakeBalances) Renew(ctx context.Context, wallets ...wallet.Wallet) error {
+	return b.Put(ctx, wallets...)
+}
+
 // Cached returns the newest balance that was put.
 func (b *fakeBalances) Cached(_ context.Context, id uuid.UUID) (w wallet.Wallet, ok bool) {
 	b.mu.Lock()

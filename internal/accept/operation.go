@@ -44,7 +44,7 @@ const announced = time.Minute
 // still be on its way, and who sees it applied finds it in the balance.
 func (in *Intake) show(ctx context.Context, op *wallet.Operation) {
 	if op.Sequence > 0 && in.Now().Sub(op.AppliedAt) < announced {
-		_ = in.Balances.Put(ctx, op.After()) // what could not be put is remembered
+		_ = in.Balances.Renew(ctx, op.After()) // what could not be put is remembered
 	}
 }
 

@@ -95,7 +95,7 @@ func (in *Intake) poll(ctx context.Context) {
 	}
 	// The owner's announcement may still be on its way: who is told an outcome finds
 	// it in the balance.
-	_ = in.Balances.Put(ctx, wallet.Newest(slices.Values(ops))...) // what could not be put is remembered
+	_ = in.Balances.Renew(ctx, wallet.Newest(slices.Values(ops))...) // what could not be put is remembered
 	in.Settle(ops)
 }
 

@@ -13,17 +13,17 @@ import (
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-// slowBalances is a cache whose puts wait until they are let through.
+// slowBalances is a cache whose renewals wait until they are let through.
 type slowBalances struct {
 	*fakeBalances
 	arrived chan struct{}
 	through chan struct{}
 }
 
-func (b *slowBalances) Put(ctx context.Context, wallets ...wallet.Wallet) error {
+func (b *slowBalances) Renew(ctx context.Context, wallets ...wallet.Wallet) error {
 	b.arrived <- struct{}{}
 	<-b.through
-	return b.fakeBalances.Put(ctx, wallets...)
+	return b.fakeBalances.Renew(ctx, wallets...)
 }
 
 // decided puts an operation into the ledger under a sequence number of its own.

@@ -226,7 +226,7 @@ func (b *batch) announcement(partition int32, next int64) wallet.Committed {
 			c.Wallets = append(c.Wallets, wallet.Wallet{ID: a.id, State: a.now, UpdatedAt: b.at})
 		}
 	}
-	c.Wallets = append(c.Wallets, wallet.Newest(b.repeated)...)
+	c.Passed = wallet.Newest(b.repeated)
 	return c
 }
 

@@ -150,7 +150,7 @@ func (a *Applier) applyCalls(id uuid.UUID, ln *lane, earlier []unsettled, calls 
 		for i := range calls {
 			one := a.applyCalls(id, ln, earlier, calls[i:i+1])
 			all.Results = append(all.Results, one.Results...)
-			all.Wallets = append(all.Wallets, one.Wallets...)
+			all.Wallets, all.Passed = append(all.Wallets, one.Wallets...), append(all.Passed, one.Passed...)
 		}
 		return all
 	}

@@ -3,6 +3,7 @@ package applier_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -57,7 +58,7 @@ func (r *replica) wantPut(op wallet.Operation) {
 	r.t.Helper()
 	eventually(r.t, "the balance is put", func() bool {
 		for _, c := range r.told.Commits() {
-			for _, put := range c.Wallets {
+			for _, put := range slices.Concat(c.Wallets, c.Passed) {
 				if put.ID == op.WalletID && put.Balance == op.Amount {
 					return true
 				}
@@ -94,6 +95,37 @@ func TestWhatTheLedgerDoesNotSayAtOnceIsToldOnceItDoes(t *testing.T) {
 	wantOutcome(t, r.outcome(op), wallet.Applied, wallet.NoReason, 1, 7)
 	r.wantPut(op)
 	w.settle()
+}
+
+// What a repeat shows of a wallet that has moved on is not what it has now.
+func TestARepeatOfAnOldOperationDoesNotTellItsBalanceAsTheWalletsOwn(t *testing.T) {
+	t.Parallel()
+	for _, way := range []string{"direct", "journal"} {
+		t.Run(way, func(t *testing.T) {
+			t.Parallel()
+			w := newMemoryWorld(t, 1)
+			id := w.created()
+			r := w.owning()
+			first, second := deposit(id, 7), deposit(id, 100)
+			w.append(first)
+			w.append(second)
+			wantOutcome(t, r.outcome(second), wallet.Applied, wallet.NoReason, 2, 107)
+			before := len(r.told.Commits())
+			again := first
+			again.AcceptedAt = again.AcceptedAt.Add(time.Hour)
+			if way == "direct" {
+				r.mustDirect(again)
+			} else {
+				w.append(again)
+			}
+			eventually(t, "it is told", func() bool { return len(r.told.Commits()) > before })
+			for _, c := range r.told.Commits()[before:] {
+				if len(c.Wallets) > 0 {
+					t.Errorf("no wallet has moved, told are %+v", c.Wallets)
+				}
+			}
+		})
+	}
 }
 
 // Whoever committed an operation directly and got no answer tells nobody. Who repeats

@@ -80,7 +80,7 @@ const (
 	repairAtOnce = 1_000
 )
 
-// Repair puts again what could not be put, whenever Redis is up, until ctx ends.
+// Repair renews what could not be put, whenever Redis is up, until ctx ends.
 func (c *Cache) Repair(ctx context.Context) {
 	tick := time.NewTicker(repairEvery)
 	defer tick.Stop()
@@ -92,7 +92,7 @@ func (c *Cache) Repair(ctx context.Context) {
 		}
 		for c.Err() == nil {
 			some := c.dirty.some(repairAtOnce)
-			if len(some) == 0 || c.Put(ctx, some...) != nil {
+			if len(some) == 0 || c.Renew(ctx, some...) != nil {
 				break
 			}
 			c.dirty.repaired(some)

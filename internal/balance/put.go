@@ -2,6 +2,7 @@ package balance
 
 import (
 	"context"
+	"slices"
 	"strconv"
 
 	"github.com/redis/rueidis"
@@ -10,15 +11,19 @@ import (
 )
 
 // putIfNewer replaces balances, each only by one with a higher sequence, whoever
-// comes late: the write path, the fill path, another replica. Then it publishes the
+// comes late: the write path, the fill path, another replica. Of the first keys, as
+// many as ARGV[2], those that are missing are set too. Then it publishes the
 // messages: if Redis refuses a balance (it is full, or read-only) nobody is told.
 const putIfNewer = `for i, key in ipairs(KEYS) do
-local old = redis.call('GET', key)
-if not old or tonumber(string.match(old, '^%d+') or '-1') < tonumber(ARGV[2 * i]) then
-redis.call('SET', key, ARGV[2 * i + 1], 'PX', ARGV[1])
+local old, set = redis.call('GET', key), i <= tonumber(ARGV[2])
+if old then
+set = tonumber(string.match(old, '^%d+') or '-1') < tonumber(ARGV[2 * i + 1])
+end
+if set then
+redis.call('SET', key, ARGV[2 * i + 2], 'PX', ARGV[1])
 end
 end
-for i = 2 * #KEYS + 2, #ARGV, 2 do
+for i = 2 * #KEYS + 3, #ARGV, 2 do
 redis.call('PUBLISH', ARGV[i], ARGV[i + 1])
 end
 return #KEYS`
@@ -26,15 +31,22 @@ return #KEYS`
 // putWallets bounds the balances of one command: Redis does nothing else meanwhile.
 const putWallets = 500
 
-// Put caches balances, each only if it is newer than what is there. A balance that
-// could not be put is remembered: this replica serves that wallet from the ledger
-// until it is repaired.
+// Put caches balances as the ledger has them now, each only if it is newer than what
+// is there. A balance that could not be put is remembered: this replica serves that
+// wallet from the ledger until it is repaired.
 func (c *Cache) Put(ctx context.Context, wallets ...wallet.Wallet) error {
-	return c.put(ctx, wallets, nil)
+	return c.put(ctx, wallets, nil, nil)
+}
+
+// Renew is Put of balances that the ledger has had, and which may not be the newest:
+// they replace older ones, and where there is none the ledger is read next.
+func (c *Cache) Renew(ctx context.Context, wallets ...wallet.Wallet) error {
+	return c.put(ctx, nil, wallets, nil)
 }
 
 // put sends the balances, and the messages with them: one round trip, as a rule.
-func (c *Cache) put(ctx context.Context, wallets []wallet.Wallet, messages []message) error {
+func (c *Cache) put(ctx context.Context, now, passed []wallet.Wallet, messages []message) error {
+	wallets := slices.Concat(now, passed)
 	if len(wallets)+len(messages) == 0 {
 		return nil
 	}
@@ -42,7 +54,7 @@ func (c *Cache) put(ctx context.Context, wallets []wallet.Wallet, messages []mes
 	if err == nil {
 		ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 		defer cancel()
-		err = c.send(ctx, client, wallets, messages)
+		err = c.send(ctx, client, wallets, len(now), messages)
 		if err != nil {
 			c.failed(err)
 		}
@@ -54,20 +66,21 @@ func (c *Cache) put(ctx context.Context, wallets []wallet.Wallet, messages []mes
 }
 
 // send runs the script, always in full: so there is nothing that Redis could have
-// lost. The messages go with the last of the balances.
-func (c *Cache) send(ctx context.Context, client rueidis.Client, wallets []wallet.Wallet, messages []message) error {
+// lost. The first of the balances, so many, are set where there is none. The messages
+// go with the last.
+func (c *Cache) send(ctx context.Context, client rueidis.Client, wallets []wallet.Wallet, first int, messages []message) error {
 	for len(wallets) > putWallets {
-		if err := client.Do(ctx, c.putting(client, wallets[:putWallets], nil)).Error(); err != nil {
+		if err := client.Do(ctx, c.putting(client, wallets[:putWallets], first, nil)).Error(); err != nil {
 			return err
 		}
-		wallets = wallets[putWallets:]
+		wallets, first = wallets[putWallets:], max(0, first-putWallets)
 	}
-	return client.Do(ctx, c.putting(client, wallets, messages)).Error()
+	return client.Do(ctx, c.putting(client, wallets, first, messages)).Error()
 }
 
-func (c *Cache) putting(client rueidis.Client, wallets []wallet.Wallet, messages []message) rueidis.Completed {
-	keys, args := make([]string, len(wallets)), make([]string, 0, 1+2*(len(wallets)+len(messages)))
-	args = append(args, strconv.FormatInt(c.TTL.Milliseconds(), 10))
+func (c *Cache) putting(client rueidis.Client, wallets []wallet.Wallet, first int, messages []message) rueidis.Completed {
+	keys, args := make([]string, len(wallets)), make([]string, 0, 2+2*(len(wallets)+len(messages)))
+	args = append(args, strconv.FormatInt(c.TTL.Milliseconds(), 10), strconv.Itoa(first))
 	for i, w := range wallets {
 		keys[i] = keyPrefix + w.ID.String()
 		args = append(args, strconv.FormatInt(w.Sequence, 10), format(w))

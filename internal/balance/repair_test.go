@@ -58,11 +58,50 @@ func TestFailedPutIsRepairedBeforeTheCacheIsBelievedAgain(t *testing.T) {
 func TestRepairPutsTheNewestOfSeveralFailedPuts(t *testing.T) {
 	redis, id := embeddedtest.Miniredis(t), uuid.New()
 	c := opened(t, testConfig(redis.Addr(), newLedger()))
+	if err := c.Put(t.Context(), at(id, 1)); err != nil {
+		t.Fatal(err)
+	}
 	refused(t, c, redis, at(id, 2), at(id, 4), at(id, 3))
 	repairing(t, c)
 	eventually(t, "repaired", func() bool { return c.Dirty() == 0 })
 	if got := stored(t, client(t, redis.Addr()), id); got != 4 {
 		t.Errorf("Redis has %d", got)
+	}
+}
+
+// Redis may have lost the wallet, which others may have moved on: what this replica
+// knows, or an operation shows, may be old, and where there is nothing to replace the
+// ledger knows better.
+func TestABalanceThatMayBeOldIsNotPutWhereThereIsNone(t *testing.T) {
+	id := uuid.New()
+	passed := at(id, 2)
+	for name, put := range map[string]func(*testing.T, *Cache, *miniredis.Miniredis){
+		"a repair": func(t *testing.T, c *Cache, redis *miniredis.Miniredis) {
+			refused(t, c, redis, passed)
+			repairing(t, c)
+			eventually(t, "repaired", func() bool { return c.Dirty() == 0 })
+		},
+		"an outcome's": func(t *testing.T, c *Cache, _ *miniredis.Miniredis) {
+			if err := c.Renew(t.Context(), passed); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"a repeat's, beside another": func(t *testing.T, c *Cache, redis *miniredis.Miniredis) {
+			other := at(uuid.New(), 5)
+			c.Announce(t.Context(), wallet.Committed{Wallets: []wallet.Wallet{other}, Passed: []wallet.Wallet{passed}})
+			if got := stored(t, client(t, redis.Addr()), other.ID); got != 5 {
+				t.Errorf("the other is at %d", got)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			redis := embeddedtest.Miniredis(t)
+			c := opened(t, testConfig(redis.Addr(), newLedger(at(id, 9))))
+			put(t, c, redis)
+			if w, err := c.Wallet(t.Context(), id, false, 0); err != nil || w.Sequence != 9 {
+				t.Errorf("%+v, %v, the ledger is at 9", w, err)
+			}
+		})
 	}
 }
 
@@ -89,6 +128,12 @@ func TestRepairOfManyWalletsEnds(t *testing.T) {
 	for i := range wallets {
 		wallets[i] = at(uuid.New(), 1)
 	}
+	if err := c.Put(t.Context(), wallets...); err != nil {
+		t.Fatal(err)
+	}
+	for i := range wallets {
+		wallets[i] = at(wallets[i].ID, 2)
+	}
 	redis.SetError("LOADING")
 	if c.Put(t.Context(), wallets...) == nil || c.Dirty() != len(wallets) {
 		t.Fatalf("%d dirty", c.Dirty())
@@ -97,8 +142,11 @@ func TestRepairOfManyWalletsEnds(t *testing.T) {
 	up(t, c)
 	repairing(t, c)
 	eventually(t, "repaired", func() bool { return c.Dirty() == 0 })
-	if got := len(redis.Keys()); got != len(wallets) {
-		t.Errorf("Redis has %d wallets", got)
+	direct := client(t, redis.Addr())
+	for _, w := range wallets {
+		if got := stored(t, direct, w.ID); got != 2 {
+			t.Fatalf("Redis has %d", got)
+		}
 	}
 }
 

@@ -16,11 +16,11 @@ type message struct {
 	body    string
 }
 
-// Announce puts the balances that a commit has made and tells the replicas that
+// Announce puts the balances that a commit has made, renews those that it shows, and tells the replicas that
 // accepted its operations; both are one round trip. Without Redis the balances
 // are remembered for repair, and the replicas find the outcomes in the ledger.
 func (c *Cache) Announce(ctx context.Context, done wallet.Committed) {
-	_ = c.put(ctx, done.Wallets, c.messages(done))
+	_ = c.put(ctx, done.Wallets, done.Passed, c.messages(done))
 }
 
 // messages sorts the results of other replicas by who accepted them: one message
