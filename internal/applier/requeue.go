@@ -1,6 +1,8 @@
 package applier
 
 import (
+	"strings"
+
 	"github.com/google/uuid"
 
 	"github.com/walletd/walletd/internal/wallet"
@@ -38,7 +40,7 @@ func (b *batch) setAside(a *account, r *wallet.Record, why string) {
 	if a.list == nil {
 		a.list = &listing{head: wallet.List{WalletID: a.id, NotBefore: b.at.Add(b.limits.backoff(0))}}
 	}
-	a.list.head.LastError = why[:min(len(why), maxReasonBytes)]
+	a.list.head.LastError = strings.ToValidUTF8(why[:min(len(why), maxReasonBytes)], "")
 	if r.Attempt == 0 {
 		a.list.join(r)
 		return

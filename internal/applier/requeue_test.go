@@ -1,6 +1,7 @@
 package applier_test
 
 import (
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -289,4 +290,16 @@ func TestAListIsNotCopiedAgainWhileItsCopyIsOnItsWay(t *testing.T) {
 	}
 	catchUp()
 	wantHistory(t, w.settle(), id, op)
+}
+
+// What PostgreSQL says may be of any length, in any language.
+func TestAReasonThatIsCutInsideACharacterHoldsNobodyUp(t *testing.T) {
+	w, db := newWorld(t, 1)
+	refused, other := w.created(), w.created()
+	db.exec(t, `CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.amount = 13 THEN RAISE EXCEPTION 'x`+strings.Repeat("ä", 400)+`'; END IF; RETURN NEW; END $$`)
+	db.exec(t, `CREATE TRIGGER no BEFORE INSERT ON operations FOR EACH ROW EXECUTE FUNCTION no()`)
+	behind := deposit(other, 1)
+	w.append(deposit(refused, 13))
+	w.append(behind)
+	wantOutcome(t, w.owning().outcome(behind), wallet.Applied, wallet.NoReason, 1, 1)
 }
