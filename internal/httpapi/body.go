@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/walletd/walletd/internal/wallet"
 )
@@ -36,13 +37,18 @@ func (s *server) readBody(r *http.Request, b []byte, most int) ([]byte, error) {
 		case len(b) > most:
 			return b, tooLarge(most)
 		case err == io.EOF: //nolint:errorlint // a Reader returns io.EOF itself
-			connectionOf(r).asked()
+			if !connectionOf(r).asked() {
+				return b, errGone
+			}
 			return b, nil
 		case err != nil:
 			return b, invalid([]wallet.FieldError{{Field: "body", Detail: "could not be read to its end"}})
 		}
 	}
 }
+
+// errGone is answered to nobody.
+var errGone = &wallet.Error{Code: wallet.CodeOverloaded, Fate: wallet.NotApplied, RetryAfter: time.Second, Detail: "too many connections"}
 
 func tooLarge(most int) error {
 	return &wallet.Error{

@@ -21,6 +21,12 @@ func (s *server) SubmitOperations(w http.ResponseWriter, r *http.Request, _ api.
 		s.fail(w, r, err)
 		return
 	}
+	give, err := s.share.takeOperations(len(ops))
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	defer give() // once the answer is written
 	prefer := parsePrefer(r.Header["Prefer"])
 	outs, err := s.Intake.SubmitAll(r.Context(), ops, prefer.wait(s.DefaultWait))
 	if err != nil {

@@ -1,7 +1,9 @@
 package httpapi
 
 import (
+	"context"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -232,4 +234,59 @@ func BenchmarkAppendOutcomes(b *testing.B) {
 		buf = appendOutcomes(buf[:0], outs)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/500, "ns/operation")
+}
+
+// holding is an intake whose bulks have no outcome until they are let go.
+type holding struct {
+	*fake
+	entered, leave chan struct{}
+}
+
+func (h *holding) SubmitAll(ctx context.Context, ops []wallet.Operation, wait time.Duration) ([]wallet.Outcome, error) {
+	h.entered <- struct{}{}
+	<-h.leave
+	return h.fake.SubmitAll(ctx, ops, wait)
+}
+
+// A bulk's operations, outcomes and answer are held until the client has read it, or
+// for as long as the timeouts allow.
+func TestBulksShareTheirMemoryUntilTheyAreAnswered(t *testing.T) {
+	h := &holding{fake: newFake(), entered: make(chan struct{}), leave: make(chan struct{})}
+	h.wallets[alice] = wallet.State{}
+	r := newRig(t, func(c *Config) { c.Intake = h })
+	body := "[" + strings.Repeat(item("DEPOSIT", "1", "k")+",", MaxBulkOperations-1) + item("DEPOSIT", "1", "k") + "]"
+	statuses := make(chan int, 100)
+	put := func() {
+		res, err := http.Post(r.url+bulkPath, jsonType[0], strings.NewReader(body))
+		if err != nil {
+			statuses <- 0
+			return
+		}
+		_ = res.Body.Close()
+		statuses <- res.StatusCode
+	}
+	const most = SharedBytes / (MaxBulkOperations * usualOperationBytes)
+	under, status := 0, http.StatusOK
+	for status == http.StatusOK && under <= most+1 {
+		go put()
+		select {
+		case <-h.entered:
+			under++
+		case status = <-statuses:
+		}
+	}
+	if status != http.StatusTooManyRequests || under < most/2 {
+		t.Errorf("%d after %d bulks, a share is for some %d", status, under, most)
+	}
+	close(h.leave)
+	for range under {
+		if status := <-statuses; status != http.StatusOK {
+			t.Fatal(status)
+		}
+	}
+	go put()
+	<-h.entered
+	if status := <-statuses; status != http.StatusOK {
+		t.Error(status)
+	}
 }

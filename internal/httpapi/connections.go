@@ -12,9 +12,9 @@ import (
 
 // Connections is a listener with a bound on its open connections, so that file
 // descriptors and memory do not run out. Beyond the bound the connection goes that has
-// waited for its client longest: to say something, to end its request, or to ask again.
-// Those whose request was read whole stay until it is answered; if all are such, the
-// newcomer is answered 429 and closed.
+// waited for its client longest: to say something, to end its request, to ask again, or
+// for answerGrace to take its answer. Those whose request was read whole stay until it
+// is answered; if all are such, the newcomer is answered 429 and closed.
 type Connections struct {
 	net.Listener
 	most int
@@ -25,6 +25,10 @@ type Connections struct {
 	shed    int64
 	refused chan struct{} // a place for each newcomer that is being refused
 }
+
+// answerGrace is how long an answer may take on its way to the client before that counts
+// as waiting for it.
+const answerGrace = time.Second
 
 // refusing bounds how many newcomers are told why at once; others are just closed.
 const (
@@ -68,17 +72,27 @@ func (cs *Connections) add(c *connection) bool {
 	defer cs.mu.Unlock()
 	if cs.open >= cs.most {
 		cs.shed++
-		first := cs.waiting.Front()
-		if first == nil {
+		longest := cs.longest()
+		if longest == nil {
 			return false
 		}
-		longest := first.Value.(*connection)
 		cs.remove(longest)
 		_ = longest.Conn.Close()
 	}
 	cs.open++
 	c.place = cs.waiting.PushBack(c)
 	return true
+}
+
+// longest is the connection that has waited for its client longest, nil if there is
+// none; mu is held.
+func (cs *Connections) longest() *connection {
+	for e := cs.waiting.Front(); e != nil; e = e.Next() {
+		if c := e.Value.(*connection); c.answering.IsZero() || time.Since(c.answering) > answerGrace {
+			return c
+		}
+	}
+	return nil
 }
 
 // remove stops counting a connection; mu is held.
@@ -115,9 +129,10 @@ func (cs *Connections) refuse(nc net.Conn) {
 // connection is counted until it is closed.
 type connection struct {
 	net.Conn
-	of    *Connections
-	place *list.Element // among those that wait; nil while its request is answered
-	gone  bool
+	of        *Connections
+	place     *list.Element // among those that wait; nil while its request is being dealt with
+	answering time.Time     // since when its answer has been on its way; zero if none is
+	gone      bool
 }
 
 // Close implements net.Conn.
@@ -128,10 +143,12 @@ func (c *connection) Close() error {
 	return c.Conn.Close()
 }
 
-// asked notes that a request was read whole. A nil connection is nobody's concern.
-func (c *connection) asked() {
+// asked notes that a request was read whole. It returns false if the connection is gone
+// for a newcomer: then there is nobody to answer, and nothing may be accepted. A nil
+// connection is nobody's concern.
+func (c *connection) asked() bool {
 	if c == nil {
-		return
+		return true
 	}
 	c.of.mu.Lock()
 	defer c.of.mu.Unlock()
@@ -139,15 +156,27 @@ func (c *connection) asked() {
 		c.of.waiting.Remove(c.place)
 		c.place = nil
 	}
+	return !c.gone
 }
 
-// answered notes that the client's turn has come again.
+// answered notes that the request has its answer, which is still on its way.
 func (c *connection) answered() {
-	if c == nil {
-		return
+	if c != nil {
+		c.waits(time.Now())
 	}
+}
+
+// idle notes that the client has its answer, and its turn has come again.
+func idle(nc net.Conn, state http.ConnState) {
+	if c, ok := nc.(*connection); ok && state == http.StateIdle {
+		c.waits(time.Time{})
+	}
+}
+
+func (c *connection) waits(answering time.Time) {
 	c.of.mu.Lock()
 	defer c.of.mu.Unlock()
+	c.answering = answering
 	if c.place == nil && !c.gone {
 		c.place = c.of.waiting.PushBack(c)
 	}

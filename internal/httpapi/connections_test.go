@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -78,6 +80,24 @@ func (d *door) awaitOpen(want int) {
 	}
 }
 
+// awaitIdle waits until a connection waits for its client: that has read its answer
+// before the server knows that it is sent.
+func (d *door) awaitIdle() {
+	d.t.Helper()
+	for deadline := time.Now().Add(patience); ; {
+		d.mu.Lock()
+		idle := d.longest() != nil
+		d.mu.Unlock()
+		if idle {
+			return
+		}
+		if time.Now().After(deadline) {
+			d.t.Fatal("no connection is idle")
+		}
+		<-time.After(time.Millisecond)
+	}
+}
+
 const whole = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 func TestBeyondTheBoundThatConnectionGoesWhoseClientHasLetItWaitLongest(t *testing.T) {
@@ -97,6 +117,7 @@ func TestBeyondTheBoundThatConnectionGoesWhoseClientHasLetItWaitLongest(t *testi
 					t.Fatal(line, err)
 				}
 				_, _ = io.ReadAll(io.LimitReader(lazy, int64(lazy.Reader.Buffered())))
+				d.awaitIdle()
 			}
 			d.awaitOpen(1)
 			busy := d.dial(whole)
@@ -138,6 +159,69 @@ func TestWhereAllWaitForAnAnswerANewcomerIsTold429(t *testing.T) {
 	d.awaitOpen(2)
 	d.dial("")
 	d.awaitOpen(2)
+}
+
+// Whoever comes while all others are busy finds connections only between their answer
+// and the next request: nobody loses an answer, and nothing is done for who is gone.
+func TestNoAnswerIsLostAndNothingIsDoneForWhoIsGone(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cs := BoundConnections(l, 8)
+	var done sync.Map // by request: true if its connection had gone before
+	s := &server{Config: Config{Log: slog.New(slog.DiscardHandler)}, metrics: newRigMetrics(t)}
+	srv := NewServer("", s.observed("/", func(w http.ResponseWriter, r *http.Request) {
+		if _, err := s.readBody(r, nil, 1000); err != nil {
+			return
+		}
+		cs.mu.Lock()
+		gone := connectionOf(r).gone
+		cs.mu.Unlock()
+		<-time.After(2 * time.Millisecond) // the ledger's work, in which the others come
+		done.Store(r.Header.Get("X-Id"), gone)
+		writeJSON(w, http.StatusOK, jsonType, func(b []byte) []byte { return append(b, `{"done":true}`...) })
+	}))
+	served := make(chan struct{})
+	go func() { defer close(served); _ = srv.Serve(cs) }()
+	var n, answered, lost, late atomic.Int64
+	ask := func() {
+		id := fmt.Sprint(n.Add(1))
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(patience))
+		_, _ = io.WriteString(c, "POST / HTTP/1.1\r\nHost: x\r\nX-Id: "+id+"\r\nContent-Length: 2\r\n\r\n{}")
+		if res, err := http.ReadResponse(bufio.NewReader(c), nil); err == nil {
+			res.Body.Close()
+			answered.Add(1)
+		} else if gone, was := done.Load(id); was && !gone.(bool) {
+			lost.Add(1)
+		}
+	}
+	var clients sync.WaitGroup
+	end := time.Now().Add(2 * time.Second)
+	for range 24 {
+		clients.Go(func() {
+			for time.Now().Before(end) {
+				ask()
+			}
+		})
+	}
+	clients.Wait()
+	srv.Close()
+	<-served
+	done.Range(func(_, gone any) bool {
+		if gone.(bool) {
+			late.Add(1)
+		}
+		return true
+	})
+	if answered.Load() < 100 || lost.Load() > 0 || late.Load() > 0 {
+		t.Errorf("%d answered, %d answers lost, %d done for who was gone", answered.Load(), lost.Load(), late.Load())
+	}
 }
 
 func TestAClosedConnectionMakesRoom(t *testing.T) {

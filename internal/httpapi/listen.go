@@ -19,5 +19,5 @@ const (
 // slowly, reads slowly or says nothing is cut off.
 func NewServer(address string, h http.Handler) *http.Server {
 	return &http.Server{Addr: address, Handler: h, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
-		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes, ConnContext: remember}
+		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes, ConnContext: remember, ConnState: idle}
 }

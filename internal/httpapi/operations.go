@@ -22,12 +22,12 @@ func (s *server) ListOperations(w http.ResponseWriter, r *http.Request, _ api.Wa
 		s.fail(w, r, err)
 		return
 	}
-	long := max(0, selected.Limit*usualOperationBytes-freeBytes)
-	if err := s.share.take(long); err != nil {
+	give, err := s.share.takeOperations(selected.Limit)
+	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	defer s.share.give(long)
+	defer give()
 	page, err := s.History.Operations(r.Context(), id, selected)
 	if err != nil {
 		s.fail(w, r, err)

@@ -7,25 +7,31 @@ import (
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-// SharedBytes is what long bodies and long lists may hold in memory at once, all
+// SharedBytes is what long bodies, long lists and bulks may hold in memory at once, all
 // requests together: clients that send or read slowly keep it for as long as the
 // timeouts allow. Beyond it 429.
 const SharedBytes = 64 << 20
 
 const (
 	freeBytes           = 4 << 10 // what is shorter does not count, and is never refused for others' length
-	usualOperationBytes = 1_000   // of a list, as read and as written
+	usualOperationBytes = 1_000   // of a list or a bulk, as read and as written
 )
 
 // share counts the bytes that long bodies and lists hold.
 type share struct{ held atomic.Int64 }
+
+// takeOperations reserves what so many operations hold, and returns what gives it back.
+func (s *share) takeOperations(n int) (give func(), err error) {
+	long := max(0, n*usualOperationBytes-freeBytes)
+	return func() { s.give(long) }, s.take(long)
+}
 
 // take reserves bytes; give has to be called when they are free again.
 func (s *share) take(n int) error {
 	if s.held.Add(int64(n)) > SharedBytes {
 		s.give(n)
 		return &wallet.Error{Code: wallet.CodeOverloaded, Fate: wallet.NotApplied, RetryAfter: time.Second,
-			Detail: "too many long bodies or lists are under way"}
+			Detail: "too many long bodies, lists or bulks are under way"}
 	}
 	return nil
 }

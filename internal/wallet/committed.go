@@ -4,8 +4,8 @@ import "github.com/google/uuid"
 
 // Committed is what became true with one commit of the ledger.
 type Committed struct {
-	Partition int32 // -1 for the direct way
-	Next      int64 // the partition's offset in the ledger
+	Partition int32    // -1 for the direct way
+	Next      int64    // the partition's offset in the ledger
 	Wallets   []Wallet // as they are now
 	Passed    []Wallet // as they were after operations that the ledger had before, perhaps not as they are now
 	Results   []Result
