@@ -110,7 +110,8 @@ func (r *reader) revoked(_ context.Context, _ *kgo.Client, lost map[string][]int
 
 // poll delivers what is fetched until the client is closed.
 func (r *reader) poll() {
-	for rest := time.Duration(0); ; {
+	var rests rests
+	for {
 		fetches := r.client.PollRecords(r.ctx, pollRecords)
 		if fetches.IsClientClosed() || r.ctx.Err() != nil {
 			r.client.AllowRebalance()
@@ -123,12 +124,9 @@ func (r *reader) poll() {
 		}
 		fetches.EachPartition(r.deliver)
 		r.client.AllowRebalance()
-		if !own {
-			rest = 0
-			continue
+		if d := rests.after(own); d > 0 {
+			r.rest(r.ctx, d)
 		}
-		rest = longer(rest)
-		r.rest(r.ctx, rest)
 	}
 }
 

@@ -12,15 +12,34 @@ import (
 // How long the reader leaves the broker alone when all that it brought was this
 // replica's own: that was applied on its acknowledgement, and fetching each record as
 // it is written costs the broker as much as writing it. Another replica's record waits
-// so long at the most, and only if it is the first for a while: restFirst where such
-// come often, and up to restMost where none came for a few polls.
+// so long, and for the wave that step waits for, if it is the first for a while:
+// restFirst where such come often, up to restMost where none came for a few polls.
 const (
 	restFirst = 5 * time.Millisecond
 	restMost  = 25 * time.Millisecond
 )
 
-// longer is the rest after another poll that brought only own records.
-func longer(rest time.Duration) time.Duration { return min(max(restFirst, 2*rest), restMost) }
+// rests says after which polls the reader rests, and for how long.
+type rests struct {
+	last   time.Duration // 0: another replica's records have come since
+	rested bool          // before the last poll
+}
+
+// after returns the rest after a poll that brought only own records, or others too. The
+// first poll after a rest brings what the client had fetched before it: there is no rest
+// until what came meanwhile has been polled too.
+func (s *rests) after(own bool) time.Duration {
+	switch {
+	case !own:
+		*s = rests{}
+		return 0
+	case s.rested:
+		s.rested = false
+		return 0
+	}
+	s.last, s.rested = min(max(restFirst, 2*s.last), restMost), true
+	return s.last
+}
 
 // foreign reports whether any of the records was written by somebody else.
 func foreign(fetches kgo.Fetches, replica uuid.UUID) bool {

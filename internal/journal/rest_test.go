@@ -13,11 +13,18 @@ import (
 )
 
 func TestARestBecomesLongerTheLongerOnlyOwnRecordsCome(t *testing.T) {
-	rest := time.Duration(0)
-	for n, want := range []time.Duration{restFirst, 2 * restFirst, 4 * restFirst, restMost, restMost} {
-		if rest = longer(rest); rest != want {
-			t.Errorf("rest %d is %v, want %v", n, rest, want)
+	var s rests
+	// The first poll after a rest brings what was fetched before it.
+	for n, want := range []time.Duration{restFirst, 0, 2 * restFirst, 0, 4 * restFirst, 0, restMost, 0, restMost} {
+		if d := s.after(true); d != want {
+			t.Errorf("after poll %d it rests for %v, want %v", n, d, want)
 		}
+	}
+	if d := s.after(false); d != 0 {
+		t.Errorf("after another's record it rests for %v", d)
+	}
+	if d := s.after(true); d != restFirst {
+		t.Errorf("after the first own one since it rests for %v", d)
 	}
 }
 
