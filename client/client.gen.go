@@ -624,7 +624,8 @@ type ClientInterface interface {
 	// ListOperations List a wallet's operations, newest first
 	//
 	// What the ledger has of the wallet. Operations that were set aside and will be tried again come first, as PENDING.
-	// Follow `nextCursor` with the same filters for the next part; it is absent at the end.
+	// Follow `nextCursor` with the same filters for the next part; it is absent at the end. A part looks at 20000 operations at most:
+	// one whose filters let few through may have fewer than `limit`, or none, and a `nextCursor`.
 	//
 	// Corresponds with GET /api/v1/wallets/{walletId}/operations (the `ListOperations` operationId).
 	ListOperations(ctx context.Context, walletID WalletID, params *ListOperationsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -760,7 +761,8 @@ func (c *Client) GetWallet(ctx context.Context, walletID WalletID, params *GetWa
 // ListOperations List a wallet's operations, newest first
 //
 // What the ledger has of the wallet. Operations that were set aside and will be tried again come first, as PENDING.
-// Follow `nextCursor` with the same filters for the next part; it is absent at the end.
+// Follow `nextCursor` with the same filters for the next part; it is absent at the end. A part looks at 20000 operations at most:
+// one whose filters let few through may have fewer than `limit`, or none, and a `nextCursor`.
 //
 // Corresponds with GET /api/v1/wallets/{walletId}/operations (the `ListOperations` operationId).
 func (c *Client) ListOperations(ctx context.Context, walletID WalletID, params *ListOperationsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1463,7 +1465,8 @@ type ClientWithResponsesInterface interface {
 	// ListOperationsWithResponse List a wallet's operations, newest first
 	//
 	// What the ledger has of the wallet. Operations that were set aside and will be tried again come first, as PENDING.
-	// Follow `nextCursor` with the same filters for the next part; it is absent at the end.
+	// Follow `nextCursor` with the same filters for the next part; it is absent at the end. A part looks at 20000 operations at most:
+	// one whose filters let few through may have fewer than `limit`, or none, and a `nextCursor`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -2441,7 +2444,8 @@ func (c *ClientWithResponses) GetWalletWithResponse(ctx context.Context, walletI
 // ListOperationsWithResponse List a wallet's operations, newest first
 //
 // What the ledger has of the wallet. Operations that were set aside and will be tried again come first, as PENDING.
-// Follow `nextCursor` with the same filters for the next part; it is absent at the end.
+// Follow `nextCursor` with the same filters for the next part; it is absent at the end. A part looks at 20000 operations at most:
+// one whose filters let few through may have fewer than `limit`, or none, and a `nextCursor`.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -11,9 +11,10 @@ import (
 	"github.com/walletd/walletd/internal/wallet"
 )
 
+// The filters are in no index: $8 bounds what a page looks at.
 const selectHistory = `
 SELECT ` + operationColumns + ` FROM operations o
-WHERE o.wallet_id = $1 AND o.sequence < $2
+WHERE o.wallet_id = $1 AND o.sequence < $2 AND o.sequence >= $8
 	AND ($3::smallint IS NULL OR o.status = $3) AND ($4::smallint IS NULL OR o.type = $4)
 	AND ($5::timestamptz IS NULL OR o.applied_at >= $5) AND ($6::timestamptz IS NULL OR o.applied_at < $6)
 ORDER BY o.sequence DESC LIMIT $7`
@@ -25,9 +26,14 @@ ORDER BY position DESC LIMIT $4`
 
 const maxInt64 = 1<<63 - 1
 
+// historyLook bounds the numbered operations that one page looks at for those that
+// its filters let through. Without filters a page never meets it: sequences have no gap.
+const historyLook = 20_000
+
 // Operations returns a page of a wallet's operations, newest first: the requeued
-// ones as PENDING, then the numbered ones. A wallet that does not exist is a
-// *wallet.Error with CodeWalletNotFound.
+// ones as PENDING, then the numbered ones. A page whose filters let few through may
+// have fewer than asked for, or none, before the end of the list. A wallet that does
+// not exist is a *wallet.Error with CodeWalletNotFound.
 func (l *Ledger) Operations(ctx context.Context, walletID uuid.UUID, q wallet.Query) (wallet.Page, error) {
 	var page wallet.Page
 	ctx, cancel, err := l.reading(ctx)
@@ -35,12 +41,14 @@ func (l *Ledger) Operations(ctx context.Context, walletID uuid.UUID, q wallet.Qu
 		return page, err
 	}
 	defer cancel()
-	if q.Before == (wallet.Cursor{}) {
-		if _, err := l.Wallet(ctx, walletID); err != nil {
+	cursor, top := q.Before, q.Before.Sequence
+	if top == 0 || top == maxInt64 { // nothing numbered was shown
+		w, err := l.Wallet(ctx, walletID)
+		if err != nil {
 			return page, err
 		}
+		top = w.Sequence + 1
 	}
-	cursor := q.Before
 	// One row more than asked for says whether there is a next page.
 	rest := q.Limit + 1
 	if wantsPending(q) && cursor.Sequence == 0 {
@@ -64,17 +72,17 @@ func (l *Ledger) Operations(ctx context.Context, walletID uuid.UUID, q wallet.Qu
 	if q.Status != nil && *q.Status == wallet.Pending {
 		return page, nil
 	}
-	return l.numbered(ctx, walletID, q, page, cursor, rest)
+	return l.numbered(ctx, walletID, q, page, cursor, max(1, top-historyLook), rest)
 }
 
-// numbered fills page with up to rest numbered operations, the last of which only
-// says that there is more.
-func (l *Ledger) numbered(ctx context.Context, walletID uuid.UUID, q wallet.Query, page wallet.Page, cursor wallet.Cursor, rest int) (wallet.Page, error) {
+// numbered fills page with up to rest numbered operations from the sequence least on,
+// the last of which only says that there is more.
+func (l *Ledger) numbered(ctx context.Context, walletID uuid.UUID, q wallet.Query, page wallet.Page, cursor wallet.Cursor, least int64, rest int) (wallet.Page, error) {
 	before := int64(maxInt64)
 	if cursor.Sequence > 0 {
 		before = cursor.Sequence
 	}
-	rows, err := l.reads.Query(ctx, selectHistory, walletID, before, statusFilter(q.Status), typeFilter(q.Type), timeFilter(q.From), timeFilter(q.To), rest)
+	rows, err := l.reads.Query(ctx, selectHistory, walletID, before, statusFilter(q.Status), typeFilter(q.Type), timeFilter(q.From), timeFilter(q.To), rest, least)
 	if err != nil {
 		return page, l.done(err)
 	}
@@ -82,13 +90,16 @@ func (l *Ledger) numbered(ctx context.Context, walletID uuid.UUID, q wallet.Quer
 	if err != nil {
 		return page, l.done(err)
 	}
-	if len(ops) == rest {
+	switch {
+	case len(ops) == rest:
 		ops = ops[:rest-1]
 		next := wallet.Cursor{Position: cursor.Position, Sequence: before}
 		if len(ops) > 0 {
 			next.Sequence = ops[len(ops)-1].Sequence
 		}
 		page.Next = &next
+	case least > 1:
+		page.Next = &wallet.Cursor{Position: cursor.Position, Sequence: least}
 	}
 	page.Operations = append(without(page.Operations, ops), ops...)
 	return page, nil

@@ -114,6 +114,35 @@ func TestPagesAreTheFilteredListWhateverTheLimit(t *testing.T) {
 	}
 }
 
+// A page costs the same however long the history is and whatever its filters let
+// through: it goes on in the next one.
+func TestAFilteredPageLooksAtABoundedPartOfTheHistory(t *testing.T) {
+	t.Parallel()
+	b := newBook(t)
+	id := b.funded(100)
+	const more = 45_000
+	exec(t, b.conn, fmt.Sprintf(`INSERT INTO operations (wallet_id, operation_id, sequence, type, amount, status, reason, origin, balance_after, accepted_at, applied_at)
+		SELECT '%s', gen_random_uuid(), 1 + n, CASE WHEN n = 1 THEN 2 ELSE 1 END, 1, 1, 0, 0, 1, now(), now() FROM generate_series(1, %d) AS n`, id, more))
+	exec(t, b.conn, fmt.Sprintf(`UPDATE wallets SET version = %d WHERE id = '%s'`, 1+more, id))
+	q, sizes := wallet.Query{Limit: 50, Type: wallet.Withdraw}, []int{}
+	for {
+		page, err := b.Operations(testContext(t), id, q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sizes = append(sizes, len(page.Operations)); page.Next == nil {
+			break
+		}
+		q.Before = *page.Next
+	}
+	if !slices.Equal(sizes, []int{0, 0, 1}) {
+		t.Errorf("pages of %v of the one withdrawal", sizes)
+	}
+	if all := b.pages(id, wallet.Query{Limit: 1000}, func() {}); len(all) != 1+more {
+		t.Errorf("%d operations without a filter", len(all))
+	}
+}
+
 func TestPagesOfAnEmptyWalletEnd(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
