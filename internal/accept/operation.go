@@ -40,8 +40,8 @@ func (in *Intake) Operations(ctx context.Context, walletID uuid.UUID, q wallet.Q
 // announced is when an operation's balance has been announced for long.
 const announced = time.Minute
 
-// show is before an operation is shown with its outcome: its commit's announcement may
-// still be on its way, and who sees it applied finds it in the balance.
+// show renews the balance before an operation is shown with its outcome: the commit's
+// announcement may still be on its way, and who sees it applied finds it in the balance.
 func (in *Intake) show(ctx context.Context, op *wallet.Operation) {
 	if op.Sequence > 0 && in.Now().Sub(op.AppliedAt) < announced {
 		_ = in.Balances.Renew(ctx, op.After()) // what could not be put is remembered

@@ -97,10 +97,16 @@ func TestWhatTheLedgerDoesNotSayAtOnceIsToldOnceItDoes(t *testing.T) {
 	w.settle()
 }
 
+// ways are how an operation comes to be applied; each returns its outcome.
+var ways = map[string]func(*replica, wallet.Operation) wallet.Operation{
+	"direct":  (*replica).mustDirect,
+	"journal": func(r *replica, op wallet.Operation) wallet.Operation { r.append(op); return r.outcome(op) },
+}
+
 // What a repeat shows of a wallet that has moved on is not what it has now.
 func TestARepeatOfAnOldOperationDoesNotTellItsBalanceAsTheWalletsOwn(t *testing.T) {
 	t.Parallel()
-	for _, way := range []string{"direct", "journal"} {
+	for way, put := range ways {
 		t.Run(way, func(t *testing.T) {
 			t.Parallel()
 			w := newMemoryWorld(t, 1)
@@ -113,11 +119,7 @@ func TestARepeatOfAnOldOperationDoesNotTellItsBalanceAsTheWalletsOwn(t *testing.
 			before := len(r.told.Commits())
 			again := first
 			again.AcceptedAt = again.AcceptedAt.Add(time.Hour)
-			if way == "direct" {
-				r.mustDirect(again)
-			} else {
-				w.append(again)
-			}
+			put(r, again)
 			eventually(t, "it is told", func() bool { return len(r.told.Commits()) > before })
 			for _, c := range r.told.Commits()[before:] {
 				if len(c.Wallets) > 0 {
@@ -132,7 +134,7 @@ func TestARepeatOfAnOldOperationDoesNotTellItsBalanceAsTheWalletsOwn(t *testing.
 // it is told its outcome, and finds it in the balance.
 func TestARepeatPutsTheBalanceThatNobodyCouldTell(t *testing.T) {
 	t.Parallel()
-	for _, way := range []string{"direct", "journal"} {
+	for way, put := range ways {
 		t.Run(way, func(t *testing.T) {
 			t.Parallel()
 			w := newMemoryWorld(t, 1)
@@ -150,12 +152,7 @@ func TestARepeatPutsTheBalanceThatNobodyCouldTell(t *testing.T) {
 			}
 			again := op
 			again.AcceptedAt = again.AcceptedAt.Add(time.Second)
-			if way == "direct" {
-				wantOutcome(t, r.mustDirect(again), wallet.Applied, wallet.NoReason, 1, 7)
-			} else {
-				w.append(again)
-				wantOutcome(t, r.outcome(again), wallet.Applied, wallet.NoReason, 1, 7)
-			}
+			wantOutcome(t, put(r, again), wallet.Applied, wallet.NoReason, 1, 7)
 			r.wantPut(op)
 			w.settle()
 		})

@@ -50,7 +50,8 @@ SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) ON CONFLICT DO NOTHIN
 // Commit makes the batch durable, whole or not at all. It is one pipelined
 // implicit transaction, a single round trip: its statements run in order, the
 // first refusal undoes all of it, and the server waits for this process only if it
-// got a part of them: no longer than commitTimeout, which ends the transaction. Batches of the journal that come at the same time may share it.
+// got a part of them: no longer than commitTimeout, which ends the transaction. Batches
+// of the journal that come at the same time may share it.
 //
 // nil means committed; ErrUnavailable means that the outcome is unknown; any other
 // error means that nothing happened.
