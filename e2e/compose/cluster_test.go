@@ -4,10 +4,11 @@ package compose_test
 
 import (
 	"bufio"
+	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
-	"time"
 )
 
 func TestCluster(t *testing.T) {
@@ -34,12 +35,12 @@ func TestCluster(t *testing.T) {
 func (p *project) anyOneDies(t *testing.T) {
 	before := haproxy(t)
 	b := p.startBench(t, "haproxy", "--duration", "480s", "--keys")
-	time.Sleep(3 * time.Second)
+	ordinaryWork(t)
 	var faults []fault
 	for _, service := range []string{"kafka1", "kafka2", "kafka3", "app1", "app2", "app3"} {
 		faults = append(faults, fault{service, p.kill(service)})
 		p.healthy(patience)
-		time.Sleep(3 * time.Second)
+		ordinaryWork(t)
 	}
 	r := b.stop()
 	r.processed(t)
@@ -53,12 +54,12 @@ func (p *project) anyOneDies(t *testing.T) {
 // drain stops a replica as an upgrade does: even requests without a key notice nothing.
 func (p *project) drain(t *testing.T) {
 	b := p.startBench(t, "haproxy", "--duration", "60s")
-	time.Sleep(3 * time.Second)
+	ordinaryWork(t)
 	p.compose("stop", "app2")
-	time.Sleep(2 * time.Second)
+	ordinaryWork(t)
 	p.compose("start", "app2")
 	p.healthy(patience)
-	time.Sleep(2 * time.Second)
+	ordinaryWork(t)
 	b.stop().processed(t)
 }
 
@@ -66,6 +67,28 @@ func (p *project) drain(t *testing.T) {
 // difference.
 func (p *project) audit(t *testing.T) {
 	t.Log(p.compose("run", "--rm", "walletctl", "audit"))
+}
+
+// workBetween is how many requests go through HAProxy before the next fault.
+const workBetween = 3_000
+
+// ordinaryWork waits until they have.
+func ordinaryWork(t testing.TB) {
+	t.Helper()
+	requests := func() int64 {
+		n, err := strconv.ParseInt(haproxy(t)["haproxy_backend_http_requests_total"], 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	until := requests() + workBetween
+	eventually(t, patience, "the load goes on", func() error {
+		if n := requests(); n < until {
+			return fmt.Errorf("%d requests more", until-n)
+		}
+		return nil
+	})
 }
 
 // haproxy reads the statistics of the backend.
