@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/walletd/walletd/internal/embedded/embeddedtest"
@@ -260,10 +261,14 @@ func TestTopicMadeAnewFailsWritesAndHaltsReading(t *testing.T) {
 			t.Fatalf("written to the other topic: %+v", receipt)
 		}
 	}
-	foreign := operations(deposit(uuid.New(), 3))
-	r := Encode(&foreign)
-	r.Topic = cfg.Topic
-	if err := client(t, cfg.Brokers).ProduceSync(t.Context(), r, r).FirstErr(); err != nil {
+	var records []*kgo.Record
+	for range 2 {
+		foreign := operations(deposit(uuid.New(), 3))
+		r := Encode(&foreign)
+		r.Topic = cfg.Topic
+		records = append(records, r)
+	}
+	if err := client(t, cfg.Brokers).ProduceSync(t.Context(), records...).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
 	a.until(t, "halted", func() bool { return a.halted[0] != nil })
