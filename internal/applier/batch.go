@@ -146,12 +146,18 @@ func (b *batch) add(r *wallet.Record) {
 
 // lacking returns the part of a backfill record that the ledger lacks: none, unless
 // the ledger was restored to before the operations were applied directly. Then they
-// are applied now, for their outcomes were promised.
+// are applied now, for their outcomes were promised. Those that it has are told: if the
+// answer to their commit was lost, nobody has told them yet.
 func (b *batch) lacking(r *wallet.Record) *wallet.Record {
 	lacks := *r
-	lacks.Operations = slices.DeleteFunc(slices.Clone(r.Operations), func(op wallet.Operation) bool {
-		return b.decided[op.Key()] != nil
-	})
+	lacks.Operations = nil
+	for _, op := range r.Operations {
+		if done := b.decided[op.Key()]; done != nil {
+			b.results = append(b.results, wallet.Result{Operation: *done, Replica: r.Replica})
+			continue
+		}
+		lacks.Operations = append(lacks.Operations, op)
+	}
 	return &lacks
 }
 

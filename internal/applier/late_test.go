@@ -2,6 +2,7 @@ package applier_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -66,6 +67,27 @@ func (r *replica) wantPut(op wallet.Operation) {
 		}
 		return false
 	})
+}
+
+// The commit was direct, its client does not ask again, and no other operation follows:
+// its backfill record is the only one to come by.
+func TestADirectCommitWhoseAnswerWasLostIsToldByItsBackfill(t *testing.T) {
+	t.Parallel()
+	w := newMemoryWorld(t, 1)
+	id := w.created()
+	op := deposit(id, 7)
+	r := w.replica(withFaults(func(c simtest.Call) simtest.Fault {
+		if c.Method == "Commit" && c.Batch.Fence == nil {
+			return simtest.LostAnswer
+		}
+		return simtest.None
+	}))
+	if _, err := r.tryDirect(t.Context(), op); !errors.Is(err, wallet.ErrUnavailable) {
+		t.Fatalf("its outcome is known: %v", err)
+	}
+	r.journal.Own(0)
+	r.wantPut(op)
+	w.settle()
 }
 
 // A ledger that flaps may not say at once what it has.
