@@ -39,7 +39,7 @@ func childrenOf(t *testing.T, dir string, pid int) (pids []int) {
 func TestDev(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")
-	r := newReplica(t, "dev", nil, "dev", "--dir", dir)
+	r := newReplica(t, "dev", map[string]string{"WALLETD_WAIT": "5s"}, "dev", "--dir", dir)
 	began := time.Now()
 	r.start()
 	// Who is told what to try gets a wallet, also in the first moment.

@@ -43,13 +43,13 @@ func TestImportInterrupted(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "bank.csv")
 	const accounts, rows = 60, 4000
 	want := statement(t, file, accounts, rows)
-	run := func(report string) *exec.Cmd {
-		cmd := exec.Command(walletctl(t), "--url", r.url(""), "import", file, "--balance", "balance_after", "--give-up-after", "2s", "--report", report)
+	run := func(report string, more ...string) *exec.Cmd {
+		cmd := exec.Command(walletctl(t), append([]string{"--url", r.url(""), "import", file, "--balance", "balance_after", "--report", report}, more...)...)
 		cmd.Stderr = os.Stderr
 		return cmd
 	}
 	dir := t.TempDir()
-	first := run(filepath.Join(dir, "first.json"))
+	first := run(filepath.Join(dir, "first.json"), "--give-up-after", "2s")
 	if err := first.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -70,7 +70,9 @@ func newStackOn(t testing.TB, postgres *embedded.Postgres, redis *embedded.Redis
 func startStack(t testing.TB, n int, env ...string) *stack {
 	t.Helper()
 	s := newStack(t)
-	s.add(n, env...)
+	// Long enough that an outcome is waited for also by a busy machine: what promises a
+	// latency measures it itself.
+	s.add(n, append([]string{"WALLETD_WAIT=5s"}, env...)...)
 	for _, r := range s.replicas {
 		r.ready()
 	}

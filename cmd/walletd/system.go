@@ -74,8 +74,8 @@ func NewSystem(cfg config.Config, log *slog.Logger) (*System, error) {
 	})
 	s.intake = accept.New(accept.Config{
 		Journal: s.journal, Ledger: s.ledger, Balances: s.balances, Applier: s.applier,
-		Limits: accept.Limits{WalletRequests: cfg.WalletRequests, Requests: cfg.Requests, DirectTimeout: directTimeout, ListLength: limits.ListLength},
-		Log:    log, Now: time.Now,
+		Limits:     accept.Limits{WalletRequests: cfg.WalletRequests, Requests: cfg.Requests, DirectTimeout: directTimeout, ListLength: limits.ListLength},
+		BalanceTTL: cfg.Redis.TTL, Log: log, Now: time.Now,
 	})
 	s.observe()
 	s.disks = newDisks(s.metrics)

@@ -90,13 +90,13 @@ func (p *project) headline(t *testing.T) {
 
 // restarts kills each component in turn. No request may notice more than a wait.
 func (p *project) restarts(t *testing.T) {
-	b := p.startBench(t, "app", "--duration", "150s")
-	time.Sleep(3 * time.Second)
+	b := p.startBench(t, "app", "--duration", "300s")
+	ordinaryWork(t, app)
 	var faults []fault
 	for _, service := range []string{"redis", "kafka", "postgres"} {
 		faults = append(faults, fault{service, p.kill(service)})
 		p.healthy(patience)
-		time.Sleep(3 * time.Second) // of ordinary work before the next
+		ordinaryWork(t, app)
 	}
 	r := b.stop()
 	r.processed(t)
@@ -105,11 +105,11 @@ func (p *project) restarts(t *testing.T) {
 
 // killTheApp: who had no answer knows nothing; who had one was told the truth.
 func (p *project) killTheApp(t *testing.T) {
-	b := p.startBench(t, "app", "--duration", "60s", "--keys")
-	time.Sleep(3 * time.Second)
+	b := p.startBench(t, "app", "--duration", "300s", "--keys")
+	ordinaryWork(t, app)
 	at := p.kill("app")
 	p.healthy(patience)
-	time.Sleep(3 * time.Second)
+	ordinaryWork(t, app)
 	r := b.stop()
 	if a := r.Answers; a.ServerErrors+a.TooManyRequests+a.Other > 0 {
 		t.Errorf("%v", r)

@@ -64,8 +64,10 @@ type Config struct {
 	Balances Balances
 	Applier  Applier
 	Limits   Limits
-	Log      *slog.Logger
-	Now      func() time.Time
+
+	BalanceTTL time.Duration // how long a cached balance may be old
+	Log        *slog.Logger
+	Now        func() time.Time
 }
 
 // Limits are the bounds of accepting.

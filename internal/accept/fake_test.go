@@ -338,7 +338,7 @@ func newWorld(limits Limits) *world {
 	}
 	w.Intake = New(Config{
 		Journal: w.journal, Ledger: w.ledger, Balances: w.balances, Applier: w.applier, Limits: limits,
-		Log: slog.New(slog.DiscardHandler), Now: time.Now,
+		BalanceTTL: 10 * time.Minute, Log: slog.New(slog.DiscardHandler), Now: time.Now,
 	})
 	w.journal.apply = func(id uuid.UUID, at time.Time) {
 		if _, created, err := w.ledger.Create(context.Background(), id, at); err == nil && created {

@@ -37,13 +37,11 @@ func (in *Intake) Operations(ctx context.Context, walletID uuid.UUID, q wallet.Q
 	return page, err
 }
 
-// announced is when an operation's balance has been announced for long.
-const announced = time.Minute
-
 // show renews the balance before an operation is shown with its outcome: the commit's
-// announcement may still be on its way, and who sees it applied finds it in the balance.
+// announcement may still be on its way, or have come to nothing, and who sees it applied
+// finds it in the balance. What was cached before the commit has expired after BalanceTTL.
 func (in *Intake) show(ctx context.Context, op *wallet.Operation) {
-	if op.Sequence > 0 && in.Now().Sub(op.AppliedAt) < announced {
+	if op.Sequence > 0 && in.Now().Sub(op.AppliedAt) < in.BalanceTTL {
 		_ = in.Balances.Renew(ctx, op.After()) // what could not be put is remembered
 	}
 }

@@ -95,7 +95,8 @@ func (ln *lane) next(most int) (calls []*call, earlier []unsettled, ok bool) {
 	for n := 0; len(ln.queue) > 0 && (n == 0 || n+len(ln.queue[0].ops) <= most); {
 		c := ln.queue[0]
 		ln.queue = ln.queue[1:]
-		if c.err = c.ctx.Err(); c.err != nil {
+		if err := c.ctx.Err(); err != nil {
+			c.err = fmt.Errorf("%w: %w", wallet.ErrUnavailable, err)
 			close(c.done)
 			continue
 		}

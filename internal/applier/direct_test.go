@@ -289,8 +289,14 @@ func TestEveryDirectOperationGetsABackfillRecordOnceTheJournalIsBack(t *testing.
 	t.Parallel()
 	w, _ := newWorld(t, 2)
 	r := w.replica(withLimits(func(l *applier.Limits) { l.Backfills = 3 }))
-	refused := make(chan struct{}, 1000)
-	r.journal.Refuse(func(wallet.Record) error { refused <- struct{}{}; return wallet.ErrUnacknowledged })
+	refused := make(chan struct{}, 1)
+	r.journal.Refuse(func(wallet.Record) error {
+		select {
+		case refused <- struct{}{}:
+		default:
+		}
+		return wallet.ErrUnacknowledged
+	})
 	r.journal.Own(0)
 	r.journal.Own(1)
 	ids := []uuid.UUID{{14: 1, 15: 0}, {14: 1, 15: 1}}

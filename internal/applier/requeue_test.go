@@ -145,7 +145,9 @@ func TestALongListIsAppliedByAsManyCopiesAsItTakes(t *testing.T) {
 	t.Parallel()
 	w, db := newWorld(t, 1)
 	id := w.created()
-	r := w.owning(withLimits(func(l *applier.Limits) { l.ListPerCopy, l.RequeueFirst, l.RequeueMost = 3, time.Second, time.Second }))
+	r := w.owning(withLimits(func(l *applier.Limits) {
+		l.ListPerCopy, l.RequeueFirst, l.RequeueMost = 3, 5*time.Second, 5*time.Second
+	}))
 	var ops []wallet.Operation
 	for i := range 10 {
 		ops = append(ops, deposit(id, wallet.Amount(i+1)))

@@ -172,7 +172,7 @@ func parse(id uuid.UUID, text string) (wallet.Wallet, error) {
 		n[i] = v
 	}
 	w := wallet.Wallet{ID: id, State: wallet.State{Sequence: n[0], Balance: wallet.Amount(n[1])}, UpdatedAt: time.UnixMicro(n[2]).UTC()}
-	if w.Sequence < onlyExists || w.Balance < 0 || w.Balance > wallet.MaxAmount || format(w) != text {
+	if w.Balance < 0 || w.Balance > wallet.MaxAmount || format(w) != text {
 		return wallet.Wallet{}, fmt.Errorf("cached balance of %s is none: %q", id, text)
 	}
 	return w, nil

@@ -75,7 +75,7 @@ func (c *Cache) deliver(ctx context.Context, client rueidis.Client, keys []strin
 		switch {
 		case err != nil:
 			undecodable = append(undecodable, id)
-		case w.Sequence != onlyExists:
+		case !onlyExists(w):
 			wallets = append(wallets, w)
 		}
 	}

@@ -3,6 +3,8 @@ package balance
 import (
 	"context"
 	"math/rand/v2"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -156,6 +158,35 @@ func TestEveryBalanceOfOnePutIsComparedForItself(t *testing.T) {
 		for id, want := range map[uuid.UUID]int64{older: 9, newer: 10, absent: 0, twice: 6} {
 			if got := stored(t, redis, id); got != want {
 				t.Errorf("sequence %d, want %d", got, want)
+			}
+		}
+	})
+}
+
+// What is noted of a wallet without a balance is compared too: the higher stays.
+func TestTheHighestSequenceThatWasSeenStays(t *testing.T) {
+	onBoth(t, func(t *testing.T, address string) {
+		c := opened(t, testConfig(address, newLedger()))
+		puts := map[string]func(w wallet.Wallet) error{
+			"put":   func(w wallet.Wallet) error { return c.Put(t.Context(), w) },
+			"renew": func(w wallet.Wallet) error { return c.Renew(t.Context(), w) },
+			"exist": func(w wallet.Wallet) error { c.Exists(t.Context(), w.ID); return nil },
+		}
+		for steps, want := range map[string]int64{
+			"renew 5, put 4": -1, "renew 5, put 5": 5, "renew 5, put 6": 6, "renew 5, renew 4, put 4": -1,
+			"renew 5, exist, put 4": -1, "renew 4, renew 5, put 4": -1, "exist, put 0": 0, "renew 0, put 0": 0,
+			"put 5, renew 4": 5, "put 5, renew 6": 6, "put 5, exist": 5, "exist, renew 5, put 4": -1,
+		} {
+			id := uuid.New()
+			for step := range strings.SplitSeq(steps, ", ") {
+				how, number, _ := strings.Cut(step, " ")
+				sequence, _ := strconv.ParseInt(number, 10, 64)
+				if err := puts[how](at(id, sequence)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := stored(t, client(t, address), id); got != want || !c.Known(t.Context(), id) {
+				t.Errorf("%s: Redis has %d, want %d", steps, got, want)
 			}
 		}
 	})

@@ -12,15 +12,26 @@ import (
 
 // putIfNewer replaces balances, each only by one with a higher sequence, whoever
 // comes late: the write path, the fill path, another replica. Of the first keys, as
-// many as ARGV[2], those that are missing are set too. Then it publishes the
-// messages: if Redis refuses a balance (it is full, or read-only) nobody is told.
+// many as ARGV[2], those that have no balance get theirs, if it is not older than what
+// was noted there; of the others only the sequence is noted, which what comes late has
+// to reach (onlyExists). Then it publishes the messages: if Redis refuses a balance (it
+// is full, or read-only) nobody is told.
 const putIfNewer = `for i, key in ipairs(KEYS) do
-local old, set = redis.call('GET', key), i <= tonumber(ARGV[2])
-if old then
-set = tonumber(string.match(old, '^%d+') or '-1') < tonumber(ARGV[2 * i + 1])
+local old = string.match(redis.call('GET', key) or '', '^-?%d+')
+old = old and tonumber(old)
+local new, text = tonumber(ARGV[2 * i + 1]), ARGV[2 * i + 2]
+if new >= 0 and i > tonumber(ARGV[2]) and (not old or old < 0) then
+new = -new - 1
+text = string.format('%d 0 0', new)
+end
+local set = not old
+if old and new >= 0 then
+set = new >= (old < 0 and -old - 1 or old + 1)
+elseif old and old < 0 then
+set = new < old
 end
 if set then
-redis.call('SET', key, ARGV[2 * i + 2], 'PX', ARGV[1])
+redis.call('SET', key, text, 'PX', ARGV[1])
 end
 end
 for i = 2 * #KEYS + 3, #ARGV, 2 do
@@ -39,7 +50,8 @@ func (c *Cache) Put(ctx context.Context, wallets ...wallet.Wallet) error {
 }
 
 // Renew is Put of balances that the ledger has had, and which may not be the newest:
-// they replace older ones, and where there is none the ledger is read next.
+// they replace older ones, and where there is none the ledger is read next, for a
+// balance that is not older.
 func (c *Cache) Renew(ctx context.Context, wallets ...wallet.Wallet) error {
 	return c.put(ctx, nil, wallets, nil)
 }

@@ -30,8 +30,7 @@ func (c *Cache) Wallet(ctx context.Context, id uuid.UUID, fresh bool, minSequenc
 	return w, err
 }
 
-// fill reads the ledger and puts what it found. A dirty wallet is not put here:
-// its repair knows something at least as new.
+// fill reads the ledger and puts what it found.
 func (c *Cache) fill(ctx context.Context, id uuid.UUID) (wallet.Wallet, error) {
 	w, err := c.Ledger.Wallet(ctx, id)
 	if err != nil {
@@ -44,16 +43,19 @@ func (c *Cache) fill(ctx context.Context, id uuid.UUID) (wallet.Wallet, error) {
 // Cached returns what Redis has of a wallet's balance.
 func (c *Cache) Cached(ctx context.Context, id uuid.UUID) (wallet.Wallet, bool) {
 	w, found, err := c.get(ctx, id)
-	return w, err == nil && found && w.Sequence != onlyExists
+	return w, err == nil && found && !onlyExists(w)
 }
 
-// onlyExists is the sequence under which Redis keeps that a wallet exists while
-// nobody can say what it holds. Every balance is newer.
-const onlyExists = -1
+// existing is the sequence under which Redis keeps that a wallet exists while nobody
+// can say what it holds: -1, or -(n+1) once the ledger was seen to be at sequence n.
+const existing = -1
+
+// onlyExists reports whether nothing more is kept of the wallet.
+func onlyExists(w wallet.Wallet) bool { return w.Sequence <= existing }
 
 // Exists notes in Redis that a wallet exists.
 func (c *Cache) Exists(ctx context.Context, id uuid.UUID) {
-	_ = c.Put(ctx, wallet.Wallet{ID: id, State: wallet.State{Sequence: onlyExists}}) // a short cut only
+	_ = c.Put(ctx, wallet.Wallet{ID: id, State: wallet.State{Sequence: existing}}) // a short cut only
 }
 
 // Known reports whether Redis knows that the wallet exists. false means only that

@@ -93,15 +93,45 @@ func TestABalanceThatMayBeOldIsNotPutWhereThereIsNone(t *testing.T) {
 				t.Errorf("the other is at %d", got)
 			}
 		},
+		"an outcome's, where only its existence is known": func(t *testing.T, c *Cache, _ *miniredis.Miniredis) {
+			c.Exists(t.Context(), id)
+			if err := c.Renew(t.Context(), passed); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"an older one's, which is late": func(t *testing.T, c *Cache, redis *miniredis.Miniredis) {
+			if err := errors.Join(c.Renew(t.Context(), passed), c.Put(t.Context(), at(id, 1))); err != nil {
+				t.Fatal(err)
+			}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			redis := embeddedtest.Miniredis(t)
 			c := opened(t, testConfig(redis.Addr(), newLedger(at(id, 9))))
 			put(t, c, redis)
+			if !c.Known(t.Context(), id) {
+				t.Error("that the wallet exists is not known")
+			}
 			if w, err := c.Wallet(t.Context(), id, false, 0); err != nil || w.Sequence != 9 {
 				t.Errorf("%+v, %v, the ledger is at 9", w, err)
 			}
 		})
+	}
+}
+
+// A creation that is not in the ledger yet: the cache alone tells other replicas of the
+// wallet, and it could not be put.
+func TestARepairSpreadsThatAWalletExists(t *testing.T) {
+	for _, sequence := range []int64{existing, 0} {
+		redis, id := embeddedtest.Miniredis(t), uuid.New()
+		c := opened(t, testConfig(redis.Addr(), newLedger()))
+		refused(t, c, redis, wallet.Wallet{ID: id, State: wallet.State{Sequence: sequence}})
+		repairing(t, c)
+		eventually(t, "repaired", func() bool { return c.Dirty() == 0 })
+		other := opened(t, testConfig(redis.Addr(), newLedger()))
+		if !other.Known(t.Context(), id) {
+			t.Errorf("%d: another replica does not know the wallet", sequence)
+		}
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 )
 
 // testTimeout bounds each wait of a test; it is reached only when something is broken.
-const testTimeout = 60 * time.Second
+const testTimeout = 5 * time.Minute
 
 // TestMain also is the program that the tests of kill -9 start and kill.
 func TestMain(m *testing.M) {

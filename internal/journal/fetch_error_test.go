@@ -107,12 +107,12 @@ func TestAFetchErrorPausesThePartitionAndItIsReadOn(t *testing.T) {
 	broker, a := embeddedtest.Kfake(t), &counting{fakeApplier: newApplier(nil)}
 	j := reading(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
 	a.until(t, "assigned", func() bool { return a.owned[0] })
+	began := time.Now()
 	fault := broker.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: j.Topic, Err: kerr.TopicAuthorizationFailed, Count: -1})
 	defer fault.Remove()
 	if _, err := j.put(deposit(uuid.New(), 1)); err != nil {
 		t.Fatal(err)
 	}
-	began := time.Now()
 	eventually(t, "it is tried again, twice", func() bool { return fault.Hits() >= 3 })
 	if took := time.Since(began); took < fetchAgain {
 		t.Errorf("3 fetches failed within %s, the pause between them is %s", took, fetchAgain)

@@ -12,8 +12,9 @@ import (
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-// Among own records another replica's is fetched at once when an acknowledgement shows
-// that it is there: neither a rest nor what was fetched before it is waited for.
+// Among own records another replica's is delivered by the first poll after it was seen,
+// and not a rest later, with what comes after what was fetched before. (That seeing it
+// ends a rest is TestARestIsShortAndEndsAtOnceWhenAGapShows's.)
 func TestAnothersRecordAmongOwnOnesIsDeliveredAtOnce(t *testing.T) {
 	broker, a := embeddedtest.Kfake(t), newApplier(nil)
 	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)

@@ -108,7 +108,7 @@ func TestFindAndEndTellWhatTheJournalHas(t *testing.T) {
 	t.Parallel()
 	broker, a := embeddedtest.Kfake(t), newApplier(nil)
 	cfg := testConfig(broker.ListenAddrs())
-	cfg.RequestTimeout = time.Second
+	cfg.RequestTimeout = 5 * time.Second
 	j := met(t, cfg, &fakeLedger{}, a)
 	if end, err := j.End(t.Context(), 0); err != nil || end != 0 {
 		t.Errorf("end %d, %v", end, err)

@@ -86,7 +86,7 @@ func TestABatchThatIsCutOffInTheMiddleHoldsTheFenceNoLongerThanACommitMayTake(t 
 	b := newBook(t)
 	dsn, cable := through(t, b.dsn)
 	cfg := config(dsn)
-	cfg.CommitTimeout, cfg.CommitConnections = time.Second, 1
+	cfg.CommitTimeout, cfg.CommitConnections = 3*time.Second, 1
 	cut := open(t, cfg)
 	id := b.funded(1)
 	long := func(s wallet.State, from int64) *wallet.Batch {

@@ -131,7 +131,7 @@ func TestALockedOffsetIsALockOfNoWallet(t *testing.T) {
 
 func TestABatchThatTakesTooLongIsOfUnknownOutcomeAndEndsOnTheServer(t *testing.T) {
 	t.Parallel()
-	b := newBook(t, func(c *ledger.Config) { c.CommitTimeout, c.LockTimeout = 400*time.Millisecond, time.Minute })
+	b := newBook(t, func(c *ledger.Config) { c.CommitTimeout, c.LockTimeout = 2*time.Second, time.Minute })
 	id := b.funded(100)
 	release := b.hold(holdWallet, id)
 	defer release()

@@ -31,7 +31,9 @@ const lockPause = 2 * time.Second
 //
 // It takes as long as it takes, until ctx ends, but never queues for a table's lock for
 // longer than half of LockTimeout: what batches do to the table queues behind it, and
-// would have their wallets set aside. It tries again instead.
+// would have their wallets set aside. It tries again instead. A migration that locks more
+// than one table that batches use holds the first while it queues for the second: such
+// are written as several.
 func (l *Ledger) Migrate(ctx context.Context) ([]string, error) {
 	var applied []string
 	for {

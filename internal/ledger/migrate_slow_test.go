@@ -28,7 +28,7 @@ func TestAMigrationMayTakeLongerThanARead(t *testing.T) {
 // waits for somebody who holds it, longer than a batch waits for a lock.
 func TestAMigrationThatWaitsForATableLetsBatchesThrough(t *testing.T) {
 	t.Parallel()
-	b := newBook(t)
+	b := newBook(t, func(c *ledger.Config) { c.LockTimeout = 2 * time.Second })
 	id := b.funded(100)
 	exec(t, b.conn, `DROP TRIGGER wallets_created ON wallets`)
 	exec(t, b.conn, `DROP FUNCTION note_creation`)

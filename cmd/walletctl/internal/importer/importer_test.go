@@ -159,7 +159,7 @@ func TestImportGivesUpOnOutcomesThatNeverCome(t *testing.T) {
 	s := start(t)
 	s.HoldReads = 1 << 30
 	report, err := run(t, t.Context(), s, bank(t, 2, 3),
-		func(c *importer.Config) { c.GiveUpAfter = 100 * time.Millisecond })
+		func(c *importer.Config) { c.GiveUpAfter = time.Second })
 	var gaveUp *importer.GaveUp
 	if !errors.As(err, &gaveUp) || report.Unresolved != 12 || report.Sent != 12 {
 		t.Errorf("got %v, %+v", err, report.Counts)
