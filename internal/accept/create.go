@@ -24,7 +24,6 @@ func (in *Intake) Create(ctx context.Context, key string, wait time.Duration) (w
 	op.WalletID = op.ID
 	if key != "" {
 		if w, ok := in.made(ctx, op.ID); ok {
-			in.known(ctx, w)
 			return wallet.Created{Wallet: w, Replayed: true}, nil
 		}
 	}
@@ -43,22 +42,32 @@ func (in *Intake) Create(ctx context.Context, key string, wait time.Duration) (w
 	}
 	done := w.outcomes[0]
 	made := wallet.Wallet{ID: op.ID, State: wallet.State{Balance: done.Operation.BalanceAfter, Sequence: done.Operation.Sequence}, UpdatedAt: done.Operation.AppliedAt}
-	in.known(ctx, made)
+	if key == "" {
+		in.known(ctx, made)
+	} else { // another request may have made it, and it may have moved since
+		in.Applier.Exists(made.ID)
+		_ = in.Balances.Renew(context.WithoutCancel(ctx), made)
+	}
 	return wallet.Created{Wallet: made, Replayed: done.Replayed}, nil
 }
 
-// made returns the wallet if it is known to be there: by the ledger, or by the
-// cache if that cannot be asked.
+// made returns the wallet if it is known to be there, and spreads that: by the ledger, or
+// by the cache if that cannot be asked.
 func (in *Intake) made(ctx context.Context, id uuid.UUID) (wallet.Wallet, bool) {
 	w, err := in.Ledger.Wallet(ctx, id)
 	var known *wallet.Error
 	switch {
 	case err == nil:
+		in.known(ctx, w)
 		return w, true
 	case errors.As(err, &known):
 		return w, false
 	}
-	return in.Balances.Cached(ctx, id)
+	w, ok := in.Balances.Cached(ctx, id)
+	if ok {
+		in.Applier.Exists(id)
+	}
+	return w, ok
 }
 
 // creating answers for a wallet whose creation is journaled and not known to be
@@ -70,7 +79,7 @@ func (in *Intake) creating(ctx context.Context, op wallet.Operation, key string)
 	} else {
 		// An earlier request may have made it: what it holds is the ledger's to say.
 		in.Applier.Exists(w.ID)
-		in.Balances.Exists(context.WithoutCancel(ctx), w.ID)
+		in.Balances.Exists(context.WithoutCancel(ctx), w.ID, w.UpdatedAt)
 	}
 	return wallet.Created{Wallet: w, Pending: true}
 }

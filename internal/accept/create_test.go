@@ -105,10 +105,23 @@ func TestCreateWithoutTheLedgerCachesABalanceOnlyOfAWalletThatIsNewForSure(t *te
 		}
 		now := wallet.Wallet{ID: keyed.ID, State: wallet.State{Balance: 70, Sequence: 3}}
 		_ = w.balances.Put(t.Context(), now)
-		if again, err := w.Create(t.Context(), "key", wait); err != nil || !again.Replayed || again.Wallet != now {
-			t.Errorf("%+v, %v", again, err)
+		puts := len(w.balances.puts)
+		if again, err := w.Create(t.Context(), "key", wait); err != nil || !again.Replayed || again.Wallet != now || len(w.balances.puts) != puts {
+			t.Errorf("%+v, %v, of %d puts", again, err, len(w.balances.puts))
 		}
 	})
+}
+
+// With a key another request may have made the wallet, and somebody may have used it.
+func TestTheOutcomeOfACreationWithAKeyIsNotPutAsTheWalletIsNow(t *testing.T) {
+	for key, renewed := range map[string]int{"": 0, "key": 1} {
+		inWorld(t, wide, func(t *testing.T, w *world) {
+			made, err := w.Create(t.Context(), key, wait)
+			if err != nil || made.Pending || len(w.balances.renewed) != renewed || len(w.balances.puts) != 1 {
+				t.Errorf("%q: %+v, %v, %d of %d puts only renew", key, made, err, len(w.balances.renewed), len(w.balances.puts))
+			}
+		})
+	}
 }
 
 func TestCreateIsAnsweredWhenItsWaitEnds(t *testing.T) {

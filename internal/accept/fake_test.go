@@ -204,6 +204,8 @@ type fakeBalances struct {
 	puts  []wallet.Wallet
 	alive []bool // whether the put's caller was still there
 	deaf  bool
+
+	renewed []wallet.Wallet // of the puts
 }
 
 func (b *fakeBalances) Known(_ context.Context, id uuid.UUID) bool {
@@ -220,6 +222,9 @@ func (b *fakeBalances) Put(ctx context.Context, wallets ...wallet.Wallet) error 
 }
 
 func (b *fakeBalances) Renew(ctx context.Context, wallets ...wallet.Wallet) error {
+	b.mu.Lock()
+	b.renewed = append(b.renewed, wallets...)
+	b.mu.Unlock()
 	return b.Put(ctx, wallets...)
 }
 
@@ -235,7 +240,7 @@ func (b *fakeBalances) Cached(_ context.Context, id uuid.UUID) (w wallet.Wallet,
 	return w, ok
 }
 
-func (b *fakeBalances) Exists(_ context.Context, id uuid.UUID) {
+func (b *fakeBalances) Exists(_ context.Context, id uuid.UUID, _ time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.known[id] = true

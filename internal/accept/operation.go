@@ -2,6 +2,7 @@ package accept
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -31,17 +32,24 @@ func (in *Intake) Operation(ctx context.Context, walletID, id uuid.UUID, r walle
 // Errors are the ledger's.
 func (in *Intake) Operations(ctx context.Context, walletID uuid.UUID, q wallet.Query) (wallet.Page, error) {
 	page, err := in.Ledger.Operations(ctx, walletID, q)
+	if known := (*wallet.Error)(nil); errors.As(err, &known) && known.Code == wallet.CodeWalletNotFound && in.Balances.Known(ctx, walletID) {
+		return wallet.Page{}, nil // its creation is not applied yet
+	}
 	if i := slices.IndexFunc(page.Operations, func(op wallet.Operation) bool { return op.Sequence > 0 }); i >= 0 {
 		in.show(ctx, &page.Operations[i]) // the newest
 	}
 	return page, err
 }
 
+// longCommit is more than a commit takes, and clocks of replicas differ.
+const longCommit = time.Minute
+
 // show renews the balance before an operation is shown with its outcome: the commit's
 // announcement may still be on its way, or have come to nothing, and who sees it applied
-// finds it in the balance. What was cached before the commit has expired after BalanceTTL.
+// finds it in the balance. What was cached before the commit has expired after BalanceTTL,
+// and what the commit took.
 func (in *Intake) show(ctx context.Context, op *wallet.Operation) {
-	if op.Sequence > 0 && in.Now().Sub(op.AppliedAt) < in.BalanceTTL {
+	if op.Sequence > 0 && in.Now().Sub(op.AppliedAt) < in.BalanceTTL+longCommit {
 		_ = in.Balances.Renew(ctx, op.After()) // what could not be put is remembered
 	}
 }

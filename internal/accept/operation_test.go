@@ -69,6 +69,19 @@ func TestOperationWithItsReceiptIsFoundFromItsAcceptance(t *testing.T) {
 	}
 }
 
+func TestTheListOfAWalletWhoseCreationIsNotAppliedYetIsEmpty(t *testing.T) {
+	inWorld(t, wide, func(t *testing.T, w *world) {
+		w.ledger.callErr = &wallet.Error{Code: wallet.CodeWalletNotFound}
+		id := uuid.New()
+		_, err := w.Operations(t.Context(), id, wallet.Query{})
+		problem(t, err, wallet.CodeWalletNotFound)
+		w.balances.known[id] = true
+		if page, err := w.Operations(t.Context(), id, wallet.Query{}); err != nil || len(page.Operations) > 0 {
+			t.Errorf("%+v, %v", page, err)
+		}
+	})
+}
+
 // A commit shows in the ledger before its announcement has put the balance.
 func TestWhoSeesAnOperationAppliedFindsItInTheBalance(t *testing.T) {
 	sees := map[string]func(*world, wallet.Operation) error{
@@ -102,7 +115,7 @@ func TestWhoSeesAnOperationAppliedFindsItInTheBalance(t *testing.T) {
 				if got, ok := w.balances.Cached(t.Context(), op.WalletID); !ok || got != want {
 					t.Errorf("%+v, want %+v", got, want)
 				}
-				for _, age := range []time.Duration{w.BalanceTTL - time.Second, w.BalanceTTL} { // what was cached before it has expired then
+				for _, age := range []time.Duration{w.BalanceTTL, w.BalanceTTL + longCommit} { // what was cached before it has expired then
 					time.Sleep(age - time.Since(op.AppliedAt))
 					if err := see(w, op); err != nil || len(w.balances.puts) != 2 {
 						t.Errorf("after %s: %+v, %v", age, w.balances.puts, err)

@@ -43,6 +43,13 @@ func (d *dirty) has(id uuid.UUID, now time.Time) bool {
 	return ok || now.Before(d.until)
 }
 
+func (d *dirty) get(id uuid.UUID) (wallet.Wallet, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	w, ok := d.wallets[id]
+	return w, ok
+}
+
 // some returns up to n of them.
 func (d *dirty) some(n int) []wallet.Wallet {
 	d.mu.Lock()

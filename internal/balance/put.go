@@ -22,7 +22,7 @@ old = old and tonumber(old)
 local new, text = tonumber(ARGV[2 * i + 1]), ARGV[2 * i + 2]
 if new >= 0 and i > tonumber(ARGV[2]) and (not old or old < 0) then
 new = -new - 1
-text = string.format('%d 0 0', new)
+text = string.format('%d 0 ', new) .. string.match(text, '%S+$')
 end
 local set = not old
 if old and new >= 0 then
@@ -31,7 +31,7 @@ elseif old and old < 0 then
 set = new < old
 end
 if set then
-redis.call('SET', key, text, 'PX', ARGV[1])
+redis.call('SET', key, text, 'PX', new == -1 and '86400000' or ARGV[1])
 end
 end
 for i = 2 * #KEYS + 3, #ARGV, 2 do

@@ -2,6 +2,7 @@ package balance
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -15,14 +16,20 @@ const visibleSoon = time.Second
 
 // Wallet returns a wallet that has at least minSequence: from Redis if that has
 // it, else from the ledger; with fresh always from the ledger. If the ledger has
-// less the error is CodeNotYetVisible, if it cannot be asked CodeUnavailable.
+// less the error is CodeNotYetVisible, if it cannot be asked CodeUnavailable. A wallet
+// whose creation was accepted and is not applied yet is there, and empty.
 func (c *Cache) Wallet(ctx context.Context, id uuid.UUID, fresh bool, minSequence int64) (wallet.Wallet, error) {
-	if !fresh && !c.dirty.has(id, c.Now()) {
+	if !fresh {
 		if w, ok := c.Cached(ctx, id); ok && w.Sequence >= minSequence {
 			return w, nil
 		}
 	}
 	w, err := c.fill(ctx, id)
+	if known := (*wallet.Error)(nil); errors.As(err, &known) && known.Code == wallet.CodeWalletNotFound {
+		if made, ok := c.creating(ctx, id); ok {
+			w, err = made, nil
+		}
+	}
 	if err == nil && w.Sequence < minSequence {
 		return w, &wallet.Error{Code: wallet.CodeNotYetVisible, RetryAfter: visibleSoon,
 			Detail: fmt.Sprintf("the wallet is at sequence %d, %d was asked for", w.Sequence, minSequence)}
@@ -40,8 +47,23 @@ func (c *Cache) fill(ctx context.Context, id uuid.UUID) (wallet.Wallet, error) {
 	return w, nil
 }
 
-// Cached returns what Redis has of a wallet's balance.
+// creating returns a wallet that the ledger does not have, if that is because its
+// creation waits in the journal: nothing can have happened to it.
+func (c *Cache) creating(ctx context.Context, id uuid.UUID) (wallet.Wallet, bool) {
+	w, found, err := c.get(ctx, id)
+	if err != nil || !found {
+		w, found = c.dirty.get(id)
+	}
+	pending := found && (w.Sequence == 0 || w.Sequence == existing)
+	w.State = wallet.State{}
+	return w, pending
+}
+
+// Cached returns what Redis has of a wallet's balance, unless that may be old.
 func (c *Cache) Cached(ctx context.Context, id uuid.UUID) (wallet.Wallet, bool) {
+	if c.dirty.has(id, c.Now()) {
+		return wallet.Wallet{}, false
+	}
 	w, found, err := c.get(ctx, id)
 	return w, err == nil && found && !onlyExists(w)
 }
@@ -53,9 +75,10 @@ const existing = -1
 // onlyExists reports whether nothing more is kept of the wallet.
 func onlyExists(w wallet.Wallet) bool { return w.Sequence <= existing }
 
-// Exists notes in Redis that a wallet exists.
-func (c *Cache) Exists(ctx context.Context, id uuid.UUID) {
-	_ = c.Put(ctx, wallet.Wallet{ID: id, State: wallet.State{Sequence: existing}}) // a short cut only
+// Exists notes in Redis that a wallet exists, since the time at which its creation was
+// accepted: for a day, for the ledger may be away or behind for long.
+func (c *Cache) Exists(ctx context.Context, id uuid.UUID, since time.Time) {
+	_ = c.Put(ctx, wallet.Wallet{ID: id, State: wallet.State{Sequence: existing}, UpdatedAt: since}) // a short cut only
 }
 
 // Known reports whether Redis knows that the wallet exists. false means only that

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/alicebob/miniredis/v2"
 	"github.com/google/uuid"
 	"pgregory.net/rapid"
 
@@ -51,7 +53,9 @@ func TestMinSequenceIsNeverAnsweredWithLess(t *testing.T) {
 			expect(t, w, err, at(id, cached), nil)
 		case down:
 			expect(t, w, err, wallet.Wallet{}, errLedger)
-		case kept < 0:
+		case kept < 0 && cached == 0 && least == 0: // its creation is not applied yet
+			expect(t, w, err, at(id, 0), nil)
+		case kept < 0 && cached != 0:
 			expectCode(t, err, wallet.CodeWalletNotFound)
 		case kept < least:
 			expectCode(t, err, wallet.CodeNotYetVisible)
@@ -161,6 +165,41 @@ func TestThatAWalletDoesNotExistIsNotCached(t *testing.T) {
 	}
 	if !c.Known(t.Context(), id) {
 		t.Error("Redis has it and does not know it")
+	}
+}
+
+// Its creation was accepted, and waits in the journal: the wallet is there, and empty. A
+// ledger that lacks a wallet which has moved was restored.
+func TestAWalletWhoseCreationIsNotAppliedYetIsRead(t *testing.T) {
+	since := time.UnixMicro(1_700_000_000_000_000).UTC()
+	type knows = func(c *Cache, redis *miniredis.Miniredis, empty wallet.Wallet)
+	for name, c := range map[string]struct {
+		know knows
+		want wallet.Code
+	}{
+		"it exists":                          {know: func(c *Cache, _ *miniredis.Miniredis, w wallet.Wallet) { c.Exists(t.Context(), w.ID, since) }},
+		"it exists, as a repair has left it": {know: func(c *Cache, _ *miniredis.Miniredis, w wallet.Wallet) { _ = c.Renew(t.Context(), w) }},
+		"it is new":                          {know: func(c *Cache, _ *miniredis.Miniredis, w wallet.Wallet) { _ = c.Put(t.Context(), w) }},
+		"it is new, and could not be put":    {know: func(c *Cache, redis *miniredis.Miniredis, w wallet.Wallet) { refused(t, c, redis, w) }},
+		"it has moved, and is lost": {
+			know: func(c *Cache, _ *miniredis.Miniredis, w wallet.Wallet) { _ = c.Renew(t.Context(), at(w.ID, 1)) },
+			want: wallet.CodeWalletNotFound,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			redis, empty := embeddedtest.Miniredis(t), wallet.Wallet{ID: uuid.New(), UpdatedAt: since}
+			cache := opened(t, testConfig(redis.Addr(), newLedger()))
+			c.know(cache, redis, empty)
+			for _, fresh := range []bool{false, true} {
+				w, err := cache.Wallet(t.Context(), empty.ID, fresh, 0)
+				if code(err) != c.want || c.want == "" && w != empty {
+					t.Errorf("%+v, %v", w, err)
+				}
+			}
+			if _, err := cache.Wallet(t.Context(), empty.ID, true, 1); c.want == "" && code(err) != wallet.CodeNotYetVisible {
+				t.Errorf("at sequence 1: %v", err)
+			}
+		})
 	}
 }
 

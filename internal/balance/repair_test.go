@@ -44,6 +44,9 @@ func TestFailedPutIsRepairedBeforeTheCacheIsBelievedAgain(t *testing.T) {
 			t.Fatalf("%+v, %v, %d reads of the ledger", w, err, l.asked())
 		}
 	}
+	if w, ok := c.Cached(t.Context(), id); ok {
+		t.Errorf("cached: %+v", w)
+	}
 	l.fail(errLedger) // what Redis has is not believed for want of a better one either
 	if w, err := c.Wallet(t.Context(), id, false, 0); !errors.Is(err, errLedger) {
 		t.Fatalf("%+v, %v", w, err)
@@ -94,7 +97,7 @@ func TestABalanceThatMayBeOldIsNotPutWhereThereIsNone(t *testing.T) {
 			}
 		},
 		"an outcome's, where only its existence is known": func(t *testing.T, c *Cache, _ *miniredis.Miniredis) {
-			c.Exists(t.Context(), id)
+			c.Exists(t.Context(), id, time.UnixMicro(1))
 			if err := c.Renew(t.Context(), passed); err != nil {
 				t.Fatal(err)
 			}
