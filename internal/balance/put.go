@@ -14,8 +14,9 @@ import (
 // comes late: the write path, the fill path, another replica. Of the first keys, as
 // many as ARGV[2], those that have no balance get theirs, if it is not older than what
 // was noted there; of the others only the sequence is noted, which what comes late has
-// to reach (onlyExists). Then it publishes the messages: if Redis refuses a balance (it
-// is full, or read-only) nobody is told.
+// to reach (onlyExists). A balance expires after ARGV[1] milliseconds, that a wallet exists
+// after a day. Then it publishes the messages: if Redis refuses a balance (it is full, or
+// read-only) nobody is told.
 const putIfNewer = `for i, key in ipairs(KEYS) do
 local old = string.match(redis.call('GET', key) or '', '^-?%d+')
 old = old and tonumber(old)
