@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -164,18 +165,26 @@ const api = "http://127.0.0.1:8080/api/v1"
 // client does not outlive a container's connections.
 var client = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 
-// get reads a JSON document.
-func get(t testing.TB, url string, into any) {
+// open asks for an address that has to answer 200; its body is to be closed.
+func open(t testing.TB, url string) io.ReadCloser {
 	t.Helper()
 	response, err := client.Get(url)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
+		response.Body.Close()
 		t.Fatalf("%s: %s", url, response.Status)
 	}
-	if err := json.NewDecoder(response.Body).Decode(into); err != nil {
+	return response.Body
+}
+
+// get reads a JSON document.
+func get(t testing.TB, url string, into any) {
+	t.Helper()
+	body := open(t, url)
+	defer body.Close()
+	if err := json.NewDecoder(body).Decode(into); err != nil {
 		t.Fatalf("%s: %v", url, err)
 	}
 }

@@ -5,7 +5,6 @@ package compose_test
 import (
 	"bufio"
 	"fmt"
-	"net/http"
 	"strconv"
 	"strings"
 	"testing"
@@ -45,16 +44,10 @@ func app(t testing.TB) map[string]float64 {
 // scrape sums the samples of each name whose labels contain a text.
 func scrape(t testing.TB, url, labelled string) map[string]float64 {
 	t.Helper()
-	response, err := client.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		t.Fatal(response.Status)
-	}
+	body := open(t, url)
+	defer body.Close()
 	sums := map[string]float64{}
-	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
+	for lines := bufio.NewScanner(body); lines.Scan(); {
 		sample, value, _ := strings.Cut(lines.Text(), " ")
 		if name, labels, _ := strings.Cut(sample, "{"); strings.Contains(labels, labelled) {
 			n, err := strconv.ParseFloat(value, 64)

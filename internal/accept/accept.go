@@ -41,8 +41,7 @@ type Balances interface {
 	Cached(ctx context.Context, id uuid.UUID) (wallet.Wallet, bool)
 	Put(ctx context.Context, wallets ...wallet.Wallet) error   // as they are now
 	Renew(ctx context.Context, wallets ...wallet.Wallet) error // as they have been: instead of older ones only
-	Exists(ctx context.Context, id uuid.UUID, since time.Time)
-	Listening() bool // announcements of other replicas arrive
+	Listening() bool                                           // announcements of other replicas arrive
 }
 
 // Applier applies what is accepted.

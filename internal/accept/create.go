@@ -42,12 +42,7 @@ func (in *Intake) Create(ctx context.Context, key string, wait time.Duration) (w
 	}
 	done := w.outcomes[0]
 	made := wallet.Wallet{ID: op.ID, State: wallet.State{Balance: done.Operation.BalanceAfter, Sequence: done.Operation.Sequence}, UpdatedAt: done.Operation.AppliedAt}
-	if key == "" {
-		in.known(ctx, made)
-	} else { // another request may have made it, and it may have moved since
-		in.Applier.Exists(made.ID)
-		_ = in.Balances.Renew(context.WithoutCancel(ctx), made)
-	}
+	in.created(ctx, made, key)
 	return wallet.Created{Wallet: made, Replayed: done.Replayed}, nil
 }
 
@@ -74,13 +69,7 @@ func (in *Intake) made(ctx context.Context, id uuid.UUID) (wallet.Wallet, bool) 
 // applied.
 func (in *Intake) creating(ctx context.Context, op wallet.Operation, key string) wallet.Created {
 	w := wallet.Wallet{ID: op.ID, UpdatedAt: op.AcceptedAt}
-	if key == "" {
-		in.known(ctx, w)
-	} else {
-		// An earlier request may have made it: what it holds is the ledger's to say.
-		in.Applier.Exists(w.ID)
-		in.Balances.Exists(context.WithoutCancel(ctx), w.ID, w.UpdatedAt)
-	}
+	in.created(ctx, w, key)
 	return wallet.Created{Wallet: w, Pending: true}
 }
 
@@ -99,7 +88,18 @@ func (in *Intake) createDirectly(ctx context.Context, op wallet.Operation, journ
 	return wallet.Created{Wallet: w, Replayed: !created}, nil
 }
 
-// known spreads that a wallet exists: without that, other replicas could not tell
+// created spreads that a wallet was made as this. With a key another request may have made
+// it, and it may have moved since: what it holds is the ledger's to say.
+func (in *Intake) created(ctx context.Context, w wallet.Wallet, key string) {
+	if key == "" {
+		in.known(ctx, w)
+		return
+	}
+	in.Applier.Exists(w.ID)
+	_ = in.Balances.Renew(context.WithoutCancel(ctx), w)
+}
+
+// known spreads that a wallet exists, and what it holds now: without that, other replicas could not tell
 // while the ledger is away.
 func (in *Intake) known(ctx context.Context, w wallet.Wallet) {
 	in.Applier.Exists(w.ID)

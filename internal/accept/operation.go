@@ -2,7 +2,6 @@ package accept
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -32,7 +31,7 @@ func (in *Intake) Operation(ctx context.Context, walletID, id uuid.UUID, r walle
 // Errors are the ledger's.
 func (in *Intake) Operations(ctx context.Context, walletID uuid.UUID, q wallet.Query) (wallet.Page, error) {
 	page, err := in.Ledger.Operations(ctx, walletID, q)
-	if known := (*wallet.Error)(nil); errors.As(err, &known) && known.Code == wallet.CodeWalletNotFound && in.Balances.Known(ctx, walletID) {
+	if wallet.IsWalletNotFound(err) && in.Balances.Known(ctx, walletID) {
 		return wallet.Page{}, nil // its creation is not applied yet
 	}
 	if i := slices.IndexFunc(page.Operations, func(op wallet.Operation) bool { return op.Sequence > 0 }); i >= 0 {

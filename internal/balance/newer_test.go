@@ -170,7 +170,7 @@ func TestTheHighestSequenceThatWasSeenStays(t *testing.T) {
 		puts := map[string]func(w wallet.Wallet) error{
 			"put":   func(w wallet.Wallet) error { return c.Put(t.Context(), w) },
 			"renew": func(w wallet.Wallet) error { return c.Renew(t.Context(), w) },
-			"exist": func(w wallet.Wallet) error { c.Exists(t.Context(), w.ID, time.UnixMicro(1)); return nil },
+			"exist": func(w wallet.Wallet) error { return c.Renew(t.Context(), at(w.ID, 0)) },
 		}
 		for steps, want := range map[string]int64{
 			"renew 5, put 4": -1, "renew 5, put 5": 5, "renew 5, put 6": 6, "renew 5, renew 4, put 4": -1,
@@ -221,7 +221,9 @@ func TestBalancesExpire(t *testing.T) {
 		t.Errorf("expires after %s", ttl)
 	}
 	id := uuid.New()
-	c.Exists(t.Context(), id, time.UnixMicro(1))
+	if err := c.Renew(t.Context(), at(id, 0)); err != nil {
+		t.Fatal(err)
+	}
 	if ttl := redis.TTL(keyPrefix + id.String()); ttl != 24*time.Hour {
 		t.Errorf("that a wallet exists expires after %s", ttl)
 	}

@@ -52,7 +52,8 @@ func (c *Cache) Put(ctx context.Context, wallets ...wallet.Wallet) error {
 
 // Renew is Put of balances that the ledger has had, and which may not be the newest:
 // they replace older ones, and where there is none the ledger is read next, for a
-// balance that is not older.
+// balance that is not older. Of a creation, sequence 0, it notes for a day that the wallet
+// exists: the ledger may be away or behind for long.
 func (c *Cache) Renew(ctx context.Context, wallets ...wallet.Wallet) error {
 	return c.put(ctx, nil, wallets, nil)
 }

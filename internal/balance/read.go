@@ -2,7 +2,6 @@ package balance
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -25,7 +24,7 @@ func (c *Cache) Wallet(ctx context.Context, id uuid.UUID, fresh bool, minSequenc
 		}
 	}
 	w, err := c.fill(ctx, id)
-	if known := (*wallet.Error)(nil); errors.As(err, &known) && known.Code == wallet.CodeWalletNotFound {
+	if wallet.IsWalletNotFound(err) {
 		if made, ok := c.creating(ctx, id); ok {
 			w, err = made, nil
 		}
@@ -74,12 +73,6 @@ const existing = -1
 
 // onlyExists reports whether nothing more is kept of the wallet.
 func onlyExists(w wallet.Wallet) bool { return w.Sequence <= existing }
-
-// Exists notes in Redis that a wallet exists, since the time at which its creation was
-// accepted: for a day, for the ledger may be away or behind for long.
-func (c *Cache) Exists(ctx context.Context, id uuid.UUID, since time.Time) {
-	_ = c.Put(ctx, wallet.Wallet{ID: id, State: wallet.State{Sequence: existing}, UpdatedAt: since}) // a short cut only
-}
 
 // Known reports whether Redis knows that the wallet exists. false means only that
 // Redis does not tell.

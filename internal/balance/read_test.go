@@ -177,10 +177,9 @@ func TestAWalletWhoseCreationIsNotAppliedYetIsRead(t *testing.T) {
 		know knows
 		want wallet.Code
 	}{
-		"it exists":                          {know: func(c *Cache, _ *miniredis.Miniredis, w wallet.Wallet) { c.Exists(t.Context(), w.ID, since) }},
-		"it exists, as a repair has left it": {know: func(c *Cache, _ *miniredis.Miniredis, w wallet.Wallet) { _ = c.Renew(t.Context(), w) }},
-		"it is new":                          {know: func(c *Cache, _ *miniredis.Miniredis, w wallet.Wallet) { _ = c.Put(t.Context(), w) }},
-		"it is new, and could not be put":    {know: func(c *Cache, redis *miniredis.Miniredis, w wallet.Wallet) { refused(t, c, redis, w) }},
+		"it exists":                       {know: func(c *Cache, _ *miniredis.Miniredis, w wallet.Wallet) { _ = c.Renew(t.Context(), w) }},
+		"it is new":                       {know: func(c *Cache, _ *miniredis.Miniredis, w wallet.Wallet) { _ = c.Put(t.Context(), w) }},
+		"it is new, and could not be put": {know: func(c *Cache, redis *miniredis.Miniredis, w wallet.Wallet) { refused(t, c, redis, w) }},
 		"it has moved, and is lost": {
 			know: func(c *Cache, _ *miniredis.Miniredis, w wallet.Wallet) { _ = c.Renew(t.Context(), at(w.ID, 1)) },
 			want: wallet.CodeWalletNotFound,

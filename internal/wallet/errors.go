@@ -93,3 +93,9 @@ var (
 	// ErrUnreachable: no broker answers a question about the journal.
 	ErrUnreachable = errors.New("no broker answers")
 )
+
+// IsWalletNotFound reports whether err says that there is no such wallet.
+func IsWalletNotFound(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Code == CodeWalletNotFound
+}
