@@ -14,14 +14,13 @@ import (
 // comes late: the write path, the fill path, another replica. Of the first keys, as
 // many as ARGV[2], those that have no balance get theirs, if it is not older than what
 // was noted there; of the others only the sequence is noted, which what comes late has
-// to reach (onlyExists). A balance expires after ARGV[1] milliseconds, that a wallet exists
-// after a day. Then it publishes the messages: if Redis refuses a balance (it is full, or
-// read-only) nobody is told.
+// to reach (onlyExists). A balance expires after ARGV[1] milliseconds. Then it publishes the
+// messages: if Redis refuses a balance (it is full, or read-only) nobody is told.
 const putIfNewer = `for i, key in ipairs(KEYS) do
 local old = string.match(redis.call('GET', key) or '', '^-?%d+')
 old = old and tonumber(old)
 local new, text = tonumber(ARGV[2 * i + 1]), ARGV[2 * i + 2]
-if new >= 0 and i > tonumber(ARGV[2]) and (not old or old < 0) then
+if i > tonumber(ARGV[2]) and (not old or old < 0) then
 new = -new - 1
 text = string.format('%d 0 ', new) .. string.match(text, '%S+$')
 end
@@ -32,13 +31,17 @@ elseif old and old < 0 then
 set = new < old
 end
 if set then
-redis.call('SET', key, text, 'PX', new == -1 and '86400000' or ARGV[1])
+redis.call('SET', key, text, 'PX', new == -1 and ` + existsMillis + ` or ARGV[1])
 end
 end
 for i = 2 * #KEYS + 3, #ARGV, 2 do
 redis.call('PUBLISH', ARGV[i], ARGV[i + 1])
 end
 return #KEYS`
+
+// existsMillis is how long Redis keeps that a wallet exists of which nothing else is known:
+// a day, for the ledger may be away or behind for long.
+const existsMillis = "86400000"
 
 // putWallets bounds the balances of one command: Redis does nothing else meanwhile.
 const putWallets = 500
@@ -52,8 +55,7 @@ func (c *Cache) Put(ctx context.Context, wallets ...wallet.Wallet) error {
 
 // Renew is Put of balances that the ledger has had, and which may not be the newest:
 // they replace older ones, and where there is none the ledger is read next, for a
-// balance that is not older. Of a creation, sequence 0, it notes for a day that the wallet
-// exists: the ledger may be away or behind for long.
+// balance that is not older. Of a creation, sequence 0, it notes that the wallet exists.
 func (c *Cache) Renew(ctx context.Context, wallets ...wallet.Wallet) error {
 	return c.put(ctx, nil, wallets, nil)
 }

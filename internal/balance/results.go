@@ -16,9 +16,9 @@ type message struct {
 	body    string
 }
 
-// Announce puts the balances that a commit has made, renews those that it shows, and tells the replicas that
-// accepted its operations; both are one round trip. Without Redis the balances
-// are remembered for repair, and the replicas find the outcomes in the ledger.
+// Announce puts the balances that a commit has made, renews those that it shows, and
+// tells the replicas that accepted its operations, in one round trip. Without Redis the
+// balances are remembered for repair, and the replicas find the outcomes in the ledger.
 func (c *Cache) Announce(ctx context.Context, done wallet.Committed) {
 	_ = c.put(ctx, done.Wallets, done.Passed, c.messages(done))
 }
