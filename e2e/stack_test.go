@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -31,6 +32,7 @@ type stack struct {
 	topic    string
 	replicas []*replica
 	kafkaAPI *kgo.Client
+	always   []string // NAME=value for everything that runs against the stack
 
 	// kafkaWentAway allows direct operations to pass what was answered 202.
 	kafkaWentAway bool
@@ -103,7 +105,7 @@ func (s *stack) env(extra ...string) map[string]string {
 		"WALLETD_KAFKA_BROKERS": strings.Join(s.brokers, ","), "WALLETD_KAFKA_TOPIC": s.topic, "WALLETD_KAFKA_GROUP": s.topic,
 		"WALLETD_KAFKA_PARTITIONS": strconv.Itoa(partitions), "WALLETD_REDIS_ADDRESS": s.redis.Addr(),
 	}
-	for _, kv := range extra {
+	for _, kv := range slices.Concat(s.always, extra) {
 		k, v, _ := strings.Cut(kv, "=")
 		maps.Copy(env, map[string]string{k: v})
 	}

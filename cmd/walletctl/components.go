@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/walletd/walletd/internal/config"
+	"github.com/walletd/walletd/internal/connect"
 	"github.com/walletd/walletd/internal/journal"
 	"github.com/walletd/walletd/internal/ledger"
 )
@@ -57,10 +58,12 @@ func (c *components) journal() (*journal.Journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := cfg.Kafka
-	j, err := journal.Open(journal.Config{Brokers: k.Brokers, Topic: k.Topic, Group: k.Group, Partitions: k.Partitions,
-		Replication: k.Replication, AckTimeout: k.AckTimeout, RequestTimeout: kafkaRequestTimeout,
-		SessionTimeout: k.SessionTimeout, Replica: uuid.New(), Log: slog.New(slog.DiscardHandler)})
+	jc, err := connect.Journal(cfg.Kafka)
+	if err != nil {
+		return nil, &failure{exitUsage, err}
+	}
+	jc.RequestTimeout, jc.Replica, jc.Log = kafkaRequestTimeout, uuid.New(), slog.New(slog.DiscardHandler)
+	j, err := journal.Open(jc)
 	if err != nil {
 		return nil, &failure{exitUsage, err}
 	}

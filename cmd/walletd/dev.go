@@ -92,8 +92,8 @@ func checkPorts(cfg config.Config) error {
 func useParts(cfg config.Config, parts *embedded.Dev) (config.Config, error) {
 	var err error
 	cfg.Postgres, err = postgresAt(cfg.Postgres, parts.DSN())
-	cfg.Kafka.Brokers, cfg.Kafka.Replication = parts.Brokers(), 1
-	cfg.Redis.Address, cfg.Redis.Username, cfg.Redis.Password = parts.RedisAddr(), "", ""
+	cfg.Kafka.Brokers, cfg.Kafka.Replication, cfg.Kafka.TLS, cfg.Kafka.SASL = parts.Brokers(), 1, "off", ""
+	cfg.Redis.Address, cfg.Redis.TLS, cfg.Redis.Username, cfg.Redis.Password = parts.RedisAddr(), "off", "", ""
 	return cfg, err
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/walletd/walletd/internal/applier"
 	"github.com/walletd/walletd/internal/balance"
 	"github.com/walletd/walletd/internal/config"
+	"github.com/walletd/walletd/internal/connect"
 	"github.com/walletd/walletd/internal/journal"
 	"github.com/walletd/walletd/internal/ledger"
 	"github.com/walletd/walletd/internal/wallet"
@@ -58,15 +59,15 @@ func NewSystem(cfg config.Config, log *slog.Logger) (*System, error) {
 	if s.ledger, err = ledger.Open(ledgerConfig(cfg, log)); err != nil {
 		return nil, err
 	}
-	if s.journal, err = journal.Open(s.journalConfig()); err != nil {
+	if s.journal, err = s.openJournal(); err != nil {
 		s.ledger.Close()
 		return nil, err
 	}
-	s.balances = balance.Open(balance.Config{
-		Address: cfg.Redis.Address, Username: cfg.Redis.Username, Password: string(cfg.Redis.Password),
-		Timeout: cfg.Redis.Timeout, TTL: cfg.Redis.TTL, MostDirty: mostDirtyBalances,
-		Replica: s.Replica, Ledger: s.ledger, Log: log, Now: time.Now,
-	})
+	if s.balances, err = s.openBalances(); err != nil {
+		s.journal.Close()
+		s.ledger.Close()
+		return nil, err
+	}
 	limits := applierLimits(cfg)
 	s.applier = applier.New(applier.Config{
 		Ledger: s.ledger, Journal: s.journal, Announce: s, Limits: limits,
@@ -92,13 +93,22 @@ func applierLimits(cfg config.Config) applier.Limits {
 	return l
 }
 
-func (s *System) journalConfig() journal.Config {
-	k := s.cfg.Kafka
-	return journal.Config{
-		Brokers: k.Brokers, Topic: k.Topic, Group: k.Group, Partitions: k.Partitions, Replication: k.Replication,
-		AckTimeout: k.AckTimeout, RequestTimeout: kafkaRequestTimeout, SessionTimeout: k.SessionTimeout,
-		Replica: s.Replica, Log: s.log,
+func (s *System) openJournal() (*journal.Journal, error) {
+	c, err := connect.Journal(s.cfg.Kafka)
+	if err != nil {
+		return nil, err
 	}
+	c.RequestTimeout, c.Replica, c.Log = kafkaRequestTimeout, s.Replica, s.log
+	return journal.Open(c)
+}
+
+func (s *System) openBalances() (*balance.Cache, error) {
+	c, err := connect.Cache(s.cfg.Redis)
+	if err != nil {
+		return nil, err
+	}
+	c.MostDirty, c.Replica, c.Ledger, c.Log, c.Now = mostDirtyBalances, s.Replica, s.ledger, s.log, time.Now
+	return balance.Open(c), nil
 }
 
 // Start listens and begins to connect. An address in use is an error that names

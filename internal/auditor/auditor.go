@@ -13,6 +13,7 @@ import (
 	"github.com/walletd/walletd/internal/audit"
 	"github.com/walletd/walletd/internal/balance"
 	"github.com/walletd/walletd/internal/config"
+	"github.com/walletd/walletd/internal/connect"
 	"github.com/walletd/walletd/internal/journal"
 	"github.com/walletd/walletd/internal/ledger"
 )
@@ -45,19 +46,22 @@ func Run(ctx context.Context, cfg config.Config, o Options) (*audit.Report, erro
 		return nil, err
 	}
 	defer l.Close()
-	j, err := journal.Open(journal.Config{
-		Brokers: cfg.Kafka.Brokers, Topic: cfg.Kafka.Topic, Group: cfg.Kafka.Group, Partitions: cfg.Kafka.Partitions,
-		Replication: cfg.Kafka.Replication, AckTimeout: requestTimeout, RequestTimeout: requestTimeout,
-		SessionTimeout: cfg.Kafka.SessionTimeout, Replica: uuid.New(), Log: o.Log,
-	})
+	jc, err := connect.Journal(cfg.Kafka)
+	if err != nil {
+		return nil, err
+	}
+	jc.AckTimeout, jc.RequestTimeout, jc.Replica, jc.Log = requestTimeout, requestTimeout, uuid.New(), o.Log
+	j, err := journal.Open(jc)
 	if err != nil {
 		return nil, err
 	}
 	defer j.Close()
-	c := balance.Open(balance.Config{
-		Address: cfg.Redis.Address, Username: cfg.Redis.Username, Password: string(cfg.Redis.Password),
-		Timeout: connectTimeout, TTL: cfg.Redis.TTL, Ledger: l, Log: o.Log, Now: time.Now,
-	})
+	cc, err := connect.Cache(cfg.Redis)
+	if err != nil {
+		return nil, err
+	}
+	cc.Timeout, cc.Ledger, cc.Log, cc.Now = connectTimeout, l, o.Log, time.Now
+	c := balance.Open(cc)
 	defer c.Close()
 	return audit.New(audit.Config{Ledger: l, Journal: j, Cache: c, Wallet: o.Wallet, Began: o.Began}).Run(ctx)
 }

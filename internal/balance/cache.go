@@ -6,6 +6,7 @@ package balance
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -30,6 +31,7 @@ type Ledger interface {
 // Config says where the cache is.
 type Config struct {
 	Address, Username, Password string
+	TLS                         *tls.Config // nil: without
 
 	Timeout   time.Duration // of one call; a slower Redis is one that is down
 	TTL       time.Duration // how long a balance may be stale when a put was lost for good
@@ -98,7 +100,7 @@ func (c *Cache) connected() (rueidis.Client, error) {
 
 func (c *Cache) connect() (rueidis.Client, error) {
 	opt := rueidis.ClientOption{
-		InitAddress: []string{c.Address}, Username: c.Username, Password: c.Password, ClientName: "walletd",
+		InitAddress: []string{c.Address}, TLSConfig: c.TLS, Username: c.Username, Password: c.Password, ClientName: "walletd",
 		ForceSingleClient: true, DisableCache: true, DisableRetry: true, ConnWriteTimeout: connectTimeout,
 	}
 	opt.Dialer.Timeout = connectTimeout

@@ -110,10 +110,23 @@ func (c *Config) checkComponents() (faults []error) {
 	fault(k.Replication >= 1, "KAFKA_REPLICATION", "must be at least 1")
 	fault(k.AckTimeout >= 10*time.Millisecond, "KAFKA_ACK_TIMEOUT", "must be at least 10ms")
 	fault(k.SessionTimeout >= time.Second, "KAFKA_SESSION_TIMEOUT", "must be at least 1s")
+	fault(slices.Contains(onOff, k.TLS), "KAFKA_TLS", "must be off or on")
+	fault(k.SASL == "" || slices.Contains(saslMechanisms, k.SASL), "KAFKA_SASL", "must be empty or one of "+strings.Join(saslMechanisms, ", "))
+	login := slices.Contains(saslMechanisms, k.SASL)
+	fault(!login || k.Username != "", "KAFKA_USERNAME", "is missing beside WALLETD_KAFKA_SASL")
+	fault(login || k.Username == "", "KAFKA_USERNAME", "needs WALLETD_KAFKA_SASL")
+	fault(login || k.Password == "", "KAFKA_PASSWORD", "needs WALLETD_KAFKA_SASL")
+	fault(slices.Contains(onOff, r.TLS), "REDIS_TLS", "must be off or on")
 	fault(r.Timeout >= time.Millisecond, "REDIS_TIMEOUT", "must be at least 1ms")
 	fault(r.TTL >= time.Second, "REDIS_TTL", "must be at least 1s")
-	return faults
+	encrypted := p.SSLMode != "disable" && slices.Contains(sslModes, p.SSLMode)
+	faults = append(faults, p.check("WALLETD_POSTGRES_", encrypted, "SSLMODE=verify-full")...)
+	faults = append(faults, k.check("WALLETD_KAFKA_", k.TLS == "on", "TLS=on")...)
+	return append(faults, r.check("WALLETD_REDIS_", r.TLS == "on", "TLS=on")...)
 }
+
+// saslMechanisms are those by which the journal can log in.
+var saslMechanisms = []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"}
 
 // sslModes are those that PostgreSQL's clients know.
 var sslModes = []string{"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}

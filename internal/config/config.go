@@ -50,6 +50,8 @@ type Postgres struct {
 	Database string `env:"DATABASE,required,notEmpty"`
 	SSLMode  string `env:"SSLMODE" envDefault:"prefer"`
 
+	Certificates `envPrefix:""`
+
 	CommitConnections int32         `env:"COMMIT_CONNECTIONS" envDefault:"12"`
 	ReadConnections   int32         `env:"READ_CONNECTIONS" envDefault:"8"`
 	CommitTimeout     time.Duration `env:"COMMIT_TIMEOUT" envDefault:"5s"`
@@ -59,10 +61,16 @@ type Postgres struct {
 
 // DSN returns the connection string. It holds the password.
 func (p Postgres) DSN() string {
+	query := url.Values{"sslmode": {p.SSLMode}}
+	for name, file := range map[string]string{"sslrootcert": p.CAFile, "sslcert": p.CertFile, "sslkey": p.KeyFile} {
+		if file != "" {
+			query.Set(name, file)
+		}
+	}
 	u := url.URL{
 		Scheme: "postgres", User: url.UserPassword(p.User, string(p.Password)),
 		Host: net.JoinHostPort(p.Host, strconv.Itoa(p.Port)), Path: "/" + p.Database,
-		RawQuery: url.Values{"sslmode": {p.SSLMode}}.Encode(),
+		RawQuery: query.Encode(),
 	}
 	return u.String()
 }
@@ -76,6 +84,13 @@ type Kafka struct {
 	Replication    int16         `env:"REPLICATION" envDefault:"1"`
 	AckTimeout     time.Duration `env:"ACK_TIMEOUT" envDefault:"2s"`
 	SessionTimeout time.Duration `env:"SESSION_TIMEOUT" envDefault:"6s"`
+
+	TLS          string `env:"TLS" envDefault:"off"` // off or on
+	Certificates `envPrefix:""`
+
+	SASL     string `env:"SASL"` // a mechanism, or "" for none
+	Username string `env:"USERNAME"`
+	Password Secret `env:"PASSWORD"`
 }
 
 // Redis says where the balance cache is.
@@ -85,6 +100,9 @@ type Redis struct {
 	Password Secret        `env:"PASSWORD"`
 	Timeout  time.Duration `env:"TIMEOUT" envDefault:"100ms"`
 	TTL      time.Duration `env:"TTL" envDefault:"10m"`
+
+	TLS          string `env:"TLS" envDefault:"off"` // off or on
+	Certificates `envPrefix:""`
 }
 
 // Secret is text that is never printed or logged.

@@ -40,6 +40,20 @@ var wrong = []string{
 	"WALLETD_REDIS_ADDRESS=redis",
 	"WALLETD_REDIS_TIMEOUT=0s",
 	"WALLETD_REDIS_TTL=1ms",
+	"WALLETD_POSTGRES_CA_FILE=ca.pem", // the committed file has TLS off: whoever sets these believes it is on
+	"WALLETD_POSTGRES_CERT_FILE=walletd.pem",
+	"WALLETD_POSTGRES_KEY_FILE=walletd.key",
+	"WALLETD_KAFKA_TLS=true",
+	"WALLETD_KAFKA_CA_FILE=ca.pem",
+	"WALLETD_KAFKA_CERT_FILE=walletd.pem",
+	"WALLETD_KAFKA_KEY_FILE=walletd.key",
+	"WALLETD_KAFKA_SASL=GSSAPI",
+	"WALLETD_KAFKA_USERNAME=walletd", // and no mechanism
+	"WALLETD_KAFKA_PASSWORD=walletd",
+	"WALLETD_REDIS_TLS=true",
+	"WALLETD_REDIS_CA_FILE=ca.pem",
+	"WALLETD_REDIS_CERT_FILE=walletd.pem",
+	"WALLETD_REDIS_KEY_FILE=walletd.key",
 	"WALLETD_REDIS_TLL=10m", // misspelt
 }
 

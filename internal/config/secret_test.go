@@ -23,7 +23,7 @@ func shown(t *testing.T, how, text string) {
 }
 
 func TestSecretsAreNeverPrinted(t *testing.T) {
-	c, err := Load(committed, []string{"WALLETD_POSTGRES_PASSWORD=" + password, "WALLETD_REDIS_PASSWORD=" + password})
+	c, err := Load(committed, []string{"WALLETD_POSTGRES_PASSWORD=" + password, "WALLETD_REDIS_PASSWORD=" + password, "WALLETD_KAFKA_SASL=PLAIN", "WALLETD_KAFKA_USERNAME=walletd", "WALLETD_KAFKA_PASSWORD=" + password})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +31,7 @@ func TestSecretsAreNeverPrinted(t *testing.T) {
 		t.Fatal("the password did not arrive")
 	}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
-		for _, value := range []any{c, &c, c.Postgres, c.Redis, &c.Redis, c.Postgres.Password, []Secret{c.Redis.Password}} {
+		for _, value := range []any{c, &c, c.Postgres, c.Kafka, c.Redis, &c.Redis, c.Postgres.Password, []Secret{c.Redis.Password}} {
 			shown(t, verb, fmt.Sprintf(verb, value))
 		}
 	}
@@ -44,7 +44,7 @@ func TestSecretsAreNeverPrinted(t *testing.T) {
 }
 
 func TestSecretsAreNeverLogged(t *testing.T) {
-	c, err := Load(committed, []string{"WALLETD_POSTGRES_PASSWORD=" + password, "WALLETD_REDIS_PASSWORD=" + password})
+	c, err := Load(committed, []string{"WALLETD_POSTGRES_PASSWORD=" + password, "WALLETD_REDIS_PASSWORD=" + password, "WALLETD_KAFKA_SASL=PLAIN", "WALLETD_KAFKA_USERNAME=walletd", "WALLETD_KAFKA_PASSWORD=" + password})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ package journal
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,6 +17,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl"
 
 	"github.com/walletd/walletd/internal/breaker"
 	"github.com/walletd/walletd/internal/wallet"
@@ -24,6 +26,8 @@ import (
 // Config says where the journal is.
 type Config struct {
 	Brokers     []string
+	TLS         *tls.Config    // nil: without
+	SASL        sasl.Mechanism // nil: without
 	Topic       string
 	Group       string // consumer group that shares out the partitions
 	Partitions  int32  // of a topic to be created
@@ -95,7 +99,7 @@ func Open(cfg Config) (*Journal, error) {
 const maxBufferedRecords = 1_000_000
 
 func clientOptions(cfg Config) []kgo.Opt {
-	return []kgo.Opt{
+	options := []kgo.Opt{
 		kgo.SeedBrokers(cfg.Brokers...),
 		kgo.ClientID("walletd-" + cfg.Replica.String()),
 		kgo.DialTimeout(cfg.RequestTimeout),
@@ -106,6 +110,13 @@ func clientOptions(cfg Config) []kgo.Opt {
 		kgo.DisableClientMetrics(),
 		kgo.WithLogger(clientLog{cfg.Log}),
 	}
+	if cfg.TLS != nil {
+		options = append(options, kgo.DialTLSConfig(cfg.TLS))
+	}
+	if cfg.SASL != nil {
+		options = append(options, kgo.SASL(cfg.SASL))
+	}
+	return options
 }
 
 // Write journals operations of one wallet, at least one and no more than
