@@ -608,7 +608,8 @@ type ClientInterface interface {
 	//
 	// Creates a wallet with balance 0. No body is needed; an empty JSON object is accepted.
 	// The creation is journaled like an operation, and waited for as long as an operation's outcome is by default.
-	// A repeat with the same `Idempotency-Key` gets the same wallet with its present balance.
+	// A repeat with the same `Idempotency-Key` gets the same wallet with its present balance. Keys of creations share
+	// one space: who sends a key that somebody else has used gets that wallet, so make them long and your own.
 	//
 	// Corresponds with POST /api/v1/wallet/create (the `CreateWallet` operationId).
 	CreateWallet(ctx context.Context, params *CreateWalletParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -725,7 +726,8 @@ func (c *Client) SubmitOperation(ctx context.Context, params *SubmitOperationPar
 //
 // Creates a wallet with balance 0. No body is needed; an empty JSON object is accepted.
 // The creation is journaled like an operation, and waited for as long as an operation's outcome is by default.
-// A repeat with the same `Idempotency-Key` gets the same wallet with its present balance.
+// A repeat with the same `Idempotency-Key` gets the same wallet with its present balance. Keys of creations share
+// one space: who sends a key that somebody else has used gets that wallet, so make them long and your own.
 //
 // Corresponds with POST /api/v1/wallet/create (the `CreateWallet` operationId).
 func (c *Client) CreateWallet(ctx context.Context, params *CreateWalletParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1445,7 +1447,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// Creates a wallet with balance 0. No body is needed; an empty JSON object is accepted.
 	// The creation is journaled like an operation, and waited for as long as an operation's outcome is by default.
-	// A repeat with the same `Idempotency-Key` gets the same wallet with its present balance.
+	// A repeat with the same `Idempotency-Key` gets the same wallet with its present balance. Keys of creations share
+	// one space: who sends a key that somebody else has used gets that wallet, so make them long and your own.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -2426,7 +2429,8 @@ func (c *ClientWithResponses) SubmitOperationWithResponse(ctx context.Context, p
 //
 // Creates a wallet with balance 0. No body is needed; an empty JSON object is accepted.
 // The creation is journaled like an operation, and waited for as long as an operation's outcome is by default.
-// A repeat with the same `Idempotency-Key` gets the same wallet with its present balance.
+// A repeat with the same `Idempotency-Key` gets the same wallet with its present balance. Keys of creations share
+// one space: who sends a key that somebody else has used gets that wallet, so make them long and your own.
 //
 // Returns a wrapper object for the known response body format(s).
 //

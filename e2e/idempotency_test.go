@@ -128,6 +128,18 @@ func TestIdempotency(t *testing.T) {
 		if ops := s.audit(id, nil); len(ops) != 1 {
 			t.Errorf("%d operations", len(ops))
 		}
+		ends := s.ends()
+		for _, r := range s.replicas {
+			if a := expect(t, r.submit(id, deposit, 3, "Idempotency-Key", x.key, "Prefer", "respond-async"), 200); a.header.Get("Idempotency-Replayed") != "true" {
+				t.Errorf("a repeat of what is settled: %v", a)
+			}
+			if a := expect(t, r.submit(id, deposit, 4, "Idempotency-Key", x.key, "Prefer", "respond-async"), 422); a.doc.Code != "idempotency_key_reused" {
+				t.Errorf("the key of what is settled: %v", a)
+			}
+		}
+		if now := s.ends(); fmt.Sprint(now) != fmt.Sprint(ends) {
+			t.Errorf("repeats were journaled: the journal ends at %v, before at %v", now, ends)
+		}
 	})
 
 	t.Run("a wallet made again", func(t *testing.T) {

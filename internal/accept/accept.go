@@ -118,7 +118,8 @@ func (in *Intake) Submit(ctx context.Context, op wallet.Operation, wait time.Dur
 // SubmitAll takes in operations of one wallet, at least one and no more than
 // wallet.MaxRecordOperations, whose id, wallet, type and amount are set, and waits
 // for their outcomes, which it returns in order: those that are not known are
-// PENDING. nil means accepted, and that each operation will be applied or refused
+// PENDING. Without a wait those are PENDING that no earlier request has asked for.
+// nil means accepted, and that each operation will be applied or refused
 // exactly once, in order, whatever happens; an error that nothing, or nobody knows
 // whether all, was accepted. An id that is there again is a replay of its first
 // occurrence. Errors are *wallet.Error. The operations are the Intake's from here on.
@@ -136,6 +137,15 @@ func (in *Intake) SubmitAll(ctx context.Context, ops []wallet.Operation, wait ti
 	for i := range ops {
 		ops[i].AcceptedAt, ops[i].Receipt = at, wallet.NoReceipt
 	}
+	if wait <= 0 {
+		return in.submitUnwaited(ctx, ops)
+	}
+	return in.submit(ctx, ops, wait)
+}
+
+// submit has the operations of a request that was let in journaled, or applied
+// directly, and waits for their outcomes.
+func (in *Intake) submit(ctx context.Context, ops []wallet.Operation, wait time.Duration) ([]wallet.Outcome, error) {
 	w := in.waiters.add(ops...)
 	defer in.waiters.remove(w)
 	once := w.firsts()

@@ -42,6 +42,7 @@ func (s *server) readOperation(w http.ResponseWriter, r *http.Request) (wallet.O
 	if body.legacy {
 		w.Header()["Deprecation"] = legacySpelling
 	}
+	faults = append(faults, parseQuery(r).faults...)
 	if faults = append(faults, bodyFaults...); len(faults) > 0 {
 		return wallet.Operation{}, invalid(faults)
 	}

@@ -140,6 +140,20 @@ func TestBadBodies(t *testing.T) {
 	}
 }
 
+// A parameter that is not known may have been meant to change what is done.
+func TestUnknownParametersOfWrites(t *testing.T) {
+	r := newRig(t)
+	for path, body := range map[string]string{
+		"/api/v1/wallet?dryRun=true": operationJSON("DEPOSIT", "1"), "/api/v1/wallet/create?dryRun=true": "",
+		alicePath + "/operations?dryRun=true": `[{"operationType":"DEPOSIT","amount":1}]`,
+	} {
+		r.do("POST", path, body, "Content-Type: application/json").problem(400, "invalid_request", "dryRun")
+	}
+	if len(r.submitted) > 0 {
+		t.Errorf("submitted %+v", r.submitted)
+	}
+}
+
 func TestBodyTooLarge(t *testing.T) {
 	r := newRig(t, func(c *Config) { c.MaxBodyBytes = 200 })
 	fits := operationJSON("DEPOSIT", "1")

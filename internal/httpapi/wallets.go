@@ -42,6 +42,7 @@ func (s *server) readCreation(r *http.Request) (string, error) {
 		return "", err
 	}
 	key, faults := idempotencyKey(r.Header)
+	faults = append(faults, parseQuery(r).faults...)
 	if faults = append(faults, decodeNothing(*buf)...); len(faults) > 0 {
 		return "", invalid(faults)
 	}

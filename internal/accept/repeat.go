@@ -1,0 +1,77 @@
+package accept
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// repeatTimeout bounds the look for what a request repeats.
+const repeatTimeout = 500 * time.Millisecond
+
+// submitUnwaited is submit for a request that waits for no outcome. What the ledger
+// has under its idempotency keys is told all the same, and is not journaled again: who
+// repeats an operation is not to take its fate, or that its key belongs to another, for
+// one that is to come. While the ledger does not answer everything is PENDING.
+func (in *Intake) submitUnwaited(ctx context.Context, ops []wallet.Operation) ([]wallet.Outcome, error) {
+	had := in.had(ctx, ops)
+	if len(had) == 0 {
+		return in.submit(ctx, ops, 0)
+	}
+	var rest []wallet.Operation
+	for _, op := range ops {
+		if _, ok := had[op.ID]; !ok {
+			rest = append(rest, op)
+		}
+	}
+	var outs []wallet.Outcome
+	if len(rest) > 0 {
+		var err error
+		if outs, err = in.submit(ctx, rest, 0); err != nil {
+			return nil, err
+		}
+	}
+	all := make([]wallet.Outcome, len(ops))
+	for i := range ops {
+		if done, ok := had[ops[i].ID]; ok {
+			all[i] = resolve(&ops[i], &done, true)
+			continue
+		}
+		all[i], outs = outs[0], outs[1:]
+	}
+	return all, nil
+}
+
+// had returns those of the operations that the ledger has. Only an id that is made of
+// a key can be there already.
+func (in *Intake) had(ctx context.Context, ops []wallet.Operation) map[uuid.UUID]wallet.Operation {
+	var keys []wallet.Key
+	for i := range ops {
+		if ops[i].ID.Version() == keyedVersion {
+			keys = append(keys, ops[i].Key())
+		}
+	}
+	if len(keys) == 0 || in.Ledger.Err() != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, repeatTimeout)
+	defer cancel()
+	done, err := in.Ledger.Outcomes(ctx, keys)
+	if err != nil {
+		in.Log.Warn("the ledger does not tell what a request repeats", "error", err)
+		return nil
+	}
+	had := make(map[uuid.UUID]wallet.Operation, len(done))
+	for i := range done {
+		in.show(ctx, &done[i])
+		had[done[i].ID] = done[i]
+	}
+	return had
+}
+
+// keyedVersion is the UUID version of an operation's id that is made of its
+// idempotency key; see wallet.OperationID.
+const keyedVersion = 5
