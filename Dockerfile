@@ -10,11 +10,11 @@ COPY client client
 COPY cmd cmd
 COPY internal internal
 ARG VERSION=unversioned
-RUN CGO_ENABLED=0 go build -trimpath -tags production -ldflags "-s -w -X main.version=${VERSION}" -o /walletd ./cmd/walletd
+RUN CGO_ENABLED=0 go build -trimpath -tags production -ldflags "-s -w -X github.com/walletd/walletd/internal/build.stamped=${VERSION}" -o /walletd ./cmd/walletd
 
 FROM build AS build-walletctl
 ARG VERSION=unversioned
-RUN CGO_ENABLED=0 go build -trimpath -tags production -ldflags "-s -w -X main.version=${VERSION}" -o /walletctl ./cmd/walletctl
+RUN CGO_ENABLED=0 go build -trimpath -tags production -ldflags "-s -w -X github.com/walletd/walletd/internal/build.stamped=${VERSION}" -o /walletctl ./cmd/walletctl
 
 # Its own image: it would nearly double that of walletd.
 FROM gcr.io/distroless/static-debian12:nonroot AS walletctl

@@ -7,11 +7,12 @@ import (
 )
 
 // Limits of the HTTP client that New makes. A request waits at most 30 s for its
-// outcome (Prefer: wait), so an answer that takes longer than that is lost.
+// outcome (Prefer: wait) and 15 s for the direct way after it, so an answer that takes
+// longer than that is lost.
 const (
 	dialTimeout     = 5 * time.Second
-	headerTimeout   = 35 * time.Second
-	requestTimeout  = 40 * time.Second
+	headerTimeout   = 50 * time.Second
+	requestTimeout  = 55 * time.Second
 	idleTimeout     = 90 * time.Second
 	maxIdlePerHost  = 256
 	keepAlivePeriod = 15 * time.Second

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
+
 	"github.com/walletd/walletd/internal/audit"
 	"github.com/walletd/walletd/internal/auditor"
 	"github.com/walletd/walletd/internal/config"
@@ -74,8 +76,14 @@ func TestTheAuditCommand(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &r); err != nil || code != 5 || r.OK || len(r.Findings) == 0 || *r.Findings[0].WalletID != id || r.Findings[0].OperationID == nil || r.Findings[0].Offset == nil {
 		t.Errorf("exit %d, %v: %s", code, err, out)
 	}
-	if code, out := run(append(s.environ(), "WALLETD_POSTGRES_PORT=1"), "--config", "../config.env"); code != 4 {
+	if code, out := run(append(s.environ(), "WALLETD_POSTGRES_PORT=1"), "--config", "../config.env"); code != 4 || !strings.Contains(out, "not everything was looked at") {
 		t.Errorf("exit %d: %s", code, out)
+	}
+	if code, out := run(append(s.environ(), "WALLETD_POSTGRES_PORT=1"), "--config", "../config.env", "--json"); code != 4 || !strings.Contains(out, `"incomplete": "the audit is incomplete`) {
+		t.Errorf("exit %d: %s", code, out)
+	}
+	if code, out := run(s.environ(), "--config", "../config.env", "--wallet", uuid.NewString()); code != 3 {
+		t.Errorf("a wallet that nobody has: exit %d: %s", code, out)
 	}
 	if code, out := run(s.environ(), "--config", "nowhere.env"); code != 2 {
 		t.Errorf("exit %d: %s", code, out)

@@ -94,6 +94,12 @@ func TestDev(t *testing.T) {
 			t.Errorf("balance %v, before %d", a, balances[id.String()])
 		}
 	}
+	// What it writes for operators is enough for them.
+	audit := exec.Command(walletctl(t), "audit", "--config", filepath.Join(dir, "config.env"))
+	audit.Dir = t.TempDir()
+	if out, err := audit.CombinedOutput(); err != nil || !strings.Contains(string(out), "differences        0") {
+		t.Errorf("audit: %v\n%s", err, out)
+	}
 	if out := r.current().output(); !strings.Contains(out, "curl -sX POST http://"+strings.TrimPrefix(r.url(""), "http://")) {
 		t.Errorf("it does not say how to try it:\n%s", out)
 	}

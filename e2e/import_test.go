@@ -44,7 +44,7 @@ func TestImportInterrupted(t *testing.T) {
 	const accounts, rows = 60, 4000
 	want := statement(t, file, accounts, rows)
 	run := func(report string, more ...string) *exec.Cmd {
-		cmd := exec.Command(walletctl(t), append([]string{"--url", r.url(""), "import", file, "--balance", "balance_after", "--report", report}, more...)...)
+		cmd := exec.Command(walletctl(t), append([]string{"--url", r.url(""), "import", file, "--name", "bank", "--balance", "balance_after", "--report", report}, more...)...)
 		cmd.Stderr = os.Stderr
 		return cmd
 	}

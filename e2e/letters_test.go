@@ -40,7 +40,7 @@ func TestAnOperatorSettlesDeadLetters(t *testing.T) {
 	says(t, s.operator(0, "dlq", "show", "0-1"), "decodes: operations of wallet "+id.String())
 	s.operator(0, "dlq", "replay", "0-1", "--reason", "upgraded")
 	says(t, s.operator(3, "dlq", "replay", "0-1"), "settled before: replayed by")
-	s.operator(0, "dlq", "replay", "0-1", "--force")
+	s.operator(0, "dlq", "replay", "0-1", "--force", "--reason", "once more")
 	s.drained()
 	ops := s.audit(id, nil)
 	if len(ops) != 2 || ops[1].OperationID != op.ID.String() || value(ops[1].BalanceAfter) != 123 {

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/google/uuid"
+
 	"github.com/walletd/walletd/cmd/walletctl/internal/progress"
 	"github.com/walletd/walletd/internal/audit"
 	"github.com/walletd/walletd/internal/auditor"
@@ -44,22 +46,22 @@ func (c *auditCommand) Run(s *screen) error {
 	if report == nil {
 		return &failure{exitUsage, err}
 	}
+	if c.Wallet.UUID != uuid.Nil && err == nil && report.Wallets == 0 && report.Operations == 0 && report.Clean() {
+		return &failure{exitRefused, fmt.Errorf("there is no wallet %s, neither in the journal nor in the ledger", c.Wallet)}
+	}
 	return s.audited(report, err)
 }
 
 // audited shows a report and returns the error that its exit code comes from. A
 // difference weighs more than an end that came too early.
 func (s *screen) audited(r *audit.Report, stopped error) error {
-	show := s.auditTable
+	var err error
 	if s.flags.JSON {
-		show = func(r *audit.Report) error {
-			return s.json(struct {
-				OK bool `json:"ok"`
-				*audit.Report
-			}{r.Clean() && stopped == nil, r})
-		}
+		err = s.auditJSON(r, stopped)
+	} else {
+		err = s.auditTable(r, stopped)
 	}
-	if err := show(r); err != nil {
+	if err != nil {
 		return err
 	}
 	switch {
@@ -73,7 +75,19 @@ func (s *screen) audited(r *audit.Report, stopped error) error {
 	return nil
 }
 
-func (s *screen) auditTable(r *audit.Report) error {
+func (s *screen) auditJSON(r *audit.Report, stopped error) error {
+	value := struct {
+		OK         bool   `json:"ok"`
+		Incomplete string `json:"incomplete,omitempty"` // why not everything was looked at
+		*audit.Report
+	}{OK: r.Clean() && stopped == nil, Report: r}
+	if stopped != nil {
+		value.Incomplete = stopped.Error()
+	}
+	return s.json(value)
+}
+
+func (s *screen) auditTable(r *audit.Report, stopped error) error {
 	cached := fmt.Sprintf("%d balances compared, %d of wallets that this ledger does not have", r.Cached, r.CachedElsewhere)
 	if r.CacheUnread != "" {
 		cached += "; the cache could not be read: " + r.CacheUnread
@@ -85,6 +99,9 @@ func (s *screen) auditTable(r *audit.Report) error {
 		"repeats", fmt.Sprintf("%d, of which %d asked for something else", r.Repeats, r.KeysReused),
 		"time", fmt.Sprintf("%.1f s, %.0f operations/s", r.Seconds, float64(r.Operations)/max(r.Seconds, 1e-3)),
 		"differences", r.Differences()}
+	if stopped != nil {
+		values[len(values)-1] = fmt.Sprintf("%d so far: not everything was looked at", r.Differences())
+	}
 	for _, kind := range slices.Sorted(maps.Keys(r.Totals)) {
 		values = append(values, "  "+string(kind), r.Totals[kind])
 	}

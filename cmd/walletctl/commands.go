@@ -5,6 +5,8 @@ import (
 	"io"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"github.com/walletd/walletd/cmd/walletctl/internal/api"
 )
 
@@ -16,6 +18,7 @@ type commands struct {
 	Deposit    depositCommand    `cmd:"" help:"Put money into a wallet."`
 	Withdraw   withdrawCommand   `cmd:"" help:"Take money out of a wallet."`
 	Balance    balanceCommand    `cmd:"" help:"Show a wallet."`
+	Operation  operationCommand  `cmd:"" help:"Show one operation."`
 	Operations operationsCommand `cmd:"" help:"Show a wallet's operations, newest first."`
 	Import     importCommand     `cmd:"" help:"Replay a bank statement (CSV): a wallet per account, an operation per row."`
 	Bench      benchCommand      `cmd:"" help:"Put load on new wallets and prove the outcome from their histories."`
@@ -29,9 +32,10 @@ type commands struct {
 
 // flags are those of every command.
 type flags struct {
-	URL     string        `name:"url" env:"WALLETCTL_URL" default:"http://127.0.0.1:8080" help:"Where walletd is."`
-	JSON    bool          `name:"json" help:"Print JSON for programs, with the member names of the API."`
-	Timeout time.Duration `default:"40s" help:"Of each request, its wait for an outcome included."`
+	URL     string           `name:"url" env:"WALLETCTL_URL" default:"http://127.0.0.1:8080" help:"Where walletd is."`
+	JSON    bool             `name:"json" help:"Print JSON for programs, with the member names of the API."`
+	Version kong.VersionFlag `help:"Print the version, and end."`
+	Timeout time.Duration    `default:"40s" help:"Of each request, its wait for an outcome included."`
 }
 
 // screen is what a command runs with.

@@ -19,11 +19,11 @@ import (
 // components are where the commands of operators find PostgreSQL and Kafka: as
 // walletd itself does, whose configuration they read.
 type components struct {
-	Config string `default:"config.env" type:"path" placeholder:"FILE" help:"walletd's configuration, to find its components; the environment overrides it (default ${default})."`
+	Config string `type:"path" placeholder:"FILE" help:"walletd's configuration, to find its components; the environment overrides it. Default: config.env, if there is one."`
 }
 
 func (c *components) load() (config.Config, error) {
-	cfg, err := config.Load(c.Config, os.Environ())
+	cfg, err := config.LoadComponents(c.Config, os.Environ())
 	if err != nil {
 		return cfg, &failure{exitUsage, err}
 	}

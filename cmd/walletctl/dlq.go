@@ -131,6 +131,9 @@ Each is applied once, by its id, however often it is replayed.`
 
 // Run is kong's.
 func (c *dlqReplay) Run(s *screen) error {
+	if c.Force && c.Reason == "" {
+		return &failure{exitUsage, errNoReason}
+	}
 	d, err := c.letters(s)
 	if err != nil {
 		return err

@@ -102,8 +102,10 @@ func TestADeadLetterThatDecodesIsReplayedOnce(t *testing.T) {
 	if !bytes.Equal(r.Key, poison.Key) || !bytes.Equal(r.Value, poison.Value) || len(r.Headers) != len(poison.Headers) {
 		t.Errorf("replayed %+v", r)
 	}
-	d.run(0, "dlq", "replay", "0-1", "--force")
-	d.run(0, "dlq", "replay", "0-0", "--force")
+	_, text = d.run(exitUsage, "dlq", "replay", "0-1", "--force")
+	d.has(text, "--reason")
+	d.run(0, "dlq", "replay", "0-1", "--force", "--reason", "once more")
+	d.run(0, "dlq", "replay", "0-0", "--force", "--reason", "to see")
 	for _, r := range d.journaled(3) {
 		if string(r.Key) == "no wallet" && r.Partition != 1 {
 			t.Errorf("it went to partition %d", r.Partition)
@@ -117,7 +119,7 @@ func TestADeadLetterThatDecodesIsReplayedOnce(t *testing.T) {
 func TestALetterThatHasOnlyAPlaceIsNotReplayed(t *testing.T) {
 	d := sit(t)
 	d.bury(wallet.Poison{Value: make([]byte, 64<<20), Err: errors.New("version 0 is not known")}, wallet.Receipt{Partition: 1, Offset: 12})
-	for _, more := range [][]string{nil, {"--force"}} {
+	for _, more := range [][]string{nil, {"--force", "--reason", "x"}} {
 		_, text := d.run(exitRefused, append([]string{"dlq", "replay", "0-0"}, more...)...)
 		d.has(text, "nothing to append", "version 0 is not known", "in the journal, at its place")
 	}
@@ -136,7 +138,7 @@ func TestDeadLettersAreListedByStateAndInParts(t *testing.T) {
 	_, text := d.run(exitUsage, "dlq", "discard", "0-1")
 	d.has(text, "--reason")
 	d.run(0, "dlq", "discard", "0-1", "--reason", "a test's")
-	d.run(0, "dlq", "replay", "0-2", "--force")
+	d.run(0, "dlq", "replay", "0-2", "--force", "--reason", "to see")
 	for state, want := range map[string]int{"all": 5, "open": 3, "discarded": 1, "replayed": 1} {
 		if got := shown[shownLetters](d, "dlq", "list", "--state", state); len(got.DeadLetters) != want || got.Next != "" {
 			t.Errorf("%s: %+v", state, got)

@@ -17,6 +17,7 @@ const (
 	exitRefused     = 3
 	exitUnavailable = 4
 	exitDiffers     = 5
+	exitPending     = 6
 	exitInterrupted = 130
 )
 
@@ -30,6 +31,7 @@ Exit codes:
     3    refused: an answer of 4xx, a FAILED operation, an intervention that there is no ground for
     4    the service, or a component that the command needs, is unavailable or cannot be reached
     5    a verification failed: balances or histories are not what they must be
+    6    accepted, and the outcome was not known yet when the wait ended: operation shows it; not with --async
     130  interrupted`
 
 // failure is an error with its exit code.

@@ -16,7 +16,7 @@ import (
 // importCommand replays a file.
 type importCommand struct {
 	File string `arg:"" type:"existingfile" help:"CSV with a header. It is checked as a whole before anything is sent."`
-	Name string `help:"The import's name; the same name and ids are never applied twice. Default: the file's base name."`
+	Name string `required:"" placeholder:"NAME" help:"The import's name: with it an account is the same wallet and an id the same operation, which is applied once, in this file and in every other. Another name makes other wallets."`
 
 	ID       string `name:"id" default:"transaction_id" placeholder:"COLUMN" help:"Column of the row's id, unique in the file (default ${default})."`
 	Account  string `default:"account" placeholder:"COLUMN" help:"Column of the account (default ${default})."`
@@ -59,9 +59,6 @@ func (c *importCommand) Run(s *screen) error {
 	client, err := s.client()
 	if err != nil {
 		return err
-	}
-	if c.Name == "" {
-		c.Name = filepath.Base(c.File)
 	}
 	run := importer.New(client, importer.Config{Name: c.Name, Concurrency: c.Concurrency,
 		GiveUpAfter: c.GiveUpAfter, Tolerance: wallet.Amount(c.Tolerance)})

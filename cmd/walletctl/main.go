@@ -12,6 +12,8 @@ import (
 
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
+
+	"github.com/walletd/walletd/internal/build"
 )
 
 func main() {
@@ -30,7 +32,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		}
 	}()
 	var cli commands
-	parser := kong.Must(&cli, kong.Name("walletctl"), kong.Description(description),
+	parser := kong.Must(&cli, kong.Name("walletctl"), kong.Description(description), kong.Vars{"version": build.Version()},
 		kong.Writers(stdout, stderr), kong.Exit(func(code int) { panic(exited(code)) }),
 		kong.ExplicitGroups([]kong.Group{{Key: "operators", Title: "For operators, next to walletd's PostgreSQL and Kafka:"}}),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}))

@@ -92,6 +92,34 @@ func TestAKeyIsAppliedOnce(t *testing.T) {
 	}
 }
 
+// A script that goes on after a withdrawal whose outcome is not known must have said so.
+func TestAnOutcomeThatIsNotKnownHasAnExitCode(t *testing.T) {
+	c := start(t)
+	w := c.wallet()
+	c.service.HoldReads = 2
+	out, errors := c.run(exitPending, "withdraw", w, "10", "--key", "k")
+	c.has(out, "PENDING")
+	c.has(errors, "walletctl operation "+w+" ")
+	out, _ = c.run(exitPending, "withdraw", w, "10", "--key", "k", "--json")
+	c.has(out, `"status":"PENDING"`)
+	c.run(0, "withdraw", w, "10", "--key", "k", "--async")
+	fields := strings.Fields(errors)
+	id := fields[len(fields)-1]
+	out, _ = c.run(0, "operation", w, id)
+	c.has(out, "PENDING")
+	c.run(0, "operation", w, id)
+	out, _ = c.run(0, "operation", w, id, "--json")
+	c.has(out, `"status":"FAILED"`)
+	c.run(exitRefused, "operation", w, uuid.NewString())
+}
+
+func TestVersionIsPrinted(t *testing.T) {
+	out, _ := start(t).run(0, "--version")
+	if strings.TrimSpace(out) == "" {
+		t.Error("nothing was printed")
+	}
+}
+
 func TestALostAnswerSaysHowToGoOn(t *testing.T) {
 	c := start(t)
 	w := c.wallet()
@@ -159,7 +187,8 @@ func TestUsageIsToldBeforeAnythingIsSent(t *testing.T) {
 		{"deposit", w}, {"deposit", w, "12.50"}, {"deposit", w, "0"}, {"deposit", "x", "1"}, {"nonsense"},
 		{"deposit", w, "1", "--wait", "31"}, {"deposit", w, "1", "--wait", "1", "--async"},
 		{"deposit", w, "1", "--wait", "5", "--timeout", "5s"}, {"deposit", w, "1", "--key", "a b"},
-		{"operations", w, "--status", "GONE"}, {"operations", w, "--limit", "0"}, {"balance", w, "--url", "nowhere"},
+		{"operation", w}, {"operation", w, "x"}, {"operation", w, w, "--key", "k"}, {"balance", w, "--min-sequence", "-1"},
+		{"import", "main.go"}, {"operations", w, "--status", "GONE"}, {"operations", w, "--limit", "0"}, {"balance", w, "--url", "nowhere"},
 		{"bench", "--rate", "1", "--connections", "1"}, {"bench", "--rate", "100000", "--duration", "1h"},
 		{"bench", "--url", "http://192.0.2.1:8080"}, {"bench", "--url", "http://localhost.example.com"},
 		{"bench", "--wait", "99"},

@@ -46,16 +46,20 @@ func (c *submission) send(s *screen, kind client.OperationType) error {
 	if answer.Replayed {
 		fmt.Fprintln(s.err, "this key was used before; this is what became of the first request")
 	}
+	op := &answer.Value.Operation
 	if s.flags.JSON {
-		return s.raw(answer.Body)
+		err = s.raw(answer.Body)
+	} else {
+		err = s.operation(op)
 	}
-	if err := s.operation(&answer.Value.Operation); err != nil {
+	if err != nil || op.Status != client.Pending {
 		return err
 	}
-	if answer.Value.Operation.Status == client.Pending {
-		fmt.Fprintf(s.err, "accepted; the outcome will be at %s\n", answer.Location)
+	fmt.Fprintf(s.err, "accepted; the outcome: walletctl operation %s %s%s\n", op.WalletID, op.OperationID, receiptFlag(op))
+	if c.Async {
+		return nil
 	}
-	return nil
+	return &failure{exitPending, nil}
 }
 
 // failed shows a FAILED operation, or says how to find out what became of the request.

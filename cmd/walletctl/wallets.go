@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // createCommand makes a wallet.
 type createCommand struct {
@@ -21,7 +24,7 @@ func (c *createCommand) Run(s *screen) error {
 		return s.raw(answer.Body)
 	}
 	if answer.Replayed {
-		fmt.Fprintln(s.err, "this key made the wallet before; this is the wallet as it was then")
+		fmt.Fprintln(s.err, "this key made the wallet before; this is the wallet as it is now")
 	}
 	return s.wallet(answer.Value)
 }
@@ -35,6 +38,9 @@ type balanceCommand struct {
 
 // Run is kong's.
 func (c *balanceCommand) Run(s *screen) error {
+	if c.MinSequence < 0 {
+		return &failure{exitUsage, errors.New("--min-sequence must not be negative")}
+	}
 	client, err := s.client()
 	if err != nil {
 		return err

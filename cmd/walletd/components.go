@@ -74,20 +74,25 @@ func (c componentsCmd) Run(ctx context.Context) error {
 	return errors.Join(err, stop())
 }
 
-// announce says where the components are, in the form that walletd is configured.
-func (c componentsCmd) announce(pg *embedded.Postgres, kafka *embedded.Kafka, redis *embedded.Redis) error {
-	p, err := postgresAt(config.Postgres{}, pg.DSN())
-	if err != nil {
-		return err
-	}
-	text := fmt.Sprintf(`WALLETD_POSTGRES_HOST=%s
+// variables are how walletd, and walletctl, are told where components are.
+func variables(p config.Postgres, brokers []string, redis string) string {
+	return fmt.Sprintf(`WALLETD_POSTGRES_HOST=%s
 WALLETD_POSTGRES_PORT=%d
 WALLETD_POSTGRES_USER=%s
 WALLETD_POSTGRES_PASSWORD=%s
 WALLETD_POSTGRES_DATABASE=%s
 WALLETD_KAFKA_BROKERS=%s
 WALLETD_REDIS_ADDRESS=%s
-`, p.Host, p.Port, p.User, string(p.Password), p.Database, strings.Join(kafka.Brokers(), ","), redis.Addr())
+`, p.Host, p.Port, p.User, string(p.Password), p.Database, strings.Join(brokers, ","), redis)
+}
+
+// announce says where the components are, in the form that walletd is configured.
+func (c componentsCmd) announce(pg *embedded.Postgres, kafka *embedded.Kafka, redis *embedded.Redis) error {
+	p, err := postgresAt(config.Postgres{}, pg.DSN())
+	if err != nil {
+		return err
+	}
+	text := variables(p, kafka.Brokers(), redis.Addr())
 	if c.EnvFile == "" {
 		_, err := fmt.Print(text)
 		return err

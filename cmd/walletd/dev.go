@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,6 +54,10 @@ func (d devCmd) Run(ctx context.Context, c *cli) error {
 	if cfg, err = useParts(cfg, parts); err != nil {
 		return err
 	}
+	operators, err := d.forOperators(cfg)
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go func() {
@@ -64,7 +69,7 @@ func (d devCmd) Run(ctx context.Context, c *cli) error {
 	}()
 	err = serve(ctx, cfg, log, func(s *System) {
 		if s.awaitComponents(ctx) {
-			greet(s, d.Dir)
+			greet(s, d.Dir, operators)
 		}
 	})
 	if cause := context.Cause(ctx); err == nil && !errors.Is(cause, context.Canceled) {
@@ -129,7 +134,15 @@ func (s *System) awaitComponents(ctx context.Context) bool {
 	return true
 }
 
-func greet(s *System, dir string) {
+// forOperators writes what walletctl's commands for operators find the components by.
+func (d devCmd) forOperators(cfg config.Config) (file string, err error) {
+	file = filepath.Join(d.Dir, "config.env")
+	text := variables(cfg.Postgres, cfg.Kafka.Brokers, cfg.Redis.Address) +
+		fmt.Sprintf("WALLETD_KAFKA_TOPIC=%s\nWALLETD_KAFKA_GROUP=%s\n", cfg.Kafka.Topic, cfg.Kafka.Group)
+	return file, os.WriteFile(file, []byte(text), 0o600)
+}
+
+func greet(s *System, dir, operators string) {
 	a := s.Addresses
 	fmt.Printf(`
 walletd is running. Data are kept in %s; ctrl-C stops everything.
@@ -141,6 +154,7 @@ walletd is running. Data are kept in %s; ctrl-C stops everything.
 Try it:
 
   curl -sX POST http://%s/api/v1/wallet/create
+  walletctl audit --config %s
 
-`, dir, a.HTTP, a.Pprof, a.Metrics, a.HTTP)
+`, dir, a.HTTP, a.Pprof, a.Metrics, a.HTTP, operators)
 }

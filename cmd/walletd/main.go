@@ -7,14 +7,20 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/walletd/walletd/internal/build"
 )
 
-// version is stamped by the build: -ldflags "-X main.version=…".
-var version = ""
+const description = `A wallet service that never drops a request.
+
+Exit codes:
+
+    0    done, or ended by a signal
+    1    it ran and failed
+    2    the command line or the configuration is wrong; nothing was started`
 
 // The exit codes.
 const (
@@ -23,7 +29,7 @@ const (
 )
 
 type cli struct {
-	Config string `help:"Configuration file; the environment overrides it." default:"config.env" type:"path"`
+	Config string `type:"path" placeholder:"FILE" help:"Configuration file; the environment overrides it. Default: config.env, if there is one."`
 
 	Serve       serveCmd       `cmd:"" help:"Run the service against the components that the configuration names."`
 	Migrate     migrateCmd     `cmd:"" help:"Bring the ledger's schema to this version, and end."`
@@ -41,10 +47,14 @@ func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	var c cli
-	k := kong.Parse(&c, kong.Name("walletd"),
-		kong.Description("A wallet service that never drops a request."),
-		kong.UsageOnError(), kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(&c))
-	err := k.Run()
+	parser := kong.Must(&c, kong.Name("walletd"), kong.Description(description),
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(&c))
+	command, err := parser.Parse(os.Args[1:])
+	if err != nil {
+		err = usageError{err}
+	} else {
+		err = command.Run()
+	}
 	var usage usageError
 	switch {
 	case err == nil:
@@ -64,17 +74,6 @@ type versionCmd struct{}
 
 // Run prints the version.
 func (versionCmd) Run() error {
-	_, err := fmt.Println("walletd", buildVersion())
+	_, err := fmt.Println("walletd", build.Version())
 	return err
-}
-
-// buildVersion is the stamped version, or else what the Go tool knows of the build.
-func buildVersion() string {
-	if version != "" {
-		return version
-	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "unknown"
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/walletd/walletd/internal/build"
 	"github.com/walletd/walletd/internal/config"
 	"github.com/walletd/walletd/internal/ledger"
 )
@@ -35,7 +36,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, started fun
 	if err := s.Start(); err != nil {
 		return err
 	}
-	log.Info("walletd serves", "version", buildVersion(), "replica", s.Replica, "http", s.Addresses.HTTP, "pprof", s.Addresses.Pprof, "metrics", s.Addresses.Metrics)
+	log.Info("walletd serves", "version", build.Version(), "replica", s.Replica, "http", s.Addresses.HTTP, "pprof", s.Addresses.Pprof, "metrics", s.Addresses.Metrics)
 	if started != nil {
 		started(s)
 	}

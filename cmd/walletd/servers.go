@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/walletd/walletd/internal/build"
 	"github.com/walletd/walletd/internal/httpapi"
 )
 
@@ -37,7 +38,7 @@ func (s *System) newServers() (*servers, error) {
 	api, err := httpapi.New(httpapi.Config{
 		Intake: s.intake, Balances: s.balances, History: s.intake, Health: s,
 		Log: s.log, Registerer: s.metrics, DefaultWait: s.cfg.Wait, MaxBodyBytes: int(s.cfg.BodyBytes), MaxBulkBytes: int(s.cfg.BulkBytes),
-		AllowedOrigins: s.cfg.CORSOrigins, Version: buildVersion(),
+		AllowedOrigins: s.cfg.CORSOrigins, Version: build.Version(),
 	})
 	if err != nil {
 		return nil, err

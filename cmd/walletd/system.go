@@ -219,13 +219,14 @@ func (s *System) Ready() bool {
 // Components implements httpapi.Health.
 func (s *System) Components(context.Context) []wallet.Component {
 	return []wallet.Component{
-		component("postgres", s.ledger.Err()),
-		component("kafka", errors.Join(s.journal.Available(), s.applier.Stopped())),
-		component("redis", s.balances.Err()),
+		component("postgres", reason(s.ledger.Err())),
+		component("kafka", reason(s.journal.Available()), s.applier.Stopped()),
+		component("redis", reason(s.balances.Err())),
 	}
 }
 
-func component(name string, err error) wallet.Component {
+func component(name string, faults ...error) wallet.Component {
+	err := errors.Join(faults...)
 	c := wallet.Component{Name: name, Up: err == nil}
 	if err != nil {
 		c.Detail = err.Error()

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"reflect"
 	"slices"
@@ -28,7 +29,7 @@ func parseFaults(err error) (faults []error) {
 		var empty env.EmptyVarError
 		switch {
 		case errors.As(e, &parse):
-			faults = append(faults, fmt.Errorf("%s: not a %s", names[parse.Name], parse.Type))
+			faults = append(faults, fmt.Errorf("%s: must be %s", names[parse.Name], inWords(parse.Type)))
 		case errors.As(e, &unset):
 			faults = append(faults, fmt.Errorf("%s: is missing", unset.Key))
 		case errors.As(e, &empty):
@@ -38,6 +39,19 @@ func parseFaults(err error) (faults []error) {
 		}
 	}
 	return faults
+}
+
+// inWords is what a variable of the type has to be.
+func inWords(t reflect.Type) string {
+	switch t {
+	case reflect.TypeFor[time.Duration]():
+		return "a duration, as 500ms or 2s"
+	case reflect.TypeFor[slog.Level]():
+		return "debug, info, warn or error"
+	case reflect.TypeFor[int](), reflect.TypeFor[int16](), reflect.TypeFor[int32](), reflect.TypeFor[int64]():
+		return "an integer that is not too large"
+	}
+	return "a " + t.String()
 }
 
 // variables maps the fields of a configuration struct to their variables.
@@ -59,7 +73,7 @@ func variables(t reflect.Type, prefix string) map[string]string {
 
 func mentioned(faults []error, name string) bool {
 	for _, f := range faults {
-		if strings.HasPrefix(f.Error(), name+":") {
+		if variableOf(f) == name {
 			return true
 		}
 	}
@@ -99,6 +113,7 @@ func (c *Config) checkComponents() (faults []error) {
 		}
 	}
 	p, k, r := c.Postgres, c.Kafka, c.Redis
+	fault(!strings.Contains(p.Host, ","), "POSTGRES_HOST", "must be one host; put several behind one address")
 	fault(p.Port > 0 && p.Port < 65536, "POSTGRES_PORT", "must be 1 to 65535")
 	fault(slices.Contains(sslModes, p.SSLMode), "POSTGRES_SSLMODE", "must be one of "+strings.Join(sslModes, ", "))
 	fault(p.CommitConnections >= 2, "POSTGRES_COMMIT_CONNECTIONS", "must be at least 2")

@@ -3,13 +3,14 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"net"
 	"net/url"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -121,34 +122,69 @@ func (Secret) MarshalText() ([]byte, error) { return []byte("[hidden]"), nil }
 // LogValue hides the secret.
 func (Secret) LogValue() slog.Value { return slog.StringValue("[hidden]") }
 
-const prefix = "WALLETD_"
+const (
+	prefix      = "WALLETD_"
+	defaultFile = "config.env"
+)
 
 // Load reads the file, lets environ (as os.Environ gives it) override it, and
 // checks everything. All faults are reported together, each with its variable.
+// Without a file ("") it reads config.env in the working directory, if there is one.
 func Load(file string, environ []string) (Config, error) {
-	vars, err := godotenv.Read(file)
-	if err != nil {
-		// The parser quotes lines, which may hold a password.
-		var path *os.PathError
-		if !errors.As(err, &path) {
-			err = errors.New("a line is not NAME=value")
+	return load(file, environ, func(string) bool { return true })
+}
+
+// LoadComponents is Load for who does not serve: only what says where PostgreSQL, Kafka
+// and Redis are has to be right.
+func LoadComponents(file string, environ []string) (Config, error) {
+	return load(file, environ, func(variable string) bool {
+		for _, component := range []string{"POSTGRES_", "KAFKA_", "REDIS_"} {
+			if strings.HasPrefix(variable, prefix+component) {
+				return true
+			}
 		}
-		return Config{}, fmt.Errorf("configuration file %s: %w", file, err)
+		return false
+	})
+}
+
+// load reports the faults of the variables that are needed.
+func load(file string, environ []string, needed func(variable string) bool) (Config, error) {
+	vars, err := readFile(file)
+	if err != nil {
+		return Config{}, err
 	}
-	maps.DeleteFunc(vars, func(k, _ string) bool { return !strings.HasPrefix(k, prefix) })
 	for _, kv := range environ {
 		if k, v, _ := strings.Cut(kv, "="); strings.HasPrefix(k, prefix) {
 			vars[k] = v
 		}
 	}
-	return parse(vars)
+	c, faults := parse(vars)
+	faults = slices.DeleteFunc(faults, func(f error) bool { return !needed(variableOf(f)) })
+	return c, errors.Join(faults...)
 }
 
-func parse(vars map[string]string) (Config, error) {
-	var c Config
+// readFile returns our variables of a file.
+func readFile(file string) (map[string]string, error) {
+	vars, err := godotenv.Read(cmp.Or(file, defaultFile))
+	switch {
+	case file == "" && errors.Is(err, fs.ErrNotExist):
+		return map[string]string{}, nil
+	case err != nil:
+		// The parser quotes lines, which may hold a password.
+		var path *fs.PathError
+		if !errors.As(err, &path) {
+			err = errors.New("a line is not NAME=value")
+		}
+		return nil, fmt.Errorf("configuration file %s: %w", cmp.Or(file, defaultFile), err)
+	}
+	maps.DeleteFunc(vars, func(k, _ string) bool { return !strings.HasPrefix(k, prefix) })
+	return vars, nil
+}
+
+func parse(vars map[string]string) (c Config, faults []error) {
 	known := map[string]bool{}
 	err := env.ParseWithOptions(&c, env.Options{Environment: vars, OnSet: func(name string, _ any, _ bool) { known[name] = true }})
-	faults := parseFaults(err)
+	faults = parseFaults(err)
 	for _, name := range slices.Sorted(maps.Keys(vars)) {
 		if !known[name] && !mentioned(faults, name) {
 			faults = append(faults, fmt.Errorf("%s: no such variable", name))
@@ -156,9 +192,15 @@ func parse(vars map[string]string) (Config, error) {
 	}
 	for _, f := range c.check() {
 		// A variable that was not read has its fault already.
-		if name, _, _ := strings.Cut(f.Error(), ":"); !mentioned(faults, name) {
+		if !mentioned(faults, variableOf(f)) {
 			faults = append(faults, f)
 		}
 	}
-	return c, errors.Join(faults...)
+	return c, faults
+}
+
+// variableOf is the variable that a fault begins with.
+func variableOf(fault error) string {
+	name, _, _ := strings.Cut(fault.Error(), ":")
+	return name
 }

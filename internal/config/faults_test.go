@@ -23,7 +23,7 @@ var wrong = []string{
 	"WALLETD_SHUTDOWN_TIMEOUT=20",
 	"WALLETD_LOG_LEVEL=loud",
 	"WALLETD_LOG_FORMAT=xml",
-	"WALLETD_POSTGRES_HOST=",
+	"WALLETD_POSTGRES_HOST=one,two",
 	"WALLETD_POSTGRES_PORT=70000",
 	"WALLETD_POSTGRES_SSLMODE=maybe",
 	"WALLETD_POSTGRES_COMMIT_CONNECTIONS=1",
@@ -111,6 +111,27 @@ func TestEmptyFileLacksExactlyTheRequiredVariables(t *testing.T) {
 	}
 	if got := names(t, err); !slices.Equal(got, want) {
 		t.Errorf("reported %q\nwant     %q", got, want)
+	}
+}
+
+func TestWithoutAFileTheEnvironmentIsEnough(t *testing.T) {
+	t.Chdir(t.TempDir())
+	all := []string{
+		"WALLETD_HTTP_ADDRESS=:8080", "WALLETD_PPROF_ADDRESS=:8081", "WALLETD_METRICS_ADDRESS=:8082",
+		"WALLETD_KAFKA_BROKERS=kafka:9092", "WALLETD_KAFKA_TOPIC=t", "WALLETD_KAFKA_GROUP=g", "WALLETD_REDIS_ADDRESS=redis:6379",
+		"WALLETD_POSTGRES_HOST=postgres", "WALLETD_POSTGRES_USER=u", "WALLETD_POSTGRES_DATABASE=d",
+	}
+	if c, err := Load("", all); err != nil || c.Postgres.Host != "postgres" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if _, err := Load("", all[3:]); err == nil {
+		t.Error("addresses are missing, and nobody said so")
+	}
+	if c, err := LoadComponents("", all[3:]); err != nil || c.Redis.Address != "redis:6379" {
+		t.Errorf("components: %+v, %v", c, err)
+	}
+	if _, err := LoadComponents("", append(all[4:], "WALLETD_WAIT=soon")); !slices.Equal(names(t, err), []string{"WALLETD_KAFKA_BROKERS"}) {
+		t.Errorf("components: %v", err)
 	}
 }
 

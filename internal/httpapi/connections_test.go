@@ -36,7 +36,7 @@ func newDoor(t *testing.T, most int) *door {
 	}
 	d := &door{Connections: BoundConnections(l, most), t: t, entered: make(chan struct{}, 100), leave: make(chan struct{})}
 	s := &server{Config: Config{Log: slog.New(slog.DiscardHandler)}, metrics: newRigMetrics(t)}
-	srv := NewServer("", s.observed("/", func(w http.ResponseWriter, r *http.Request) {
+	srv := NewServer("", s.observed("", "/", func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {
 			if _, err := s.readBody(r, nil, 1000); err != nil {
 				return
@@ -171,7 +171,7 @@ func TestNoAnswerIsLostAndNothingIsDoneForWhoIsGone(t *testing.T) {
 	cs := BoundConnections(l, 8)
 	var done sync.Map // by request: true if its connection had gone before
 	s := &server{Config: Config{Log: slog.New(slog.DiscardHandler)}, metrics: newRigMetrics(t)}
-	srv := NewServer("", s.observed("/", func(w http.ResponseWriter, r *http.Request) {
+	srv := NewServer("", s.observed("", "/", func(w http.ResponseWriter, r *http.Request) {
 		if _, err := s.readBody(r, nil, 1000); err != nil {
 			return
 		}

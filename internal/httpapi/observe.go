@@ -67,9 +67,18 @@ func (r *recorder) Write(b []byte) (int, error) {
 // Unwrap lets http.ResponseController reach what is behind.
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
-// observed counts and times the requests of a route and answers its panics.
-func (s *server) observed(route string, next http.HandlerFunc) http.Handler {
+// failures are counted from 0: a rate does not see the first of a series that was not there.
+var failures = []int{http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable}
+
+// observed counts and times the requests of a route, which are of the method unless
+// that is "", and answers their panics.
+func (s *server) observed(method, route string, next http.HandlerFunc) http.Handler {
 	seconds := s.metrics.seconds.WithLabelValues(route)
+	if method == http.MethodPost {
+		for _, status := range failures {
+			s.metrics.requests.WithLabelValues(route, method, statusText(status))
+		}
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start, rec := time.Now(), &recorder{ResponseWriter: w}
 		s.metrics.inFlight.Inc()

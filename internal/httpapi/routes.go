@@ -74,11 +74,11 @@ func (s *server) routed() (http.Handler, error) {
 func (s *server) router(table map[string]http.HandlerFunc) http.Handler {
 	mux := http.NewServeMux()
 	for pattern, handler := range table {
-		_, route, _ := strings.Cut(pattern, " ")
-		mux.Handle(pattern, s.observed(route, handler))
+		method, route, _ := strings.Cut(pattern, " ")
+		mux.Handle(pattern, s.observed(method, route, handler))
 	}
 	for route, methods := range methodsByPath(table) {
-		mux.Handle(route, s.observed(route, s.otherMethod(methods)))
+		mux.Handle(route, s.observed("", route, s.otherMethod(methods)))
 	}
 	return s.matched(mux)
 }
@@ -86,7 +86,7 @@ func (s *server) router(table map[string]http.HandlerFunc) http.Handler {
 // matched sends unknown paths to a problem. ServeMux would redirect a path like
 // //api to its cleaned form; here such a path is simply unknown.
 func (s *server) matched(mux *http.ServeMux) http.Handler {
-	unknown := s.observed(unmatched, s.unknownPath)
+	unknown := s.observed("", unmatched, s.unknownPath)
 	mux.Handle("/", unknown)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if p := r.URL.Path; p == "" || strings.Contains(p, "//") || strings.Contains(p, "/.") {

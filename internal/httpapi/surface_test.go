@@ -120,6 +120,15 @@ walletd_http_requests_total{method="GET",route="unmatched",status="404"} 1
 walletd_http_requests_total{method="HEAD",route="/api/v1/wallets/{walletId}",status="200"} 1
 walletd_http_requests_total{method="POST",route="/api/v1/wallet",status="200"} 1
 walletd_http_requests_total{method="POST",route="/api/v1/wallet",status="422"} 1
+walletd_http_requests_total{method="POST",route="/api/v1/wallet",status="429"} 0
+walletd_http_requests_total{method="POST",route="/api/v1/wallet",status="500"} 0
+walletd_http_requests_total{method="POST",route="/api/v1/wallet",status="503"} 0
+walletd_http_requests_total{method="POST",route="/api/v1/wallet/create",status="429"} 0
+walletd_http_requests_total{method="POST",route="/api/v1/wallet/create",status="500"} 0
+walletd_http_requests_total{method="POST",route="/api/v1/wallet/create",status="503"} 0
+walletd_http_requests_total{method="POST",route="/api/v1/wallets/{walletId}/operations",status="429"} 0
+walletd_http_requests_total{method="POST",route="/api/v1/wallets/{walletId}/operations",status="500"} 0
+walletd_http_requests_total{method="POST",route="/api/v1/wallets/{walletId}/operations",status="503"} 0
 walletd_http_requests_total{method="other",route="/api/v1/wallets/{walletId}",status="405"} 1
 `
 	err := testutil.GatherAndCompare(r.registry, strings.NewReader(want), "walletd_http_requests_total", "walletd_http_requests_in_flight")

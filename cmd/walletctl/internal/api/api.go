@@ -84,6 +84,11 @@ func (c *Client) Operations(ctx context.Context, id uuid.UUID, params client.Lis
 	return decode[client.OperationList](c.gen.ListOperations(ctx, id, &params))
 }
 
+// Operation reads one operation; with its receipt, unless that is "", also one that is not applied yet.
+func (c *Client) Operation(ctx context.Context, walletID, id uuid.UUID, receipt string) (Answer[client.Operation], error) {
+	return decode[client.Operation](c.gen.GetOperation(ctx, walletID, id, &client.GetOperationParams{Journal: optional(receipt)}))
+}
+
 // Follow reads the operation at a Location, at this client's host whatever host
 // the Location names: a server may not know the name it is reached by.
 func (c *Client) Follow(ctx context.Context, location string) (Answer[client.Operation], error) {
