@@ -626,7 +626,8 @@ type ClientInterface interface {
 	//
 	// What the ledger has of the wallet. Operations that were set aside and will be tried again come first, as PENDING.
 	// Follow `nextCursor` with the same filters for the next part; it is absent at the end. A part looks at 20000 operations at most:
-	// one whose filters let few through may have fewer than `limit`, or none, and a `nextCursor`.
+	// one whose filters let few through may have fewer than `limit`, or none, and a `nextCursor`. A period, `from` and
+	// `to`, is found at once wherever in the history it is, unless clocks of the service were more than an hour apart.
 	//
 	// Corresponds with GET /api/v1/wallets/{walletId}/operations (the `ListOperations` operationId).
 	ListOperations(ctx context.Context, walletID WalletID, params *ListOperationsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -764,7 +765,8 @@ func (c *Client) GetWallet(ctx context.Context, walletID WalletID, params *GetWa
 //
 // What the ledger has of the wallet. Operations that were set aside and will be tried again come first, as PENDING.
 // Follow `nextCursor` with the same filters for the next part; it is absent at the end. A part looks at 20000 operations at most:
-// one whose filters let few through may have fewer than `limit`, or none, and a `nextCursor`.
+// one whose filters let few through may have fewer than `limit`, or none, and a `nextCursor`. A period, `from` and
+// `to`, is found at once wherever in the history it is, unless clocks of the service were more than an hour apart.
 //
 // Corresponds with GET /api/v1/wallets/{walletId}/operations (the `ListOperations` operationId).
 func (c *Client) ListOperations(ctx context.Context, walletID WalletID, params *ListOperationsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1469,7 +1471,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// What the ledger has of the wallet. Operations that were set aside and will be tried again come first, as PENDING.
 	// Follow `nextCursor` with the same filters for the next part; it is absent at the end. A part looks at 20000 operations at most:
-	// one whose filters let few through may have fewer than `limit`, or none, and a `nextCursor`.
+	// one whose filters let few through may have fewer than `limit`, or none, and a `nextCursor`. A period, `from` and
+	// `to`, is found at once wherever in the history it is, unless clocks of the service were more than an hour apart.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -2463,7 +2466,8 @@ func (c *ClientWithResponses) GetWalletWithResponse(ctx context.Context, walletI
 //
 // What the ledger has of the wallet. Operations that were set aside and will be tried again come first, as PENDING.
 // Follow `nextCursor` with the same filters for the next part; it is absent at the end. A part looks at 20000 operations at most:
-// one whose filters let few through may have fewer than `limit`, or none, and a `nextCursor`.
+// one whose filters let few through may have fewer than `limit`, or none, and a `nextCursor`. A period, `from` and
+// `to`, is found at once wherever in the history it is, unless clocks of the service were more than an hour apart.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -72,15 +72,20 @@ func (l *Ledger) Operations(ctx context.Context, walletID uuid.UUID, q wallet.Qu
 	if q.Status != nil && *q.Status == wallet.Pending {
 		return page, nil
 	}
-	return l.numbered(ctx, walletID, q, page, cursor, max(1, top-historyLook), rest)
+	return l.numbered(ctx, walletID, q, page, cursor, top, rest)
 }
 
-// numbered fills page with up to rest numbered operations from the sequence least on,
-// the last of which only says that there is more.
-func (l *Ledger) numbered(ctx context.Context, walletID uuid.UUID, q wallet.Query, page wallet.Page, cursor wallet.Cursor, least int64, rest int) (wallet.Page, error) {
-	before := int64(maxInt64)
-	if cursor.Sequence > 0 {
-		before = cursor.Sequence
+// numbered fills page with up to rest numbered operations, the last of which only says
+// that there is more. It looks below the cursor, or at all that are there by now; top is
+// above those that were there before the page was begun.
+func (l *Ledger) numbered(ctx context.Context, walletID uuid.UUID, q wallet.Query, page wallet.Page, cursor wallet.Cursor, top int64, rest int) (wallet.Page, error) {
+	first, last, err := l.period(ctx, walletID, q, 1, top)
+	if err != nil {
+		return page, err
+	}
+	least, before := max(first, last-historyLook), last
+	if last == top && cursor.Sequence == 0 {
+		before = maxInt64
 	}
 	rows, err := l.reads.Query(ctx, selectHistory, walletID, before, statusFilter(q.Status), typeFilter(q.Type), timeFilter(q.From), timeFilter(q.To), rest, least)
 	if err != nil {
@@ -98,7 +103,7 @@ func (l *Ledger) numbered(ctx context.Context, walletID uuid.UUID, q wallet.Quer
 			next.Sequence = ops[len(ops)-1].Sequence
 		}
 		page.Next = &next
-	case least > 1:
+	case least > first:
 		page.Next = &wallet.Cursor{Position: cursor.Position, Sequence: least}
 	}
 	page.Operations = append(without(page.Operations, ops), ops...)

@@ -143,6 +143,54 @@ func TestAFilteredPageLooksAtABoundedPartOfTheHistory(t *testing.T) {
 	}
 }
 
+// A statement of a period costs what the period has, wherever in a long history it is.
+func TestAPeriodOfALongHistoryIsFoundAtOnce(t *testing.T) {
+	t.Parallel()
+	b := newBook(t)
+	id := b.funded(100)
+	const more = 90_000 // one a second, but for clocks that are up to half an hour apart
+	exec(t, b.conn, fmt.Sprintf(`INSERT INTO operations (wallet_id, operation_id, sequence, type, amount, status, reason, origin, balance_after, accepted_at, applied_at)
+		SELECT '%[1]s', gen_random_uuid(), 1 + n, 1, 1, 1, 0, 0, 1, at, at
+		FROM (SELECT n, timestamptz '%[2]s' + n * interval '1 s' + (n %% 3 - 1) * interval '29 min' AS at FROM generate_series(1, %[3]d) AS n) AS later`,
+		id, now.Format(time.RFC3339), more))
+	exec(t, b.conn, fmt.Sprintf(`UPDATE wallets SET version = %d WHERE id = '%s'`, 1+more, id))
+	for _, c := range []struct{ from, to time.Duration }{
+		{20 * time.Hour, 20*time.Hour + time.Minute}, {0, time.Minute}, {24 * time.Hour, 0}, {0, 2 * time.Hour}, {40 * time.Hour, 0}, {40 * time.Hour, 50 * time.Hour}, {-50 * time.Hour, -40 * time.Hour},
+	} {
+		q := wallet.Query{Limit: 1000, From: now.Add(c.from)}
+		if c.to != 0 {
+			q.To = now.Add(c.to)
+		}
+		pages, found := 0, 0
+		for {
+			page, err := b.Operations(testContext(t), id, q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pages, found = pages+1, found+len(page.Operations)
+			if page.Next == nil {
+				break
+			}
+			q.Before = *page.Next
+		}
+		var want int
+		if err := b.conn.QueryRow(testContext(t), `SELECT count(*) FROM operations WHERE wallet_id = $1 AND applied_at >= $2 AND ($3::timestamptz IS NULL OR applied_at < $3)`,
+			id, q.From, nullable(q.To)).Scan(&want); err != nil {
+			t.Fatal(err)
+		}
+		if found != want || pages > 1+want/q.Limit {
+			t.Errorf("from %s to %s: %d operations in %d pages, want %d", c.from, c.to, found, pages, want)
+		}
+	}
+}
+
+func nullable(at time.Time) *time.Time {
+	if at.IsZero() {
+		return nil
+	}
+	return &at
+}
+
 func TestPagesOfAnEmptyWalletEnd(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
