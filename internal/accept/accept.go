@@ -174,7 +174,8 @@ func (in *Intake) exists(ctx context.Context, id uuid.UUID) error {
 	if !applies && in.cached(ctx, id) {
 		return nil
 	}
-	w, err := in.Ledger.Wallet(ctx, id)
+	// A client that goes away is not a ledger that does not answer.
+	w, err := in.Ledger.Wallet(context.WithoutCancel(ctx), id)
 	if err == nil {
 		in.Applier.Met(w)
 		return nil

@@ -1,7 +1,9 @@
 package accept
 
 import (
+	"context"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -23,6 +25,20 @@ func TestUnknownWalletIs404AndNothingIsJournaled(t *testing.T) {
 			t.Errorf("once it exists: %v", err)
 		}
 		w.nobodyIsLeft(t)
+	})
+}
+
+// A client that has closed its half of the connection counts as gone, and may still read.
+func TestUnknownWalletIs404AlsoForAClientThatIsGone(t *testing.T) {
+	inWorld(t, wide, func(t *testing.T, w *world) {
+		op := wallet.Operation{ID: uuid.New(), WalletID: uuid.New(), Type: wallet.Deposit, Amount: 5}
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, err := w.Submit(gone, op, time.Second)
+		problem(t, err, wallet.CodeWalletNotFound)
+		if written := w.journal.journaled(); len(written) != 0 {
+			t.Errorf("journaled %+v", written)
+		}
 	})
 }
 

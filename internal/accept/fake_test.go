@@ -105,12 +105,12 @@ func (l *fakeLedger) Create(_ context.Context, id uuid.UUID, at time.Time) (wall
 	return l.wallets[id], true, nil
 }
 
-func (l *fakeLedger) Wallet(_ context.Context, id uuid.UUID) (wallet.Wallet, error) {
+func (l *fakeLedger) Wallet(ctx context.Context, id uuid.UUID) (wallet.Wallet, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.reads++
 	w, ok := l.wallets[id]
-	if err := l.failure(); err != nil {
+	if err := cmp.Or(l.failure(), ctx.Err()); err != nil {
 		return w, err
 	}
 	if !ok {

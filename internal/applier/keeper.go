@@ -69,7 +69,8 @@ func (k *keeper) complain(ctx context.Context, what string, err error) {
 // requeue appends a copy of the first operation of each list that is due, unless
 // the wallet's last copy is still on its way.
 func (k *keeper) requeue(ctx context.Context) {
-	due, err := k.Ledger.Due(ctx, k.partition, k.now(), k.Limits.CopiesPerRound)
+	// Twice what a list waits at most: the clocks of replicas are a little apart.
+	due, err := k.Ledger.Due(ctx, k.partition, k.now(), 2*k.Limits.RequeueMost, k.Limits.CopiesPerRound)
 	if err != nil {
 		k.complain(ctx, "the ledger does not tell which lists are due", err)
 		return

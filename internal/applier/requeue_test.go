@@ -96,6 +96,21 @@ func TestAListOutlivesARestart(t *testing.T) {
 	wantHistory(t, w.settle(), id, append(ops, joined)...)
 }
 
+// Who set a wallet aside had a clock that was ahead: the next owner does not wait for it.
+func TestAClockThatWasAheadHoldsNoWalletBack(t *testing.T) {
+	t.Parallel()
+	w, db := newWorld(t, 1)
+	id := w.created()
+	first := w.owning(func(_ *replica, c *applier.Config) { c.Now = func() time.Time { return time.Now().Add(time.Hour) } })
+	ops := []wallet.Operation{deposit(id, 2), withdraw(id, 1)}
+	release := w.setAside(db, first, id, ops...)
+	first.close()
+	release()
+	second := w.owning()
+	second.outcome(ops[1])
+	wantHistory(t, w.settle(), id, ops...)
+}
+
 func TestOnlyACopyAppliesTheListAndASecondOneDoesNoHarm(t *testing.T) {
 	t.Parallel()
 	w, db := newWorld(t, 1)

@@ -123,7 +123,7 @@ func (c *Config) checkComponents() (faults []error) {
 	fault(p.ReadTimeout >= 10*time.Millisecond, "POSTGRES_READ_TIMEOUT", "must be at least 10ms")
 	fault(k.Partitions >= 1 && k.Partitions <= 10_000, "KAFKA_PARTITIONS", "must be 1 to 10000")
 	fault(k.Replication >= 1, "KAFKA_REPLICATION", "must be at least 1")
-	fault(k.AckTimeout >= 10*time.Millisecond, "KAFKA_ACK_TIMEOUT", "must be at least 10ms")
+	fault(k.AckTimeout >= 10*time.Millisecond && k.AckTimeout <= 10*time.Second, "KAFKA_ACK_TIMEOUT", "must be 10ms to 10s")
 	fault(k.SessionTimeout >= time.Second, "KAFKA_SESSION_TIMEOUT", "must be at least 1s")
 	fault(slices.Contains(onOff, k.TLS), "KAFKA_TLS", "must be off or on")
 	fault(k.SASL == "" || slices.Contains(saslMechanisms, k.SASL), "KAFKA_SASL", "must be empty or one of "+strings.Join(saslMechanisms, ", "))

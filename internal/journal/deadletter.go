@@ -56,9 +56,12 @@ func (j *Journal) DeadLetter(ctx context.Context, rec wallet.Record) error {
 		kgo.RecordHeader{Key: headerOffset, Value: strconv.AppendInt(nil, rec.Receipt.Offset, 10)},
 		kgo.RecordHeader{Key: headerError, Value: []byte(p.Err.Error())})
 	done := make(chan error, 1)
-	j.letters.TryProduce(j.ctx, r, func(_ *kgo.Record, err error) { done <- err })
+	j.letters.Load().TryProduce(j.ctx, r, func(_ *kgo.Record, err error) { done <- err })
 	select {
 	case err := <-done:
+		if err != nil {
+			j.lettersFailed.Store(true)
+		}
 		return err
 	case <-ctx.Done():
 		return wallet.ErrUnacknowledged

@@ -126,3 +126,23 @@ func TestAFetchErrorPausesThePartitionAndItIsReadOn(t *testing.T) {
 		t.Errorf("halted: %v", a.halted[0])
 	}
 }
+
+// A broker that has not learnt of the topic yet says that it does not know its id: the
+// client passes that on after five times. The topic that is there is read on.
+func TestATopicThatABrokerDoesNotKnowYetIsReadOn(t *testing.T) {
+	t.Parallel()
+	broker, a := embeddedtest.Kfake(t), newApplier(nil)
+	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
+	unknown := broker.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: j.Topic, Err: kerr.UnknownTopicID, Count: 12})
+	for range 5 {
+		if _, err := j.put(deposit(uuid.New(), 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a.until(t, "what was written is read", func() bool { return len(a.fetched) == 5 })
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if unknown.Hits() < 12 || a.halted[0] != nil {
+		t.Errorf("%d times unknown, %v", unknown.Hits(), a.halted[0])
+	}
+}

@@ -59,13 +59,15 @@ type Journal struct {
 	Config
 	applier   Applier
 	client    *kgo.Client // asks; who writes and who reads have their own
-	letters   *kgo.Client // writes dead letters
 	admin     *kadm.Client
 	ctx       context.Context // ends with Close
 	cancel    context.CancelFunc
 	meeting   sync.WaitGroup // whoever meets the topic, and leaves it
 	running   sync.WaitGroup
 	closeOnce sync.Once
+
+	letters       atomic.Pointer[kgo.Client] // writes dead letters
+	lettersFailed atomic.Bool                // mend is to look why
 
 	finding chan struct{}           // a place for each look-up under way
 	brokers *breaker.Breaker        // do they answer, also when nobody writes
@@ -87,7 +89,8 @@ func Open(cfg Config) (*Journal, error) {
 		client.Close()
 		return nil, fmt.Errorf("prepare the journal: %w", err)
 	}
-	j := &Journal{Config: cfg, client: client, letters: letters, admin: kadm.NewClient(client), finding: make(chan struct{}, findAtOnce), begun: make(chan struct{}), gap: make(chan struct{}, 1)}
+	j := &Journal{Config: cfg, client: client, admin: kadm.NewClient(client), finding: make(chan struct{}, findAtOnce), begun: make(chan struct{}), gap: make(chan struct{}, 1)}
+	j.letters.Store(letters)
 	j.begin = sync.OnceFunc(func() { close(j.begun) })
 	j.brokers = breaker.New(breaker.Config{Name: "Kafka", Probe: client.Ping, Interval: time.Second, Timeout: cfg.RequestTimeout, Log: cfg.Log})
 	j.ctx, j.cancel = context.WithCancel(context.Background())
@@ -213,6 +216,9 @@ func (j *Journal) Available() error {
 	case j.brokers.Err() != nil:
 		return fmt.Errorf("the brokers do not answer: %w", j.brokers.Err())
 	}
+	if err := *w.refused.Load(); err != nil {
+		return fmt.Errorf("the brokers do not let it be written: %w", err)
+	}
 	for _, p := range w.pens {
 		if p.isStalled() {
 			return fmt.Errorf("partition %d does not acknowledge", p.partition)
@@ -253,7 +259,7 @@ func (j *Journal) Close() {
 				r.close()
 			}
 			j.closePens()
-			j.letters.Close()
+			j.letters.Load().Close()
 			j.client.Close()
 			j.running.Wait()
 		}()

@@ -20,6 +20,7 @@ const (
 	pollRecords    = 5_000           // of one poll, over all partitions
 	followInterval = 5 * time.Second // between commits of the group's own offsets
 	fetchAgain     = time.Second     // after a fetch that failed
+	missedMost     = 5               // answers that there is no such topic, a second apart, until that is believed
 )
 
 // reader fetches the partitions that the group gives to this replica. Where to
@@ -184,22 +185,47 @@ func (r *reader) failed(topic string, partition int32, err error) {
 		return
 	}
 	var lost *kgo.ErrDataLoss
-	gone := errors.Is(err, kerr.OffsetOutOfRange) || errors.Is(err, kerr.UnknownTopicID) || errors.As(err, &lost)
-	if gone {
-		r.halt(partition, true)
-	}
-	r.pause(partition)
-	if gone {
-		r.applier.Halt(partition, fmt.Errorf("the journal does not have what the ledger's offset asks for: %w", err))
+	if errors.Is(err, kerr.OffsetOutOfRange) || errors.As(err, &lost) {
+		r.stop(partition, err)
 		return
 	}
+	r.pause(partition)
 	r.Log.Warn("fetch failed", "partition", partition, "error", err)
 	r.ended.Go(func() {
+		if errors.Is(err, kerr.UnknownTopicID) && !r.isThere() {
+			r.stop(partition, err)
+			return
+		}
 		// A worker that is full has it resumed when there is room.
 		if sleep(r.ctx, fetchAgain) && r.applier.Fetched(partition, nil) {
 			r.resume(partition)
 		}
 	})
+}
+
+// stop gives a partition up until it is revoked, or the topic is met anew.
+func (r *reader) stop(partition int32, err error) {
+	r.halt(partition, true)
+	r.pause(partition)
+	r.applier.Halt(partition, fmt.Errorf("the journal does not have what the ledger's offset asks for: %w", err))
+}
+
+// isThere asks whether the topic is the one that is read, until that is known: a broker
+// may not have learnt of it yet that leads a partition, or answers this question.
+func (r *reader) isThere() bool {
+	for missed := 0; ; {
+		switch now, err := r.find(r.ctx); {
+		case err == nil:
+			return now.ID == r.topic.ID
+		case errors.Is(err, kerr.UnknownTopicOrPartition):
+			if missed++; missed > missedMost {
+				return false
+			}
+		}
+		if !sleep(r.ctx, fetchAgain) {
+			return true
+		}
+	}
 }
 
 // Resume goes on fetching a partition.

@@ -25,7 +25,7 @@ type Ledger interface {
 
 const (
 	meetEvery   = 500 * time.Millisecond // between tries to meet the topic
-	watchEvery  = 2 * time.Second        // between looks whether the ledger still follows it
+	watchEvery  = 2 * time.Second        // between looks whether the ledger still follows it, and whether it can be written
 	ledgerGrace = 5 * time.Second        // how long an unknown topic waits for the ledger's word
 )
 
@@ -74,6 +74,7 @@ func (j *Journal) untilMet(ledger Ledger) (wallet.Topic, bool) {
 		if !sleep(j.ctx, meetEvery) {
 			return met, false
 		}
+		j.mend()
 	}
 }
 
@@ -82,6 +83,7 @@ func (j *Journal) untilMet(ledger Ledger) (wallet.Topic, bool) {
 // nothing was emptied under a running walletd, which is no operator's word.
 func (j *Journal) untilLeft(ledger Ledger, met wallet.Topic) (wallet.Topic, bool) {
 	for sleep(j.ctx, watchEvery) {
+		j.mend()
 		if now, err := ledger.Topic(j.ctx); err == nil && now.ID != uuid.Nil && now != met {
 			return now, true
 		}

@@ -96,6 +96,8 @@ func (w *writing) produce(ctx context.Context, v *wave, p *pen, groups []*shared
 		w.client.TryProduce(ctx, r, func(r *kgo.Record, err error) {
 			if p.answer(g, r, err) {
 				acked = append(acked, g.rec)
+			} else {
+				w.failed.Store(true)
 			}
 			if left.Add(-1) == 0 {
 				p.landed()

@@ -19,10 +19,12 @@ type writing struct {
 	client  *kgo.Client
 	applier Applier
 	pens    []*pen
-	ready   chan struct{}        // holds one token while a pen has something to flush
-	pushing atomic.Bool          // somebody has the client send
-	wave    atomic.Pointer[wave] // the last that began
-	again   time.Time            // before then no wave waits for what is being applied
+	ready   chan struct{}         // holds one token while a pen has something to flush
+	pushing atomic.Bool           // somebody has the client send
+	wave    atomic.Pointer[wave]  // the last that began
+	again   time.Time             // before then no wave waits for what is being applied
+	failed  atomic.Bool           // a record was refused or lost: mend is to look why
+	refused atomic.Pointer[error] // why the client will never write
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 }
@@ -53,6 +55,7 @@ func (j *Journal) newWriting(t wallet.Topic) (*writing, error) {
 	for p := range t.Partitions {
 		w.pens = append(w.pens, &pen{partition: p, topic: t.Name, ackTimeout: j.AckTimeout, acked: j.applier.Acknowledged, gapped: j.gapped, ready: w.wanted})
 	}
+	w.refused.Store(new(error))
 	ctx, cancel := context.WithCancel(j.ctx)
 	w.cancel = cancel
 	w.running.Go(func() { w.waves(ctx) })

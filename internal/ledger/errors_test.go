@@ -218,7 +218,7 @@ func wantAllUnavailable(t *testing.T, l *ledger.Ledger) {
 		"Commit":      func() error { return l.Commit(ctx, move(id, funds, 1)) },
 		"Read":        func() error { _, err := l.Read(ctx, wallet.SnapshotQuery{Wallets: []uuid.UUID{id}}); return err },
 		"Locked":      func() error { _, err := l.Locked(ctx, []uuid.UUID{id}); return err },
-		"Due":         func() error { _, err := l.Due(ctx, 0, now, 1); return err },
+		"Due":         func() error { _, err := l.Due(ctx, 0, now, time.Minute, 1); return err },
 		"Unjournaled": func() error { _, err := l.Unjournaled(ctx, uuid.Nil, 1); return err },
 		"Journaled":   func() error { return l.Journaled(ctx, []wallet.Key{{WalletID: id, ID: id}}) },
 		"Topic":       func() error { _, err := l.Topic(ctx); return err },

@@ -62,15 +62,16 @@ SELECT l.wallet_id, l.length, l.attempt, l.refusals, l.not_before, l.last_error,
 	r.position, r.kind, r.operation_id, r.type, r.amount, r.accepted_at, r.partition, r.journal_offset
 FROM requeued_lists l
 CROSS JOIN LATERAL (SELECT * FROM requeued r WHERE r.wallet_id = l.wallet_id ORDER BY position LIMIT 1) r
-WHERE l.partition = $1 AND l.not_before <= $2
+WHERE l.partition = $1 AND (l.not_before <= $2 OR l.not_before > $4)
 ORDER BY l.not_before LIMIT $3`
 
 // Due returns up to limit of the partition's lists that are due at the given
-// time, longest due first.
-func (l *Ledger) Due(ctx context.Context, partition int32, at time.Time, limit int) ([]wallet.Due, error) {
+// time, longest due first. A list that is to wait for longer than most from then, which
+// nobody lets one, was set aside by a clock that was ahead, and is due too.
+func (l *Ledger) Due(ctx context.Context, partition int32, at time.Time, most time.Duration, limit int) ([]wallet.Due, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.readTimeout)
 	defer cancel()
-	rows, err := l.reads.Query(ctx, selectDue, partition, at, limit)
+	rows, err := l.reads.Query(ctx, selectDue, partition, at, limit, at.Add(most))
 	if err != nil {
 		return nil, l.done(err)
 	}

@@ -62,9 +62,10 @@ func TestDueNamesTheListsWhoseTimeHasComeLongestFirst(t *testing.T) {
 		heads[id], order = h, append([]uuid.UUID{id}, order...)
 		b.mustCommit(&wallet.Batch{Fence: b.fence(int64(i), int64(i+1)), Lists: []wallet.ListChange{{List: h, Append: entries(request(id, 1), request(id, 2))}}})
 	}
+	most := 15 * time.Minute
 	due := func(partition int32, at time.Time, limit int) []wallet.Due {
 		t.Helper()
-		got, err := b.Due(testContext(t), partition, at, limit)
+		got, err := b.Due(testContext(t), partition, at, most, limit)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,6 +79,10 @@ func TestDueNamesTheListsWhoseTimeHasComeLongestFirst(t *testing.T) {
 	}
 	if got := due(0, now.Add(8*time.Minute), 10); len(got) != 2 {
 		t.Errorf("two are due: %+v", got)
+	}
+	most = 9 * time.Minute
+	if got := due(0, now, 10); len(got) != 1 || got[0].WalletID != order[3] {
+		t.Errorf("set aside by a clock that was ahead: %+v", got)
 	}
 	got := due(0, now.Add(time.Hour), 3)
 	if len(got) != 3 {

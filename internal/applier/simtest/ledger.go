@@ -131,12 +131,12 @@ func (l *Ledger) Read(_ context.Context, q wallet.SnapshotQuery) (wallet.Snapsho
 func (l *Ledger) Locked(context.Context, []uuid.UUID) ([]uuid.UUID, error) { return nil, nil }
 
 // Due implements applier.Ledger.
-func (l *Ledger) Due(_ context.Context, partition int32, at time.Time, limit int) ([]wallet.Due, error) {
+func (l *Ledger) Due(_ context.Context, partition int32, at time.Time, most time.Duration, limit int) ([]wallet.Due, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var due []wallet.Due
 	for id, list := range l.lists {
-		if list.partition == partition && !list.NotBefore.After(at) && len(l.books.Entries[id]) > 0 {
+		if list.partition == partition && (!list.NotBefore.After(at) || list.NotBefore.After(at.Add(most))) && len(l.books.Entries[id]) > 0 {
 			due = append(due, wallet.Due{List: list.List, First: l.books.Entries[id][0]})
 		}
 	}

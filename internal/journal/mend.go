@@ -1,0 +1,62 @@
+package journal
+
+import (
+	"context"
+	"errors"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// mend replaces the clients that cannot write any more. The first thing that a client
+// asks for is a producer id; a refusal that is not to be tried again, such as that its
+// user may not write yet, it keeps for good and fails every record with it. Only the
+// goroutine that meets the topic calls it.
+func (j *Journal) mend() {
+	if w := j.writing.Load(); w != nil && w.failed.Swap(false) {
+		j.mendWriting(w)
+	}
+	if j.lettersFailed.Swap(false) && j.refusal(j.letters.Load()) != nil {
+		j.mendLetters()
+	}
+}
+
+func (j *Journal) mendWriting(w *writing) {
+	err := j.refusal(w.client)
+	w.refused.Store(&err)
+	if err == nil {
+		return
+	}
+	fresh, oerr := j.newWriting(w.topic)
+	if oerr != nil || j.refusal(fresh.client) != nil {
+		w.failed.Store(true) // look again
+		if oerr == nil {
+			fresh.close()
+		}
+		return
+	}
+	j.writing.Store(fresh)
+	w.close()
+	j.Log.Warn("the journal is written with a new client; the brokers had refused the last one", "error", err)
+}
+
+func (j *Journal) mendLetters() {
+	fresh, err := deadLetterClient(j.Config)
+	if err != nil {
+		j.lettersFailed.Store(true)
+		return
+	}
+	j.letters.Swap(fresh).Close()
+}
+
+// refusal is why a client will never write, nil if it may.
+func (j *Journal) refusal(client *kgo.Client) error {
+	ctx, cancel := context.WithTimeout(j.ctx, j.RequestTimeout)
+	defer cancel()
+	_, _, err := client.ProducerID(ctx)
+	var said *kerr.Error
+	if errors.As(err, &said) && !said.Retriable {
+		return err
+	}
+	return nil
+}
