@@ -42,10 +42,11 @@ func (c *components) ledger(statement time.Duration) (*ledger.Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := cfg.Postgres
-	l, err := ledger.Open(ledger.Config{DSN: p.DSN(), CommitConnections: operatorConnections, ReadConnections: operatorConnections,
-		ConnectTimeout: p.ReadTimeout, CommitTimeout: statement, ReadTimeout: statement, LockTimeout: statement / 2,
-		Log: slog.New(slog.DiscardHandler)})
+	lc := connect.Ledger(cfg.Postgres)
+	lc.CommitConnections, lc.ReadConnections = operatorConnections, operatorConnections
+	lc.CommitTimeout, lc.ReadTimeout, lc.LockTimeout = statement, statement, statement/2
+	lc.Log = slog.New(slog.DiscardHandler)
+	l, err := ledger.Open(lc)
 	if err != nil {
 		return nil, &failure{exitUsage, err}
 	}

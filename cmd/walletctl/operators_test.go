@@ -156,7 +156,7 @@ func (d *desk) aside() uuid.UUID {
 
 func (d *desk) due() int {
 	d.Helper()
-	due, err := d.ledger.Due(d.Context(), 0, time.Now().Add(time.Minute), time.Hour, 100)
+	due, err := d.ledger.Due(d.Context(), 0, time.Now().Add(time.Minute), 1000*time.Hour, 100)
 	if err != nil {
 		d.Fatal(err)
 	}

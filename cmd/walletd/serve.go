@@ -12,6 +12,7 @@ import (
 
 	"github.com/walletd/walletd/internal/build"
 	"github.com/walletd/walletd/internal/config"
+	"github.com/walletd/walletd/internal/connect"
 	"github.com/walletd/walletd/internal/ledger"
 )
 
@@ -57,13 +58,10 @@ func newLog(cfg config.Config, w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, opts))
 }
 
-func ledgerConfig(cfg config.Config, log *slog.Logger) ledger.Config {
-	p := cfg.Postgres
-	return ledger.Config{
-		DSN: p.DSN(), CommitConnections: p.CommitConnections, ReadConnections: p.ReadConnections,
-		ConnectTimeout: p.ReadTimeout, CommitTimeout: p.CommitTimeout, ReadTimeout: p.ReadTimeout, LockTimeout: p.LockTimeout,
-		Log: log,
-	}
+func openLedger(cfg config.Config, log *slog.Logger) (*ledger.Ledger, error) {
+	c := connect.Ledger(cfg.Postgres)
+	c.Log = log
+	return ledger.Open(c)
 }
 
 type migrateCmd struct{}
@@ -77,7 +75,7 @@ func (migrateCmd) Run(ctx context.Context, c *cli) error {
 	if err != nil {
 		return usageError{err}
 	}
-	l, err := ledger.Open(ledgerConfig(cfg, newLog(cfg, os.Stderr)))
+	l, err := openLedger(cfg, newLog(cfg, os.Stderr))
 	if err != nil {
 		return usageError{err}
 	}

@@ -55,33 +55,50 @@ const (
 func NewSystem(cfg config.Config, log *slog.Logger) (*System, error) {
 	s := &System{Replica: uuid.New(), cfg: cfg, log: log, metrics: prometheus.NewRegistry()}
 	s.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	var err error
-	if s.ledger, err = ledger.Open(ledgerConfig(cfg, log)); err != nil {
+	if err := s.assemble(); err != nil {
+		s.closeComponents()
 		return nil, err
+	}
+	return s, nil
+}
+
+func (s *System) assemble() (err error) {
+	if s.ledger, err = openLedger(s.cfg, s.log); err != nil {
+		return err
 	}
 	if s.journal, err = s.openJournal(); err != nil {
-		s.ledger.Close()
-		return nil, err
+		return err
 	}
 	if s.balances, err = s.openBalances(); err != nil {
-		s.journal.Close()
-		s.ledger.Close()
-		return nil, err
+		return err
 	}
-	limits := applierLimits(cfg)
+	limits := applierLimits(s.cfg)
 	s.applier = applier.New(applier.Config{
 		Ledger: s.ledger, Journal: s.journal, Announce: s, Limits: limits,
-		Log: log, Metrics: applier.NewMetrics(s.metrics), Now: time.Now,
+		Log: s.log, Metrics: applier.NewMetrics(s.metrics), Now: time.Now,
 	})
 	s.intake = accept.New(accept.Config{
 		Journal: s.journal, Ledger: s.ledger, Balances: s.balances, Applier: s.applier,
-		Limits:     accept.Limits{WalletRequests: cfg.WalletRequests, Requests: cfg.Requests, DirectTimeout: directTimeout, ListLength: limits.ListLength},
-		BalanceTTL: cfg.Redis.TTL, Log: log, Now: time.Now,
+		Limits:     accept.Limits{WalletRequests: s.cfg.WalletRequests, Requests: s.cfg.Requests, DirectTimeout: directTimeout, ListLength: limits.ListLength},
+		BalanceTTL: s.cfg.Redis.TTL, Log: s.log, Now: time.Now,
 	})
 	s.observe()
 	s.disks = newDisks(s.metrics)
 	s.servers, err = s.newServers()
-	return s, err
+	return err
+}
+
+// closeComponents closes the connections of what was opened.
+func (s *System) closeComponents() {
+	if s.journal != nil {
+		s.journal.Close()
+	}
+	if s.balances != nil {
+		s.balances.Close()
+	}
+	if s.ledger != nil {
+		s.ledger.Close()
+	}
 }
 
 // applierLimits leave room to count what accepting lets in: requests that are under

@@ -17,41 +17,57 @@ import (
 
 // Journal is where accepted requests are kept.
 type Journal interface {
+	// Write journals operations of one wallet in one record. done is called once, in a
+	// bounded time, and must not wait: with the record's receipt, with ErrNotJournaled, or
+	// with ErrUnacknowledged if nobody knows.
 	Write(done func(wallet.Receipt, error), ops ...wallet.Operation)
-	WriteCreate(id uuid.UUID, at time.Time) (wallet.Receipt, error)
+	// WriteCreate is Write for the creation of a wallet.
+	WriteCreate(done func(wallet.Receipt, error), id uuid.UUID, at time.Time)
+	// End is the offset that the partition's next record will have.
 	End(ctx context.Context, partition int32) (int64, error)
-	Find(ctx context.Context, r wallet.Receipt) (wallet.Record, error)
+	// RecordAt reads the record at a receipt.
+	RecordAt(ctx context.Context, r wallet.Receipt) (wallet.Record, error)
 }
 
-// Ledger is what accepting asks of the ledger.
+// Ledger is what accepting asks of the ledger. Errors wrap wallet.ErrUnavailable, but for
+// a wallet that does not exist: a *wallet.Error.
 type Ledger interface {
-	Create(ctx context.Context, id uuid.UUID, at time.Time) (wallet.Wallet, bool, error)
+	// Create makes a wallet, or returns the one that is there.
+	Create(ctx context.Context, id uuid.UUID, at time.Time) (w wallet.Wallet, created bool, err error)
 	Wallet(ctx context.Context, id uuid.UUID) (wallet.Wallet, error)
-	Operation(ctx context.Context, walletID, id uuid.UUID, r wallet.Receipt) (wallet.Operation, bool, int64, error)
+	// Operation returns an operation, PENDING while it is requeued. If it is not found, next
+	// is the offset that the ledger has reached of the receipt's partition.
+	Operation(ctx context.Context, walletID, id uuid.UUID, r wallet.Receipt) (op wallet.Operation, found bool, next int64, err error)
 	Operations(ctx context.Context, walletID uuid.UUID, q wallet.Query) (wallet.Page, error)
+	// Outcomes returns those of the operations that the ledger has.
 	Outcomes(ctx context.Context, keys []wallet.Key) ([]wallet.Operation, error)
-	Offsets(ctx context.Context, listLength int) (map[int32]int64, []uuid.UUID, error)
+	// Offsets returns the offset of each partition, and the wallets whose requeued lists have
+	// listLength entries.
+	Offsets(ctx context.Context, listLength int) (next map[int32]int64, full []uuid.UUID, err error)
 	Err() error            // nil while the ledger answers
 	Down() <-chan struct{} // closed when it stops to
 }
 
-// Balances is the cache of balances.
+// Balances is the cache of balances. What it cannot put it remembers for repair.
 type Balances interface {
-	Known(ctx context.Context, id uuid.UUID) bool
-	Cached(ctx context.Context, id uuid.UUID) (wallet.Wallet, bool)
-	Put(ctx context.Context, wallets ...wallet.Wallet) error   // as they are now
-	Renew(ctx context.Context, wallets ...wallet.Wallet) error // as they have been: instead of older ones only
-	Listening() bool                                           // announcements of other replicas arrive
+	Known(ctx context.Context, id uuid.UUID) bool                   // it has the wallet, be it only that it exists
+	Cached(ctx context.Context, id uuid.UUID) (wallet.Wallet, bool) // it has the balance, and that is the newest it was told
+	Put(ctx context.Context, wallets ...wallet.Wallet) error        // as they are now
+	Renew(ctx context.Context, wallets ...wallet.Wallet) error      // as they have been: instead of older ones only
+	Listening() bool                                                // announcements of other replicas arrive
 }
 
 // Applier applies what is accepted.
 type Applier interface {
-	Known(id uuid.UUID) bool
-	Exists(id uuid.UUID)
-	Met(w wallet.Wallet)
-	Applies(id uuid.UUID) bool
+	KnowsWallet(id uuid.UUID) bool // that it exists
+	NoteExists(id uuid.UUID)
+	NoteState(w wallet.Wallet) // as the ledger had it a moment ago
+	AppliesWallet(id uuid.UUID) bool
 	Owns(partition int32) bool
+	// Direct applies operations of one wallet straight to the ledger, and returns them with
+	// their outcomes, in order. A *wallet.Error: nothing was applied; any other: nobody knows.
 	Direct(ctx context.Context, ops ...wallet.Operation) ([]wallet.Operation, error)
+	// Reconcile forgets operations that the ledger has by these offsets.
 	Reconcile(ctx context.Context, offsets map[int32]int64) error
 	Backlog
 }
@@ -167,17 +183,17 @@ func (in *Intake) submit(ctx context.Context, ops []wallet.Operation, wait time.
 // it must. Who is going to apply the operation has the ledger say first what the
 // wallet holds, which it would have to read next.
 func (in *Intake) exists(ctx context.Context, id uuid.UUID) error {
-	if in.Applier.Known(id) {
+	if in.Applier.KnowsWallet(id) {
 		return nil
 	}
-	applies := in.Applier.Applies(id)
+	applies := in.Applier.AppliesWallet(id)
 	if !applies && in.cached(ctx, id) {
 		return nil
 	}
 	// A client that goes away is not a ledger that does not answer.
 	w, err := in.Ledger.Wallet(context.WithoutCancel(ctx), id)
 	if err == nil {
-		in.Applier.Met(w)
+		in.Applier.NoteState(w)
 		return nil
 	}
 	// Its creation may be journaled, and not be applied yet.
@@ -194,7 +210,7 @@ func (in *Intake) exists(ctx context.Context, id uuid.UUID) error {
 func (in *Intake) cached(ctx context.Context, id uuid.UUID) bool {
 	known := in.Balances.Known(ctx, id)
 	if known {
-		in.Applier.Exists(id)
+		in.Applier.NoteExists(id)
 	}
 	return known
 }

@@ -284,7 +284,7 @@ func TestClosingAndALostLedgerEndABulksWait(t *testing.T) {
 func TestWaitersComeAndGoAtOnce(t *testing.T) {
 	w := newWorld(wide)
 	id := uuid.New()
-	w.applier.Exists(id)
+	w.applier.NoteExists(id)
 	ids := make([]uuid.UUID, 20)
 	for i := range ids {
 		ids[i] = uuid.New()

@@ -23,13 +23,13 @@ func (in *Intake) Create(ctx context.Context, key string, wait time.Duration) (w
 	op := wallet.Operation{ID: wallet.NewID(key), AcceptedAt: in.tick(), Receipt: wallet.NoReceipt}
 	op.WalletID = op.ID
 	if key != "" {
-		if w, ok := in.made(ctx, op.ID); ok {
+		if w, ok := in.existing(ctx, op.ID); ok {
 			return wallet.Created{Wallet: w, Replayed: true}, nil
 		}
 	}
 	w := in.waiters.add(op)
 	defer in.waiters.remove(w)
-	w.journaled(in.Journal.WriteCreate(op.ID, op.AcceptedAt))
+	in.Journal.WriteCreate(w.journaled, op.ID, op.AcceptedAt)
 	if err := in.await(ctx, w, wait); err != nil {
 		made, err := in.createDirectly(ctx, op, err)
 		if err == nil || w.open.Load() > 0 { // else what was not acknowledged is applied by now
@@ -38,38 +38,37 @@ func (in *Intake) Create(ctx context.Context, key string, wait time.Duration) (w
 	}
 	in.waiters.remove(w)
 	if !w.seats[0].known {
-		return in.creating(ctx, op, key), nil
+		return in.answerPending(ctx, op, key), nil
 	}
-	done := w.outcomes[0]
-	made := wallet.Wallet{ID: op.ID, State: wallet.State{Balance: done.Operation.BalanceAfter, Sequence: done.Operation.Sequence}, UpdatedAt: done.Operation.AppliedAt}
-	in.created(ctx, made, key)
-	return wallet.Created{Wallet: made, Replayed: done.Replayed}, nil
+	made := w.outcomes[0].Operation.After()
+	in.publishMade(ctx, made, key)
+	return wallet.Created{Wallet: made, Replayed: w.outcomes[0].Replayed}, nil
 }
 
-// made returns the wallet if it is known to be there, and spreads that: by the ledger, or
+// existing returns the wallet if it is known to be there, and spreads that: by the ledger, or
 // by the cache if that cannot be asked.
-func (in *Intake) made(ctx context.Context, id uuid.UUID) (wallet.Wallet, bool) {
+func (in *Intake) existing(ctx context.Context, id uuid.UUID) (wallet.Wallet, bool) {
 	w, err := in.Ledger.Wallet(ctx, id)
 	var known *wallet.Error
 	switch {
 	case err == nil:
-		in.known(ctx, w)
+		in.publishCurrent(ctx, w)
 		return w, true
 	case errors.As(err, &known):
 		return w, false
 	}
 	w, ok := in.Balances.Cached(ctx, id)
 	if ok {
-		in.Applier.Exists(id)
+		in.Applier.NoteExists(id)
 	}
 	return w, ok
 }
 
-// creating answers for a wallet whose creation is journaled and not known to be
+// answerPending answers for a wallet whose creation is journaled and not known to be
 // applied.
-func (in *Intake) creating(ctx context.Context, op wallet.Operation, key string) wallet.Created {
+func (in *Intake) answerPending(ctx context.Context, op wallet.Operation, key string) wallet.Created {
 	w := wallet.Wallet{ID: op.ID, UpdatedAt: op.AcceptedAt}
-	in.created(ctx, w, key)
+	in.publishMade(ctx, w, key)
 	return wallet.Created{Wallet: w, Pending: true}
 }
 
@@ -84,24 +83,24 @@ func (in *Intake) createDirectly(ctx context.Context, op wallet.Operation, journ
 	if err != nil {
 		return wallet.Created{}, unavailable(wallet.Unknown, errors.Join(journalErr, err))
 	}
-	in.known(ctx, w)
+	in.publishCurrent(ctx, w)
 	return wallet.Created{Wallet: w, Replayed: !created}, nil
 }
 
-// created spreads that a wallet was made as this. With a key another request may have made
+// publishMade spreads that a wallet was made as this. With a key another request may have made
 // it, and it may have moved since: what it holds is the ledger's to say.
-func (in *Intake) created(ctx context.Context, w wallet.Wallet, key string) {
+func (in *Intake) publishMade(ctx context.Context, w wallet.Wallet, key string) {
 	if key == "" {
-		in.known(ctx, w)
+		in.publishCurrent(ctx, w)
 		return
 	}
-	in.Applier.Exists(w.ID)
+	in.Applier.NoteExists(w.ID)
 	_ = in.Balances.Renew(context.WithoutCancel(ctx), w)
 }
 
-// known spreads that a wallet exists, and what it holds now: without that, other replicas could not tell
+// publishCurrent spreads that a wallet exists, and what it holds now: without that, other replicas could not tell
 // while the ledger is away.
-func (in *Intake) known(ctx context.Context, w wallet.Wallet) {
-	in.Applier.Exists(w.ID)
+func (in *Intake) publishCurrent(ctx context.Context, w wallet.Wallet) {
+	in.Applier.NoteExists(w.ID)
 	_ = in.Balances.Put(context.WithoutCancel(ctx), w) // the cache remembers what it could not put
 }

@@ -19,8 +19,8 @@ func (w *world) isKnown(t *testing.T, id uuid.UUID) {
 	t.Helper()
 	put := slices.ContainsFunc(w.balances.puts, func(p wallet.Wallet) bool { return p.ID == id })
 	put = put || w.balances.Known(t.Context(), id)
-	if !w.applier.Known(id) || !put {
-		t.Errorf("known here: %t, put into Redis: %t", w.applier.Known(id), put)
+	if !w.applier.KnowsWallet(id) || !put {
+		t.Errorf("known here: %t, put into Redis: %t", w.applier.KnowsWallet(id), put)
 	}
 }
 
@@ -195,7 +195,7 @@ func TestCreateThatNothingCanTakeIs503WithTheHonestFate(t *testing.T) {
 				if e := problem(t, err, wallet.CodeUnavailable); e.Fate != c.want || e.RetryAfter <= 0 {
 					t.Errorf("%+v", e)
 				}
-				if len(w.balances.puts) != 0 || w.applier.Known(wallet.NewID("key")) {
+				if len(w.balances.puts) != 0 || w.applier.KnowsWallet(wallet.NewID("key")) {
 					t.Error("a wallet that may not exist is spread")
 				}
 				w.nobodyIsLeft(t)

@@ -44,7 +44,7 @@ func TestUnknownWalletIs404AlsoForAClientThatIsGone(t *testing.T) {
 
 func TestThatAWalletExistsIsAskedOnce(t *testing.T) {
 	for name, know := range map[string]func(w *world, id uuid.UUID) (reads int){
-		"of its lane":   func(w *world, id uuid.UUID) int { w.applier.Exists(id); return 0 },
+		"of its lane":   func(w *world, id uuid.UUID) int { w.applier.NoteExists(id); return 0 },
 		"of Redis":      func(w *world, id uuid.UUID) int { w.balances.known[id] = true; return 0 },
 		"of the ledger": func(w *world, id uuid.UUID) int { w.ledger.wallets[id] = wallet.Wallet{ID: id}; return 1 },
 	} {
@@ -57,8 +57,8 @@ func TestThatAWalletExistsIsAskedOnce(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				if w.ledger.reads != reads || !w.applier.Known(op.WalletID) {
-					t.Errorf("%d reads of the ledger, noted: %t", w.ledger.reads, w.applier.Known(op.WalletID))
+				if w.ledger.reads != reads || !w.applier.KnowsWallet(op.WalletID) {
+					t.Errorf("%d reads of the ledger, noted: %t", w.ledger.reads, w.applier.KnowsWallet(op.WalletID))
 				}
 			})
 		})
@@ -98,8 +98,8 @@ func TestWhoAppliesAWalletBelievesTheCacheThatItExists(t *testing.T) {
 				fail(w)
 				op := wallet.Operation{ID: uuid.New(), WalletID: uuid.New(), Type: wallet.Deposit, Amount: 5}
 				w.balances.known[op.WalletID] = true
-				if _, err := w.Submit(t.Context(), op, 0); err != nil || !w.applier.Known(op.WalletID) {
-					t.Errorf("noted as existing: %t, %v", w.applier.Known(op.WalletID), err)
+				if _, err := w.Submit(t.Context(), op, 0); err != nil || !w.applier.KnowsWallet(op.WalletID) {
+					t.Errorf("noted as existing: %t, %v", w.applier.KnowsWallet(op.WalletID), err)
 				}
 			})
 		})
@@ -120,7 +120,7 @@ func TestWalletThatNobodyCanLookUpIsLetIn(t *testing.T) {
 				if err != nil || out.Operation.Status != wallet.Pending || len(w.journal.journaled()) != 1 {
 					t.Errorf("%+v, %v", out, err)
 				}
-				if w.applier.Known(op.WalletID) {
+				if w.applier.KnowsWallet(op.WalletID) {
 					t.Error("it is noted as existing")
 				}
 			})

@@ -50,20 +50,22 @@ func (j *fakeJournal) Write(done func(wallet.Receipt, error), ops ...wallet.Oper
 	go func() { <-held; done(receipt, err) }()
 }
 
-func (j *fakeJournal) WriteCreate(id uuid.UUID, at time.Time) (wallet.Receipt, error) {
+func (j *fakeJournal) WriteCreate(done func(wallet.Receipt, error), id uuid.UUID, at time.Time) {
 	j.mu.Lock()
-	defer j.mu.Unlock()
 	j.creates = append(j.creates, id)
-	if j.err != nil {
-		return wallet.NoReceipt, j.err
+	receipt, err := wallet.Receipt{Partition: 4, Offset: int64(len(j.creates))}, j.err
+	j.mu.Unlock()
+	if err != nil {
+		done(wallet.NoReceipt, err)
+		return
 	}
+	done(receipt, nil)
 	go j.apply(id, at)
-	return wallet.Receipt{Partition: 4, Offset: int64(len(j.creates))}, nil
 }
 
 func (j *fakeJournal) End(context.Context, int32) (int64, error) { return j.end, j.endErr }
 
-func (j *fakeJournal) Find(context.Context, wallet.Receipt) (wallet.Record, error) {
+func (j *fakeJournal) RecordAt(context.Context, wallet.Receipt) (wallet.Record, error) {
 	return j.record, j.findErr
 }
 
@@ -260,20 +262,20 @@ type fakeApplier struct {
 	settled    int64
 }
 
-func (a *fakeApplier) Known(id uuid.UUID) bool {
+func (a *fakeApplier) KnowsWallet(id uuid.UUID) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.known[id]
 }
 
-func (a *fakeApplier) Exists(id uuid.UUID) {
+func (a *fakeApplier) NoteExists(id uuid.UUID) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.known[id] = true
 }
 
 // Met keeps what the ledger has said.
-func (a *fakeApplier) Met(w wallet.Wallet) {
+func (a *fakeApplier) NoteState(w wallet.Wallet) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.known[w.ID], a.met[w.ID] = true, w
@@ -281,7 +283,7 @@ func (a *fakeApplier) Met(w wallet.Wallet) {
 
 func (a *fakeApplier) Owns(int32) bool { return a.owns }
 
-func (a *fakeApplier) Applies(uuid.UUID) bool { return a.owns }
+func (a *fakeApplier) AppliesWallet(uuid.UUID) bool { return a.owns }
 
 func (a *fakeApplier) Direct(ctx context.Context, ops ...wallet.Operation) ([]wallet.Operation, error) {
 	a.mu.Lock()
@@ -362,7 +364,7 @@ func inWorld(t *testing.T, limits Limits, test func(t *testing.T, w *world)) {
 // deposit is a request for an operation of a wallet that the world then knows.
 func (w *world) deposit(amount wallet.Amount) wallet.Operation {
 	id := uuid.New()
-	w.applier.Exists(id)
+	w.applier.NoteExists(id)
 	return wallet.Operation{ID: uuid.New(), WalletID: id, Type: wallet.Deposit, Amount: amount}
 }
 

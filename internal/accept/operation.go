@@ -12,12 +12,12 @@ import (
 
 // Operation returns one operation. With its receipt it is found from the moment it
 // was accepted, on every replica: PENDING until the ledger has passed the receipt.
-// Errors are *wallet.Error.
+// Errors are *wallet.Error, or the ledger's.
 func (in *Intake) Operation(ctx context.Context, walletID, id uuid.UUID, r wallet.Receipt) (wallet.Operation, error) {
 	op, found, next, err := in.Ledger.Operation(ctx, walletID, id, r)
 	switch {
 	case err != nil:
-		return op, &wallet.Error{Code: wallet.CodeUnavailable, RetryAfter: retrySoon, Err: err, Detail: "the ledger cannot be read now"}
+		return op, err
 	case found:
 		in.show(ctx, &op)
 		return op, nil
@@ -63,7 +63,7 @@ func (in *Intake) pending(ctx context.Context, walletID, id uuid.UUID, r wallet.
 	}
 	var rec wallet.Record
 	if err == nil {
-		rec, err = in.Journal.Find(ctx, r)
+		rec, err = in.Journal.RecordAt(ctx, r)
 	}
 	if err != nil {
 		in.Log.Debug("record of a receipt not read", "partition", r.Partition, "offset", r.Offset, "error", err)

@@ -1,6 +1,7 @@
 package accept
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -44,7 +45,6 @@ func TestOperationWithItsReceiptIsFoundFromItsAcceptance(t *testing.T) {
 		{"poison", place, func(w *world) { w.journal.record = wallet.Record{Kind: wallet.KindPoison} }, wallet.Operation{}, wallet.CodeInvalidRequest},
 		{"the journal does not tell its end", place, func(w *world) { w.journal.endErr = errGone }, believed, ""},
 		{"the journal does not show the record", place, func(w *world) { w.journal.findErr = errGone }, believed, ""},
-		{"the ledger does not answer", place, func(w *world) { w.ledger.fall() }, wallet.Operation{}, wallet.CodeUnavailable},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			inWorld(t, wide, func(t *testing.T, w *world) {
@@ -61,12 +61,18 @@ func TestOperationWithItsReceiptIsFoundFromItsAcceptance(t *testing.T) {
 				if c.code == wallet.CodeInvalidRequest && (len(e.Fields) != 1 || e.Fields[0].Field != "journal") {
 					t.Errorf("%+v does not name the receipt", e)
 				}
-				if c.code == wallet.CodeUnavailable && e.RetryAfter <= 0 {
-					t.Errorf("%+v", e)
-				}
 			})
 		})
 	}
+}
+
+func TestOperationIsNotFoundOutWithoutTheLedger(t *testing.T) {
+	inWorld(t, wide, func(t *testing.T, w *world) {
+		w.ledger.fall()
+		if _, err := w.Operation(t.Context(), uuid.New(), uuid.New(), wallet.NoReceipt); !errors.Is(err, errGone) {
+			t.Errorf("got %v", err)
+		}
+	})
 }
 
 func TestTheListOfAWalletWhoseCreationIsNotAppliedYetIsEmpty(t *testing.T) {

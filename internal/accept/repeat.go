@@ -50,7 +50,7 @@ func (in *Intake) submitUnwaited(ctx context.Context, ops []wallet.Operation) ([
 func (in *Intake) had(ctx context.Context, ops []wallet.Operation) map[uuid.UUID]wallet.Operation {
 	var keys []wallet.Key
 	for i := range ops {
-		if ops[i].ID.Version() == keyedVersion {
+		if wallet.IsKeyed(ops[i].ID) {
 			keys = append(keys, ops[i].Key())
 		}
 	}
@@ -71,7 +71,3 @@ func (in *Intake) had(ctx context.Context, ops []wallet.Operation) map[uuid.UUID
 	}
 	return had
 }
-
-// keyedVersion is the UUID version of an operation's id that is made of its
-// idempotency key; see wallet.OperationID.
-const keyedVersion = 5

@@ -38,7 +38,7 @@ type Ledger interface {
 type Journal interface {
 	// Append writes records, of one wallet in their order, and returns the place of each
 	// once all have their answer: NoReceipt, and an error, for what is not acknowledged.
-	Append(ctx context.Context, records ...wallet.Record) ([]wallet.Receipt, error)
+	Append(records ...wallet.Record) ([]wallet.Receipt, error)
 	// DeadLetter keeps a record that does not decode; nil once it is acknowledged.
 	DeadLetter(ctx context.Context, rec wallet.Record) error
 	// PartitionOf returns the partition of a wallet's records.
@@ -47,8 +47,9 @@ type Journal interface {
 	Resume(partition int32)
 }
 
-// Announcer tells others what was committed. It is called in commit order for
-// each partition, never concurrently for one.
+// Announcer tells others what was committed: the balances before the outcomes, for who
+// is told an outcome finds it in the balance. It is called in commit order for
+// each partition, never concurrently for one, after the operations are settled here.
 type Announcer interface {
 	Announce(ctx context.Context, c wallet.Committed)
 }
@@ -167,8 +168,8 @@ func (a *Applier) Halt(partition int32, err error) {
 // Owns reports whether this replica has a partition's worker.
 func (a *Applier) Owns(partition int32) bool { return a.worker(partition) != nil }
 
-// Applies reports whether this replica applies the wallet's operations.
-func (a *Applier) Applies(id uuid.UUID) bool { return a.Owns(a.Journal.PartitionOf(id)) }
+// AppliesWallet reports whether this replica applies the wallet's operations.
+func (a *Applier) AppliesWallet(id uuid.UUID) bool { return a.Owns(a.Journal.PartitionOf(id)) }
 
 // Offsets returns the offset that each owned partition has reached in the ledger.
 func (a *Applier) Offsets() map[int32]int64 {

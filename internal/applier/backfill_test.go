@@ -1,7 +1,6 @@
 package applier_test
 
 import (
-	"context"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -129,11 +128,11 @@ type rounds struct {
 	all [][]wallet.Record
 }
 
-func (r *rounds) Append(ctx context.Context, records ...wallet.Record) ([]wallet.Receipt, error) {
+func (r *rounds) Append(records ...wallet.Record) ([]wallet.Receipt, error) {
 	r.mu.Lock()
 	r.all = append(r.all, slices.Clone(records))
 	r.mu.Unlock()
-	return r.Journal.Append(ctx, records...)
+	return r.Journal.Append(records...)
 }
 
 func (r *rounds) seen() [][]wallet.Record {

@@ -182,7 +182,7 @@ func (a *Applier) commitDirect(id uuid.UUID, ln *lane, earlier []unsettled, call
 		if err == nil {
 			err = a.Ledger.Commit(ctx, b.finish())
 		}
-		final := err == nil || unavailable(err) || errors.Is(err, wallet.ErrRefused) || errors.Is(err, wallet.ErrLocked)
+		final := err == nil || dropsBatch(err) || errors.Is(err, wallet.ErrRefused) || errors.Is(err, wallet.ErrLocked)
 		if final || try == a.Limits.DirectTries {
 			a.Metrics.direct(err)
 			return b, err

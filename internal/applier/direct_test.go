@@ -87,7 +87,7 @@ func TestTheDirectWayMakesAWalletThatIsKnownToExist(t *testing.T) {
 	id := uuid.New()
 	w.log.Append(create(id))
 	r := w.replica()
-	r.Exists(id) // Redis says so
+	r.NoteExists(id) // Redis says so
 	first, second := deposit(id, 5), withdraw(id, 2)
 	wantOutcome(t, r.mustDirect(first), wallet.Applied, wallet.NoReason, 1, 5)
 	wantOutcome(t, r.mustDirect(second), wallet.Applied, wallet.NoReason, 2, 3)
@@ -100,7 +100,7 @@ func TestTheDirectWayAppliesEarlierAcknowledgedOperationsFirst(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, 1)
 	r, id := w.replica(), uuid.New()
-	if _, err := r.journal.Append(context.Background(), create(id)); err != nil {
+	if _, err := r.journal.Append(create(id)); err != nil {
 		t.Fatal(err)
 	}
 	earlier := []wallet.Operation{deposit(id, 10), deposit(id, 20), withdraw(id, 5)}
@@ -110,7 +110,7 @@ func TestTheDirectWayAppliesEarlierAcknowledgedOperationsFirst(t *testing.T) {
 	if _, err := r.journal.Write(earlier[2]); err != nil {
 		t.Fatal(err)
 	}
-	if !r.Known(id) {
+	if !r.KnowsWallet(id) {
 		t.Error("a wallet with an acknowledged creation is not known")
 	}
 	now := withdraw(id, 25)

@@ -98,7 +98,7 @@ func (k *keeper) append(ctx context.Context, records []wallet.Record) []wallet.R
 	if len(records) == 0 {
 		return nil
 	}
-	receipts, err := k.Journal.Append(ctx, records...)
+	receipts, err := k.Journal.Append(records...)
 	if err != nil {
 		k.complain(ctx, "copies or backfill records wait for the journal", err)
 	}

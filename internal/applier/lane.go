@@ -174,22 +174,22 @@ func (l *lanes) forget(selected func(uuid.UUID) bool) {
 	}
 }
 
-// Known reports whether this replica knows that the wallet exists.
-func (a *Applier) Known(id uuid.UUID) bool {
+// KnowsWallet reports whether this replica knows that the wallet exists.
+func (a *Applier) KnowsWallet(id uuid.UUID) bool {
 	v, ok := a.lanes.m.Load(id)
 	return ok && v.(*lane).exists.Load()
 }
 
-// Exists notes that the wallet exists.
-func (a *Applier) Exists(id uuid.UUID) { a.lanes.get(id).exists.Store(true) }
+// NoteExists notes that the wallet exists.
+func (a *Applier) NoteExists(id uuid.UUID) { a.lanes.get(id).exists.Store(true) }
 
-// Met notes that the wallet exists, and how the ledger had it a moment ago. The lane
+// NoteState notes that the wallet exists, and how the ledger had it a moment ago. The lane
 // of a wallet that this replica applies adopts that, if it has nothing better, and
 // its first batch need not read it; a commit is refused if it was too old.
-func (a *Applier) Met(w wallet.Wallet) {
+func (a *Applier) NoteState(w wallet.Wallet) {
 	ln := a.lanes.get(w.ID)
 	ln.exists.Store(true)
-	if !a.Applies(w.ID) || !ln.mu.TryLock() {
+	if !a.AppliesWallet(w.ID) || !ln.mu.TryLock() {
 		return
 	}
 	defer ln.mu.Unlock()

@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// Limits are the bounds of applying. Each says what happens when it is reached.
+// Limits are the bounds of applying, and what happens beyond them.
 type Limits struct {
 	BatchOperations    int // of one batch; what is beyond waits for the next
 	QueueOperations    int // taken and waiting, for each partition; beyond it fetching pauses
 	Lanes              int // in memory; beyond it idle lanes are retired
-	Unsettled          int // the same over all wallets
-	UnsettledPerWallet int // own acknowledged operations of unknown outcome; beyond it the direct way answers 503
+	UnsettledPerWallet int // own acknowledged operations of unknown outcome that are remembered; beyond it the direct way answers 503
+	Unsettled          int // the same of all wallets together
 
 	Conflicts      int // of one wallet in one batch; then the wallet is set aside
 	Retries        int // of one batch for serialization failures; then it waits like for an absent ledger
@@ -20,8 +20,8 @@ type Limits struct {
 	ListLength     int // entries of one requeued list; at it new requests of the wallet get 429
 	ListPerCopy    int // entries that one copy applies; the rest is due at once
 	Attempts       int // refusals of one list in a row; from here on it alarms
-	CopiesPerRound int // lists that get a copy in one round
-	Backfills      int // direct operations that get their backfill record in one round
+	CopiesPerRound int // lists that get a copy in one round; the others wait for the next
+	Backfills      int // direct operations that get their backfill record in one round; the others wait for the next
 
 	KeeperInterval time.Duration // between looks for due lists and missing backfills
 	RequeueFirst   time.Duration // before a list's first copy
@@ -31,7 +31,8 @@ type Limits struct {
 	PauseMost      time.Duration
 }
 
-// DefaultLimits returns the bounds that walletd runs with.
+// DefaultLimits returns the bounds without regard to what accepting lets in: walletd
+// raises the two of unsettled operations to its own.
 func DefaultLimits() Limits {
 	return Limits{
 		BatchOperations: 2_000, QueueOperations: 20_000, Lanes: 200_000, Unsettled: 500_000, UnsettledPerWallet: 10_000,

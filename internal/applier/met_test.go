@@ -27,13 +27,13 @@ func TestAWalletThatWasMetIsNotRead(t *testing.T) {
 	before := db.move(t, id)
 	r := w.owning(counted("Read", &reads))
 	r.awaitOwned()
-	r.Met(wallet.Wallet{ID: id, State: w.books().Wallets[id]})
+	r.NoteState(wallet.Wallet{ID: id, State: w.books().Wallets[id]})
 	now := withdraw(id, 1)
 	w.append(now)
 	r.outcome(now)
 	wantHistory(t, w.books(), id, before, now)
-	if n := reads.Load(); n != 0 || !r.Known(id) {
-		t.Errorf("%d reads, known: %t", n, r.Known(id))
+	if n := reads.Load(); n != 0 || !r.KnowsWallet(id) {
+		t.Errorf("%d reads, known: %t", n, r.KnowsWallet(id))
 	}
 }
 
@@ -46,7 +46,7 @@ func TestAWalletThatWasMetTooLongAgoIsReadAgain(t *testing.T) {
 	before := db.move(t, id)
 	r := w.owning(counted("Read", &reads))
 	r.awaitOwned()
-	r.Met(wallet.Wallet{ID: id, State: was})
+	r.NoteState(wallet.Wallet{ID: id, State: was})
 	now := withdraw(id, 1)
 	w.append(now)
 	wantOutcome(t, r.outcome(now), wallet.Applied, wallet.NoReason, 2, 0)
@@ -65,7 +65,7 @@ func TestMeetingAWalletDoesNotTurnItsLaneBack(t *testing.T) {
 	first, second := deposit(id, 5), withdraw(id, 2)
 	w.append(first)
 	r.outcome(first)
-	r.Met(wallet.Wallet{ID: id, State: was})
+	r.NoteState(wallet.Wallet{ID: id, State: was})
 	w.append(second)
 	r.outcome(second)
 	wantHistory(t, w.books(), id, first, second)
@@ -81,8 +81,8 @@ func TestAWalletThatAnotherReplicaAppliesIsOnlyKnownToExist(t *testing.T) {
 	w, db := newWorld(t, 1)
 	id, commits := w.created(), atomic.Int64{}
 	r := w.replica(counted("Commit", &commits))
-	r.Met(wallet.Wallet{ID: id, State: w.books().Wallets[id]})
-	if !r.Known(id) {
+	r.NoteState(wallet.Wallet{ID: id, State: w.books().Wallets[id]})
+	if !r.KnowsWallet(id) {
 		t.Error("it is not known to exist")
 	}
 	before, now := db.move(t, id), withdraw(id, 1)
@@ -108,7 +108,7 @@ func TestAWalletIsMetWhileItIsApplied(t *testing.T) {
 			case <-ended:
 				return
 			default:
-				r.Met(wallet.Wallet{ID: id, State: was})
+				r.NoteState(wallet.Wallet{ID: id, State: was})
 				r.Forget()
 			}
 		}

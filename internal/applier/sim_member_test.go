@@ -208,7 +208,7 @@ func (m *member) meet(id uuid.UUID) {
 	m.s.tell("%s looks %s up, at sequence %d", m, walletName(id), state.Sequence)
 	m.running.Go(func() {
 		m.s.park(&step{of: m, what: "meets", about: walletNumber(id), detail: func() string { return walletName(id) }, do: func(simtest.Fault) {
-			m.Met(wallet.Wallet{ID: id, State: state})
+			m.NoteState(wallet.Wallet{ID: id, State: state})
 		}})
 	})
 }

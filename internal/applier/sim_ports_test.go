@@ -145,7 +145,7 @@ func (p port) Journaled(ctx context.Context, keys []wallet.Key) (err error) {
 
 // Append implements applier.Journal. A fault is one of the broker, which may have
 // acknowledged some of the records before; the dead write nothing and choose nothing.
-func (p port) Append(_ context.Context, records ...wallet.Record) (receipts []wallet.Receipt, err error) {
+func (p port) Append(records ...wallet.Record) (receipts []wallet.Receipt, err error) {
 	p.call("appends", walletNumber(records[0].WalletID), func() string { return recordsText(records) }, appendFaults, func(f simtest.Fault) {
 		whole := len(records)
 		if f != simtest.None {

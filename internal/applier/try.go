@@ -82,7 +82,7 @@ func (t *try) explain(moved []uuid.UUID, known int) {
 // has to be dropped.
 func (t *try) adapt(err error) error {
 	switch {
-	case unavailable(err):
+	case dropsBatch(err):
 		return err
 	case errors.Is(err, wallet.ErrSerialization):
 		if t.retries++; t.retries > t.Limits.Retries {

@@ -28,7 +28,7 @@ func TestAPassedCreationThatIsRequeuedStaysUnsettled(t *testing.T) {
 		return simtest.None
 	}))
 	r := w.replica()
-	if _, err := r.journal.Append(ctx, create(id)); err != nil {
+	if _, err := r.journal.Append(create(id)); err != nil {
 		t.Fatal(err)
 	}
 	w.await("the creation is requeued", func(b simtest.Books) bool { return len(b.Entries[id]) == 1 && b.Offsets[0] > 0 })

@@ -287,8 +287,9 @@ func walletsOf(records []wallet.Record) []uuid.UUID {
 	return ids
 }
 
-// unavailable reports whether err leaves nothing but to wait.
-func unavailable(err error) bool {
+// dropsBatch reports whether err leaves nothing but to read the ledger again: it is not
+// there, or not this replica's to write any more, or has the batch without having said so.
+func dropsBatch(err error) bool {
 	return !errors.Is(err, wallet.ErrConflict) && !errors.Is(err, wallet.ErrLocked) &&
 		!errors.Is(err, wallet.ErrRefused) && !errors.Is(err, wallet.ErrSerialization)
 }

@@ -38,10 +38,10 @@ func Run(ctx context.Context, cfg config.Config, o Options) (*audit.Report, erro
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	l, err := ledger.Open(ledger.Config{
-		DSN: cfg.Postgres.DSN(), CommitConnections: 1, ReadConnections: 1, ConnectTimeout: connectTimeout,
-		CommitTimeout: pageTimeout, ReadTimeout: pageTimeout, LockTimeout: connectTimeout, Log: o.Log,
-	})
+	lc := connect.Ledger(cfg.Postgres)
+	lc.CommitConnections, lc.ReadConnections = 1, 1
+	lc.ConnectTimeout, lc.CommitTimeout, lc.ReadTimeout, lc.LockTimeout, lc.Log = connectTimeout, pageTimeout, pageTimeout, connectTimeout, o.Log
+	l, err := ledger.Open(lc)
 	if err != nil {
 		return nil, err
 	}

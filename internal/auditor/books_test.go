@@ -180,7 +180,7 @@ func (b *books) poison(partition int32, letter bool) wallet.Receipt {
 	b.commit(b.pass(place))
 	if letter {
 		must[*kgo.Record](b.t)(b.kafka.ProduceSync(testContext(b.t), &kgo.Record{Topic: b.topic.Name + ".dead-letters", Headers: []kgo.RecordHeader{
-			{Key: "walletd-partition", Value: fmt.Append(nil, place.Partition)}, {Key: "walletd-offset", Value: fmt.Append(nil, place.Offset)},
+			{Key: "walletd-partition", Value: fmt.Append(nil, place.Partition)}, {Key: "walletd-offset", Value: fmt.Append(nil, place.Offset)}, {Key: "walletd-error", Value: []byte("it does not decode")},
 		}}).First())
 	}
 	return place

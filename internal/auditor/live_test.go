@@ -43,7 +43,8 @@ func (p *places) work(wallets int) *work {
 	w.journal.Start(p.ledger, w.applier)
 	for range wallets {
 		id := uuid.New()
-		must[wallet.Receipt](p.t)(w.journal.WriteCreate(id, time.Now()))
+		op := wallet.Operation{ID: id, WalletID: id, AcceptedAt: time.Now()}
+		must[[]wallet.Receipt](p.t)(w.journal.Append(wallet.Record{Kind: wallet.KindCreate, WalletID: id, Operations: []wallet.Operation{op}}))
 		w.ids = append(w.ids, id)
 	}
 	p.t.Cleanup(func() {
@@ -93,7 +94,7 @@ func (w *work) load(seed uint64) {
 			}
 		}
 		if op.ID != uuid.Nil {
-			_, _ = w.journal.Append(context.Background(), wallet.Record{Kind: wallet.KindOperations, WalletID: op.WalletID, Operations: []wallet.Operation{op}})
+			_, _ = w.journal.Append(wallet.Record{Kind: wallet.KindOperations, WalletID: op.WalletID, Operations: []wallet.Operation{op}})
 		}
 		last = op
 	}

@@ -15,7 +15,7 @@ const visibleSoon = time.Second
 
 // Wallet returns a wallet that has at least minSequence: from Redis if that has
 // it, else from the ledger; with fresh always from the ledger. If the ledger has
-// less the error is CodeNotYetVisible, if it cannot be asked CodeUnavailable. A wallet
+// less the error is CodeNotYetVisible, if it cannot be asked ErrUnavailable. A wallet
 // whose creation was accepted and is not applied yet is there, and empty.
 func (c *Cache) Wallet(ctx context.Context, id uuid.UUID, fresh bool, minSequence int64) (wallet.Wallet, error) {
 	if !fresh {

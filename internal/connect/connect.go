@@ -1,5 +1,5 @@
 // Package connect turns what the configuration says of a component into what its
-// package is opened with. Who opens it adds what is its own: its name, log and patience.
+// package is opened with. Who opens it sets what is its own: its name, log and patience.
 package connect
 
 import (
@@ -8,7 +8,16 @@ import (
 	"github.com/walletd/walletd/internal/balance"
 	"github.com/walletd/walletd/internal/config"
 	"github.com/walletd/walletd/internal/journal"
+	"github.com/walletd/walletd/internal/ledger"
 )
+
+// Ledger is how the ledger is reached.
+func Ledger(p config.Postgres) ledger.Config {
+	return ledger.Config{
+		DSN: p.DSN(), CommitConnections: p.CommitConnections, ReadConnections: p.ReadConnections,
+		ConnectTimeout: p.ReadTimeout, CommitTimeout: p.CommitTimeout, ReadTimeout: p.ReadTimeout, LockTimeout: p.LockTimeout,
+	}
+}
 
 // Journal is how the journal is reached. An error is a certificate that cannot be
 // read any more.

@@ -13,10 +13,10 @@ import (
 // client learns only that the outcome is unknown.
 type Intake interface {
 	// Create makes the wallet that key names, or a new one if key is empty, and waits
-	// until the ledger has it, no longer than wait.
+	// at most wait for the ledger to have it; for the journal's answer in any case.
 	Create(ctx context.Context, key string, wait time.Duration) (wallet.Created, error)
 	// Submit accepts op, of which ID, WalletID, Type and Amount are set, and waits
-	// at most wait for its outcome.
+	// at most wait for its outcome; for the journal's answer in any case.
 	Submit(ctx context.Context, op wallet.Operation, wait time.Duration) (wallet.Outcome, error)
 	// SubmitAll accepts operations of one wallet, as Submit does, at most
 	// MaxBulkOperations, and returns the outcome of each in order; the operations
@@ -24,7 +24,8 @@ type Intake interface {
 	SubmitAll(ctx context.Context, ops []wallet.Operation, wait time.Duration) ([]wallet.Outcome, error)
 }
 
-// Balances reads wallets.
+// Balances reads wallets. Its errors, and those of History, are *wallet.Error or wrap
+// wallet.ErrUnavailable.
 type Balances interface {
 	// Wallet returns the wallet; with fresh it is read from the ledger. A wallet
 	// that has not reached minSequence is CodeNotYetVisible.

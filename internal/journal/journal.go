@@ -41,16 +41,33 @@ type Config struct {
 	Log *slog.Logger
 }
 
-// Applier is whom the journal tells what it has.
+// Applier is whom the journal tells what it has: which partitions are this replica's, and
+// their records, by the fetch and, its own, by their acknowledgement.
 type Applier interface {
-	Assigned(ctx context.Context, topic uuid.UUID, partition int32) (int64, error)
+	// Assigned returns the offset to read a partition from, once the ledger has told it.
+	// An error, or the end of ctx: nothing of it may be read.
+	Assigned(ctx context.Context, topic uuid.UUID, partition int32) (next int64, err error)
+	// Revoked returns when nothing of the partition is applied here any more.
 	Revoked(partition int32)
+	// Halt is Revoked for good: what the ledger asks for is not there.
 	Halt(partition int32, err error)
-	Reached(partition int32) int64
-	Fetched(partition int32, records []wallet.Record) bool
+
+	// Fetched delivers records in offset order and without omission; false asks to fetch
+	// no more of the partition until Resume. No records: is there room?
+	Fetched(partition int32, records []wallet.Record) (room bool)
+	// Acknowledged notes a record of this replica's, of a partition in offset order, before
+	// its writers are told. It must not wait.
 	Acknowledged(rec wallet.Record)
+	// Deliver brings acknowledged records, those of a partition in offset order: what comes
+	// together may be applied together. It must not wait.
 	Deliver(records ...wallet.Record)
+
+	// Reached is the offset before which everything of a partition was delivered, 0 if it is
+	// another replica's.
+	Reached(partition int32) int64
+	// Idle waits for what was delivered to be applied; false if ctx ended before.
 	Idle(ctx context.Context) bool
+	// Offsets are the ledger's, of the partitions that are this replica's.
 	Offsets() map[int32]int64
 }
 
@@ -133,17 +150,16 @@ func (j *Journal) Write(done func(wallet.Receipt, error), ops ...wallet.Operatio
 	j.enter(wallet.Record{Kind: wallet.KindOperations, WalletID: ops[0].WalletID, Operations: ops[:len(ops):len(ops)], Replica: j.Replica}, done)
 }
 
-// WriteCreate journals the creation of a wallet, as Write, and waits for its end.
-func (j *Journal) WriteCreate(id uuid.UUID, at time.Time) (wallet.Receipt, error) {
+// WriteCreate journals the creation of a wallet, as Write.
+func (j *Journal) WriteCreate(done func(wallet.Receipt, error), id uuid.UUID, at time.Time) {
 	op := wallet.Operation{ID: id, WalletID: id, AcceptedAt: at}
-	receipts, err := j.Append(context.Background(), wallet.Record{Kind: wallet.KindCreate, WalletID: id, Operations: []wallet.Operation{op}, Replica: j.Replica})
-	return receipts[0], err
+	j.enter(wallet.Record{Kind: wallet.KindCreate, WalletID: id, Operations: []wallet.Operation{op}, Replica: j.Replica}, done)
 }
 
 // Append journals records as they are, copies and backfills, and waits for the end
 // of all, bounded as Write is. Those of one wallet keep their order. It returns the
 // receipt of each; NoReceipt for what is not acknowledged, and then why.
-func (j *Journal) Append(_ context.Context, records ...wallet.Record) ([]wallet.Receipt, error) {
+func (j *Journal) Append(records ...wallet.Record) ([]wallet.Receipt, error) {
 	receipts, errs := make([]wallet.Receipt, len(records)), make([]error, len(records))
 	var told sync.WaitGroup
 	told.Add(len(records))

@@ -101,6 +101,19 @@ func (j *Journal) Letters(ctx context.Context, from wallet.Receipt, visit func([
 	return nil
 }
 
+// DeadLetters returns where the records were that are dead letters.
+func (j *Journal) DeadLetters(ctx context.Context) (map[wallet.Receipt]bool, error) {
+	places := map[wallet.Receipt]bool{}
+	return places, j.Letters(ctx, wallet.Receipt{}, func(letters []Letter) (bool, error) {
+		for _, l := range letters {
+			if l.Origin.Known() {
+				places[l.Origin] = true
+			}
+		}
+		return true, nil
+	})
+}
+
 // lettersAtOnce bounds the letters of one look.
 const lettersAtOnce = 100
 
@@ -119,8 +132,8 @@ func (j *Journal) lettersOf(ctx context.Context, topic [16]byte, partition int32
 	}
 	defer client.Close()
 	for at < end {
-		fetches := client.PollRecords(ctx, lettersAtOnce)
-		if err := fetches.Err(); err != nil {
+		fetches, err := poll(ctx, client, lettersAtOnce)
+		if err != nil {
 			return false, fmt.Errorf("%w: dead letters from %d-%d: %w", wallet.ErrUnreachable, partition, at, err)
 		}
 		var letters []Letter

@@ -330,6 +330,6 @@ func (l *memoryLog) logger() *slog.Logger { return slog.New(slog.NewTextHandler(
 // put writes an operation and waits for its receipt.
 func (j *Journal) put(op wallet.Operation) (wallet.Receipt, error) {
 	rec := wallet.Record{Kind: wallet.KindOperations, WalletID: op.WalletID, Operations: []wallet.Operation{op}, Replica: j.Replica}
-	receipts, err := j.Append(context.Background(), rec)
+	receipts, err := j.Append(rec)
 	return receipts[0], err
 }

@@ -1,7 +1,6 @@
 package journal
 
 import (
-	"context"
 	"errors"
 	"slices"
 	"sync"
@@ -57,7 +56,7 @@ func begun(t *testing.T, j *Journal, p *pen, rec wallet.Record) <-chan result {
 	t.Helper()
 	done, before := make(chan result, 1), p.size()
 	go func() {
-		receipts, err := j.Append(context.Background(), rec)
+		receipts, err := j.Append(rec)
 		done <- result{receipts[0], err}
 	}()
 	eventually(t, "the write is queued", func() bool { return p.size() > before })
@@ -364,7 +363,7 @@ func TestCopyIsAppendedAsItIs(t *testing.T) {
 	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
 	rec := operations(deposit(uuid.New(), 1))
 	rec.Attempt, rec.Replica = 3, uuid.New()
-	receipts, err := j.Append(context.Background(), rec)
+	receipts, err := j.Append(rec)
 	got := Decode(content(t, broker.ListenAddrs(), j.Topic, 0, 1)[0])
 	if err != nil || receipts[0] != got.Receipt || got.Attempt != 3 || got.Replica != rec.Replica || got.Operations[0] != rec.Operations[0] {
 		t.Errorf("%+v, %v: %+v", receipts, err, got)
@@ -388,7 +387,7 @@ func TestRecordsAppendedAtOnceShareWaves(t *testing.T) {
 		}
 		records[i].Attempt = 1
 	}
-	receipts, err := j.Append(context.Background(), records...)
+	receipts, err := j.Append(records...)
 	if err != nil || len(receipts) != len(records) {
 		t.Fatalf("%v, %v", receipts, err)
 	}
@@ -419,7 +418,7 @@ func TestRecordsAppendedAtOnceAreAcknowledgedEachOnItsOwn(t *testing.T) {
 		defer w.pens[0].mu.Unlock()
 		w.pens[0].giveUp()
 	}()
-	receipts, err := j.Append(context.Background(), records...)
+	receipts, err := j.Append(records...)
 	if !errors.Is(err, wallet.ErrUnacknowledged) && !errors.Is(err, wallet.ErrNotJournaled) {
 		t.Error(err)
 	}

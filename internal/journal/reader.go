@@ -214,7 +214,7 @@ func (r *reader) stop(partition int32, err error) {
 // may not have learnt of it yet that leads a partition, or answers this question.
 func (r *reader) isThere() bool {
 	for missed := 0; ; {
-		switch now, err := r.find(r.ctx); {
+		switch now, err := r.topicInKafka(r.ctx); {
 		case err == nil:
 			return now.ID == r.topic.ID
 		case errors.Is(err, kerr.UnknownTopicOrPartition):

@@ -127,14 +127,14 @@ func TestFindAndEndTellWhatTheJournalHas(t *testing.T) {
 		t.Errorf("end of no partition: %d, %v", end, err)
 	}
 	for i, op := range ops {
-		rec, err := j.Find(t.Context(), wallet.Receipt{Partition: 0, Offset: int64(i)})
+		rec, err := j.RecordAt(t.Context(), wallet.Receipt{Partition: 0, Offset: int64(i)})
 		if err != nil || rec.Receipt.Offset != int64(i) || rec.Replica != j.Replica || rec.Operations[0] != op {
 			t.Errorf("%+v, %v", rec, err)
 		}
 	}
 	for _, absent := range []wallet.Receipt{{Partition: 0, Offset: 3}, {Partition: 0, Offset: 30}, {Partition: 7, Offset: 0}} {
 		began := time.Now()
-		if rec, err := j.Find(t.Context(), absent); err == nil {
+		if rec, err := j.RecordAt(t.Context(), absent); err == nil {
 			t.Errorf("%+v: found %+v", absent, rec)
 		}
 		if d := time.Since(began); d > cfg.RequestTimeout+2*time.Second {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -25,7 +24,7 @@ const (
 // Extent returns the topic that is there now (a zero one if there is none), and
 // each partition's first offset and end.
 func (j *Journal) Extent(ctx context.Context) (t wallet.Topic, starts, ends map[int32]int64, err error) {
-	if t, err = j.find(ctx); errors.Is(err, kerr.UnknownTopicOrPartition) {
+	if t, err = j.topicInKafka(ctx); errors.Is(err, kerr.UnknownTopicOrPartition) {
 		return wallet.Topic{}, nil, nil, nil
 	}
 	if err != nil {
@@ -92,7 +91,7 @@ func (j *Journal) replay(ctx context.Context, topic string, from, to map[int32]i
 	}
 	defer client.Close()
 	for len(begin) > 0 {
-		fetches, err := poll(ctx, client)
+		fetches, err := poll(ctx, client, pollRecords)
 		if err != nil {
 			return fmt.Errorf("%s cannot be read: %w", topic, err)
 		}
@@ -108,10 +107,11 @@ func (j *Journal) replay(ctx context.Context, topic string, from, to map[int32]i
 	return nil
 }
 
-func poll(ctx context.Context, client *kgo.Client) (kgo.Fetches, error) {
+// poll waits for up to so many records, no longer than replayPatience.
+func poll(ctx context.Context, client *kgo.Client, most int) (kgo.Fetches, error) {
 	ctx, cancel := context.WithTimeout(ctx, replayPatience)
 	defer cancel()
-	fetches := client.PollRecords(ctx, pollRecords)
+	fetches := client.PollRecords(ctx, most)
 	return fetches, fetches.Err()
 }
 
@@ -129,45 +129,4 @@ func within(client *kgo.Client, f kgo.FetchTopicPartition, end int64, open map[i
 		}
 	}
 	return records
-}
-
-// DeadLetters returns where the records were that are dead letters.
-func (j *Journal) DeadLetters(ctx context.Context) (map[wallet.Receipt]bool, error) {
-	topic, letters := deadLetters(j.Topic), map[wallet.Receipt]bool{}
-	starts, err := j.offsets(ctx, topic, j.admin.ListStartOffsets)
-	if errors.Is(err, kerr.UnknownTopicOrPartition) {
-		return letters, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	ends, err := j.offsets(ctx, topic, j.admin.ListEndOffsets)
-	if err != nil {
-		return nil, err
-	}
-	return letters, j.replay(ctx, topic, starts, ends, func(records []*kgo.Record) error {
-		for _, r := range records {
-			if place, ok := placeOf(r); ok {
-				letters[place] = true
-			}
-		}
-		return nil
-	})
-}
-
-// placeOf reads where a dead letter was found. Its own headers come first, so the
-// last of a name counts.
-func placeOf(r *kgo.Record) (place wallet.Receipt, ok bool) {
-	place = wallet.NoReceipt
-	for _, h := range r.Headers {
-		n, err := strconv.ParseInt(string(h.Value), 10, 64)
-		switch {
-		case err != nil:
-		case h.Key == headerPartition:
-			place.Partition = int32(n)
-		case h.Key == headerOffset:
-			place.Offset = n
-		}
-	}
-	return place, place.Known()
 }

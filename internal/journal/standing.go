@@ -39,7 +39,7 @@ func (p Partition) Lag() int64 {
 func (j *Journal) Standing(ctx context.Context, follows wallet.Topic, offsets map[int32]int64) (Standing, error) {
 	s := Standing{Ledger: follows}
 	var err error
-	if s.Kafka, err = j.find(ctx); err != nil && !errors.Is(err, kerr.UnknownTopicOrPartition) {
+	if s.Kafka, err = j.topicInKafka(ctx); err != nil && !errors.Is(err, kerr.UnknownTopicOrPartition) {
 		return s, err
 	}
 	var starts, ends kadm.ListedOffsets

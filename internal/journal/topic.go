@@ -104,7 +104,7 @@ func (j *Journal) leave(now wallet.Topic) {
 
 func (j *Journal) meet(ledger Ledger, impatient bool) (wallet.Topic, error) {
 	known, lerr := ledger.Topic(j.ctx)
-	t, err := j.find(j.ctx)
+	t, err := j.topicInKafka(j.ctx)
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
 		switch {
 		case lerr != nil && !impatient:
@@ -138,8 +138,8 @@ func (j *Journal) meet(ledger Ledger, impatient bool) (wallet.Topic, error) {
 	return t, j.read(t)
 }
 
-// find asks Kafka for the topic.
-func (j *Journal) find(ctx context.Context) (wallet.Topic, error) {
+// topicInKafka asks Kafka for the topic.
+func (j *Journal) topicInKafka(ctx context.Context) (wallet.Topic, error) {
 	ctx, cancel := context.WithTimeout(ctx, j.RequestTimeout)
 	defer cancel()
 	topics, err := j.admin.ListTopics(ctx, j.Topic)
@@ -163,7 +163,7 @@ func (j *Journal) create() (wallet.Topic, error) {
 		return wallet.Topic{}, err
 	}
 	j.Log.Info("journal topic created", "topic", j.Topic, "partitions", j.Partitions, "replication", j.Replication)
-	return j.find(j.ctx)
+	return j.topicInKafka(j.ctx)
 }
 
 // maxRecordBytes bounds a journal record, as brokers do unless told otherwise.

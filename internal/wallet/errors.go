@@ -61,8 +61,9 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// The ways a ledger can refuse or fail a call. Everything it returns wraps
-// exactly one of them; ErrRefused is what is none of the others.
+// The ways a ledger can refuse or fail a call. Every error of it wraps exactly one of
+// them, ErrRefused if it is none of the others, or is the *Error that answers the
+// question, as CodeWalletNotFound.
 var (
 	// ErrUnavailable: connection, timeout, shutdown, read-only, disk full. A commit
 	// that ends so has an unknown outcome.

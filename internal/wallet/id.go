@@ -39,12 +39,18 @@ func OperationID(walletID uuid.UUID, key string) uuid.UUID {
 	return named(walletID, key)
 }
 
+// IsKeyed reports whether an id is made of an idempotency key, so that another request
+// may have asked for the same.
+func IsKeyed(id uuid.UUID) bool { return id.Version() == namedVersion }
+
+const namedVersion = 5
+
 // named is uuid.NewSHA1 without its allocations: a bulk has a thousand keys.
 func named(space uuid.UUID, name string) (id uuid.UUID) {
 	var room [len(space) + MaxKeyBytes]byte
 	sum := sha1.Sum(append(append(room[:0], space[:]...), name...))
 	copy(id[:], sum[:])
-	id[6], id[8] = id[6]&0x0f|5<<4, id[8]&0x3f|0x80
+	id[6], id[8] = id[6]&0x0f|namedVersion<<4, id[8]&0x3f|0x80
 	return id
 }
 

@@ -49,7 +49,7 @@ func (j *Journal) refused(rec wallet.Record) error {
 }
 
 // Append implements applier.Journal.
-func (j *Journal) Append(_ context.Context, records ...wallet.Record) (receipts []wallet.Receipt, err error) {
+func (j *Journal) Append(records ...wallet.Record) (receipts []wallet.Receipt, err error) {
 	for _, rec := range records {
 		receipt, e := j.append(rec)
 		receipts, err = append(receipts, receipt), cmp.Or(err, e)

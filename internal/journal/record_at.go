@@ -11,9 +11,9 @@ import (
 // findAtOnce bounds the look-ups under way: each has a connection of its own.
 const findAtOnce = 4
 
-// Find reads the record at a receipt. It is for the rare question after an
+// RecordAt reads the record at a receipt. It is for the rare question after an
 // operation that the ledger does not have yet, not for a hot path.
-func (j *Journal) Find(ctx context.Context, r wallet.Receipt) (wallet.Record, error) {
+func (j *Journal) RecordAt(ctx context.Context, r wallet.Receipt) (wallet.Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, j.RequestTimeout)
 	defer cancel()
 	select {
