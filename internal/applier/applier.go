@@ -69,7 +69,7 @@ type Config struct {
 type Applier struct {
 	Config
 	lanes   *lanes
-	settled watermarks
+	ledgerNext watermarks
 
 	mu      sync.Mutex
 	workers map[int32]*worker
@@ -102,7 +102,7 @@ func (a *Applier) Assigned(ctx context.Context, topic uuid.UUID, partition int32
 	progress, err := a.progress(ctx, topic, partition)
 	if err != nil {
 		if ctx.Err() == nil {
-			a.Stop(partition, err)
+			a.MarkStopped(partition, err)
 		}
 		return 0, err
 	}
@@ -149,8 +149,8 @@ func (a *Applier) Revoked(partition int32) {
 	a.mu.Unlock()
 }
 
-// Stop records that a partition cannot be applied until an operator acts.
-func (a *Applier) Stop(partition int32, err error) {
+// MarkStopped records that a partition cannot be applied until an operator acts.
+func (a *Applier) MarkStopped(partition int32, err error) {
 	a.mu.Lock()
 	a.stopped[partition] = err
 	a.mu.Unlock()
@@ -162,7 +162,7 @@ func (a *Applier) Stop(partition int32, err error) {
 // operator acts.
 func (a *Applier) Halt(partition int32, err error) {
 	a.Revoked(partition)
-	a.Stop(partition, err)
+	a.MarkStopped(partition, err)
 }
 
 // Owns reports whether this replica has a partition's worker.

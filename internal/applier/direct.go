@@ -51,8 +51,8 @@ func (a *Applier) enqueue(c *call) error {
 		return &wallet.Error{Code: wallet.CodeUnavailable, Fate: wallet.NotApplied, Detail: "the service stops"}
 	}
 	id := c.ops[0].WalletID
-	ln := a.lanes.accept(id)
-	defer ln.acceptMu.Unlock()
+	ln := a.lanes.lockIntake(id)
+	defer ln.intakeMu.Unlock()
 	if ln.overflow.Known() && !a.unmark(ln) {
 		return &wallet.Error{Code: wallet.CodeUnavailable, Fate: wallet.NotApplied,
 			Detail: "too many operations of this wallet wait in the journal, which cannot be read now"}
@@ -90,8 +90,8 @@ func (a *Applier) drain(id uuid.UUID, ln *lane) {
 // call, and what has to be applied before them. Calls whose caller has gone are not
 // tried. It is false, and the goroutine has to end, when there is nothing more.
 func (ln *lane) next(most int) (calls []*call, earlier []unsettled, ok bool) {
-	ln.acceptMu.Lock()
-	defer ln.acceptMu.Unlock()
+	ln.intakeMu.Lock()
+	defer ln.intakeMu.Unlock()
 	for n := 0; len(ln.queue) > 0 && (n == 0 || n+len(ln.queue[0].ops) <= most); {
 		c := ln.queue[0]
 		ln.queue = ln.queue[1:]
@@ -128,9 +128,9 @@ func (a *Applier) answer(ln *lane, c wallet.Committed, calls []*call) {
 		close(call.done)
 	}
 	if len(again) > 0 {
-		ln.acceptMu.Lock()
+		ln.intakeMu.Lock()
 		ln.queue = append(again, ln.queue...)
-		ln.acceptMu.Unlock()
+		ln.intakeMu.Unlock()
 	}
 }
 

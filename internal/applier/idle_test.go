@@ -94,7 +94,7 @@ func TestIdleDoesNotWaitForWhatComesLater(t *testing.T) {
 
 func TestIdleDoesNotWaitForAPartitionThatIsGivenUp(t *testing.T) {
 	for name, giveUp := range map[string]func(*replica, int32){
-		"stopped": func(r *replica, p int32) { r.Stop(p, errors.New("an operator has to decide")) },
+		"stopped": func(r *replica, p int32) { r.MarkStopped(p, errors.New("an operator has to decide")) },
 		"revoked": func(r *replica, p int32) { go r.Revoked(p) }, // which finishes the commit
 	} {
 		t.Run(name, func(t *testing.T) {

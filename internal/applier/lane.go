@@ -20,8 +20,8 @@ type lane struct {
 
 	exists atomic.Bool // the wallet exists: for ever, whatever else is forgotten
 
-	// acceptMu guards what the accepting side adds while a commit holds mu.
-	acceptMu  sync.Mutex
+	// intakeMu guards what the accepting side adds while a commit holds mu.
+	intakeMu  sync.Mutex
 	unsettled []unsettled    // own acknowledged operations without an outcome, in journal order
 	outcomes  int64          // of unsettled ones, ever
 	overflow  wallet.Receipt // of the last one that did not fit; NoReceipt: none
@@ -86,15 +86,15 @@ func (l *lanes) lock(id uuid.UUID) *lane {
 	}
 }
 
-// accept returns the wallet's lane with acceptMu held.
-func (l *lanes) accept(id uuid.UUID) *lane {
+// lockIntake returns the wallet's lane with intakeMu held.
+func (l *lanes) lockIntake(id uuid.UUID) *lane {
 	for {
 		ln := l.get(id)
-		ln.acceptMu.Lock()
+		ln.intakeMu.Lock()
 		if !ln.closed {
 			return ln
 		}
-		ln.acceptMu.Unlock()
+		ln.intakeMu.Unlock()
 	}
 }
 
@@ -148,8 +148,8 @@ func (l *lanes) retire(id uuid.UUID) bool {
 
 // close marks an idle lane retired; mu is held.
 func (ln *lane) close() bool {
-	ln.acceptMu.Lock()
-	defer ln.acceptMu.Unlock()
+	ln.intakeMu.Lock()
+	defer ln.intakeMu.Unlock()
 	ln.closed = !ln.closed && len(ln.unsettled) == 0 && len(ln.queue) == 0 && !ln.draining && !ln.overflow.Known()
 	return ln.closed
 }

@@ -45,7 +45,7 @@ func TestANewLaneIsNotRetiredForItself(t *testing.T) {
 					t.Fatal("the new lane was retired")
 				}
 				l.lock(id).mu.Unlock()
-				l.accept(id).acceptMu.Unlock()
+				l.lockIntake(id).intakeMu.Unlock()
 			}
 			if n := size(l); n != 3 { // the two in use and the newest
 				t.Errorf("%d lanes", n)

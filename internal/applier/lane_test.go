@@ -61,8 +61,8 @@ func TestARetiredLaneIsNotUsed(t *testing.T) {
 	}
 	locked := l.lock(id)
 	locked.mu.Unlock()
-	accepting := l.accept(id)
-	accepting.acceptMu.Unlock()
+	accepting := l.lockIntake(id)
+	accepting.intakeMu.Unlock()
 	if locked == old || locked != accepting {
 		t.Fatal("the retired lane is used")
 	}
@@ -97,7 +97,7 @@ func TestOneWalletIsLockedByOneAtATimeWhileLanesComeAndGo(t *testing.T) {
 				ln := l.lock(ids[i])
 				counters[i]++
 				ln.mu.Unlock()
-				l.accept(ids[(i+3)%len(ids)]).acceptMu.Unlock()
+				l.lockIntake(ids[(i+3)%len(ids)]).intakeMu.Unlock()
 			}
 		})
 	}

@@ -14,7 +14,7 @@ import (
 type try struct {
 	*worker
 	records []wallet.Record // the prefix that is being tried
-	lanes   map[uuid.UUID]*lane
+	locked   map[uuid.UUID]*lane
 
 	aside     map[uuid.UUID]string // wallets whose records go to their list, and why
 	conflicts map[uuid.UUID]int    // how often a wallet's version had moved
@@ -26,7 +26,7 @@ type try struct {
 }
 
 func (t *try) unlock() {
-	for _, ln := range t.lanes {
+	for _, ln := range t.locked {
 		ln.mu.Unlock()
 	}
 }
@@ -34,7 +34,7 @@ func (t *try) unlock() {
 // commit computes the batch from what the lanes know, reading what they lack, and
 // commits it.
 func (t *try) commit(ctx context.Context) (*batch, error) {
-	b := newBatch(t.now(), t.records, t.lanes, wallet.FromJournal, t.Limits)
+	b := newBatch(t.now(), t.records, t.locked, wallet.FromJournal, t.Limits)
 	b.fence = &wallet.Fence{Topic: t.topic, Partition: t.partition, From: t.next.Load(), To: t.records[len(t.records)-1].Receipt.Offset + 1}
 	b.lists, b.aside = t.lists, t.aside
 	if err := t.load(ctx, b); err != nil {

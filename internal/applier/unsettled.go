@@ -22,8 +22,8 @@ type unsettled struct {
 
 // keep remembers an acknowledged record's operations at their wallet.
 func (l *lanes) keep(rec wallet.Record, most, mostInAll int) {
-	ln := l.accept(rec.WalletID)
-	defer ln.acceptMu.Unlock()
+	ln := l.lockIntake(rec.WalletID)
+	defer ln.intakeMu.Unlock()
 	if rec.Kind == wallet.KindCreate {
 		ln.exists.Store(true)
 	}
@@ -54,8 +54,8 @@ func (l *lanes) settle(walletID, id uuid.UUID) {
 		return
 	}
 	ln := v.(*lane)
-	ln.acceptMu.Lock()
-	defer ln.acceptMu.Unlock()
+	ln.intakeMu.Lock()
+	defer ln.intakeMu.Unlock()
 	for i := range ln.unsettled {
 		if ln.unsettled[i].ID != id {
 			continue
@@ -84,8 +84,8 @@ func (a *Applier) Unsettled(id uuid.UUID, since time.Time) (waiting int, settled
 		return 0, 0
 	}
 	ln := v.(*lane)
-	ln.acceptMu.Lock()
-	defer ln.acceptMu.Unlock()
+	ln.intakeMu.Lock()
+	defer ln.intakeMu.Unlock()
 	// In journal order, which is as good as that of acceptance.
 	earlier := sort.Search(len(ln.unsettled), func(i int) bool { return !ln.unsettled[i].AcceptedAt.Before(since) })
 	return len(ln.unsettled) - earlier, ln.outcomes
@@ -132,7 +132,7 @@ const (
 // nothing while every own operation is settled.
 func (a *Applier) Reconcile(ctx context.Context, offsets map[int32]int64) error {
 	for p, next := range offsets {
-		a.settled.set(p, next)
+		a.ledgerNext.set(p, next)
 	}
 	if a.lanes.kept.Load() == 0 && !a.lanes.marked.Swap(false) {
 		a.lanes.aside.Store(0)
@@ -163,8 +163,8 @@ func (a *Applier) Reconcile(ctx context.Context, offsets map[int32]int64) error 
 func (l *lanes) inUse() (lanes []*lane) {
 	l.m.Range(func(_, v any) bool {
 		ln := v.(*lane)
-		ln.acceptMu.Lock()
-		defer ln.acceptMu.Unlock()
+		ln.intakeMu.Lock()
+		defer ln.intakeMu.Unlock()
 		if len(ln.unsettled) > 0 || ln.overflow.Known() {
 			lanes = append(lanes, ln)
 		}
@@ -176,9 +176,9 @@ func (l *lanes) inUse() (lanes []*lane) {
 // countAside returns how many of the lanes' unsettled operations the ledger has passed.
 func (a *Applier) countAside(lanes []*lane) (n int64) {
 	for _, ln := range lanes {
-		ln.acceptMu.Lock()
-		n += int64(sort.Search(len(ln.unsettled), func(i int) bool { return !a.settled.passed(ln.unsettled[i].Receipt) }))
-		ln.acceptMu.Unlock()
+		ln.intakeMu.Lock()
+		n += int64(sort.Search(len(ln.unsettled), func(i int) bool { return !a.ledgerNext.passed(ln.unsettled[i].Receipt) }))
+		ln.intakeMu.Unlock()
 	}
 	return n
 }
@@ -200,14 +200,14 @@ func (a *Applier) passed(lanes []*lane) (keys []wallet.Key, created []uuid.UUID)
 }
 
 func (a *Applier) passedOf(ln *lane, keys []wallet.Key, created []uuid.UUID) ([]wallet.Key, []uuid.UUID) {
-	ln.acceptMu.Lock()
-	defer ln.acceptMu.Unlock()
+	ln.intakeMu.Lock()
+	defer ln.intakeMu.Unlock()
 	if ln.overflow.Known() && !a.unmark(ln) {
 		a.lanes.marked.Store(true)
 	}
 	for _, u := range ln.unsettled[:min(len(ln.unsettled), settlePerWallet)] {
 		switch {
-		case !a.settled.passed(u.Receipt):
+		case !a.ledgerNext.passed(u.Receipt):
 		case u.kind == wallet.KindCreate:
 			created = append(created, u.WalletID)
 		default:
@@ -217,9 +217,9 @@ func (a *Applier) passedOf(ln *lane, keys []wallet.Key, created []uuid.UUID) ([]
 	return keys, created
 }
 
-// unmark takes the lane's mark away if the ledger has passed it; acceptMu is held.
+// unmark takes the lane's mark away if the ledger has passed it; intakeMu is held.
 func (a *Applier) unmark(ln *lane) bool {
-	if a.settled.passed(ln.overflow) {
+	if a.ledgerNext.passed(ln.overflow) {
 		ln.overflow = wallet.NoReceipt
 	}
 	return !ln.overflow.Known()

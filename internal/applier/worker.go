@@ -78,7 +78,7 @@ func (w *worker) follow(p wallet.Progress) {
 // reached notes how far the ledger has come.
 func (w *worker) reached(next int64) {
 	w.next.Store(next)
-	w.settled.set(w.partition, next)
+	w.ledgerNext.set(w.partition, next)
 	w.moved()
 }
 
@@ -166,7 +166,7 @@ func (w *worker) reload(ctx context.Context) error {
 	}
 	if err != nil {
 		if ctx.Err() == nil {
-			w.Stop(w.partition, err)
+			w.MarkStopped(w.partition, err)
 		}
 		return err
 	}
@@ -221,7 +221,7 @@ func from(records []wallet.Record, next int64) []wallet.Record {
 // applySome commits a prefix of records, with their lanes locked from computing
 // until the outcome of the commit is known, and returns its length.
 func (w *worker) applySome(records []wallet.Record) (int, error) {
-	t := &try{worker: w, records: records, lanes: w.lanes.lockAll(walletsOf(records)), aside: map[uuid.UUID]string{}, conflicts: map[uuid.UUID]int{}}
+	t := &try{worker: w, records: records, locked: w.lanes.lockAll(walletsOf(records)), aside: map[uuid.UUID]string{}, conflicts: map[uuid.UUID]int{}}
 	defer t.unlock()
 	for {
 		began := w.Now()
@@ -232,7 +232,7 @@ func (w *worker) applySome(records []wallet.Record) (int, error) {
 			return len(t.records), nil
 		}
 		if err := t.adapt(err); err != nil {
-			for _, ln := range t.lanes {
+			for _, ln := range t.locked {
 				ln.cached = false
 			}
 			return 0, err

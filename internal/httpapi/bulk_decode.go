@@ -13,7 +13,7 @@ import (
 // them.
 type bulk struct {
 	decoder
-	walletID uuid.UUID // of the path; nil if that is no id
+	pathWallet uuid.UUID // of the path; nil if that is no id
 	count    int
 	ops      []wallet.Operation
 }
@@ -21,7 +21,7 @@ type bulk struct {
 // decodeBulk reads a JSON array of operations, or one on each line. They are valid
 // if there are no faults.
 func decodeBulk(body []byte, walletID uuid.UUID, lines bool) ([]wallet.Operation, []wallet.FieldError) {
-	b := bulk{walletID: walletID, ops: make([]wallet.Operation, 0, min(MaxBulkOperations, 1+len(body)/leastItemBytes))}
+	b := bulk{pathWallet: walletID, ops: make([]wallet.Operation, 0, min(MaxBulkOperations, 1+len(body)/leastItemBytes))}
 	b.known = walletIDMember | valletIDMember | typeMember | amountMember | keyMember
 	if lines {
 		b.lines(body)
@@ -108,7 +108,7 @@ func (b *bulk) end() {
 	b.ofWallet(b.valletID, "valletId")
 	if len(b.faults) == 0 {
 		b.ops = append(b.ops, wallet.Operation{
-			ID: wallet.OperationID(b.walletID, b.key), WalletID: b.walletID,
+			ID: wallet.OperationID(b.pathWallet, b.key), WalletID: b.pathWallet,
 			Type: b.kind, Amount: b.amount, Receipt: wallet.NoReceipt,
 		})
 	}
@@ -116,7 +116,7 @@ func (b *bulk) end() {
 
 // ofWallet reports an operation that names another wallet than the path does.
 func (b *bulk) ofWallet(id uuid.UUID, field string) {
-	if id != uuid.Nil && b.walletID != uuid.Nil && id != b.walletID {
+	if id != uuid.Nil && b.pathWallet != uuid.Nil && id != b.pathWallet {
 		b.add(field, "must be the wallet of the path, or absent")
 	}
 }

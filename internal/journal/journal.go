@@ -90,7 +90,7 @@ type Journal struct {
 	brokers *breaker.Breaker        // do they answer, also when nobody writes
 	writing atomic.Pointer[writing] // nil until the topic was met
 	begun   chan struct{}           // closed when it was, or cannot be met for now
-	begin   func()                  // closes begun
+	closeBegun   func()                  // closes begun
 	reader  atomic.Pointer[reader]  // nil until the ledger agreed on the topic
 	gap     chan struct{}           // holds one: the reader has something to fetch
 }
@@ -108,7 +108,7 @@ func Open(cfg Config) (*Journal, error) {
 	}
 	j := &Journal{Config: cfg, client: client, admin: kadm.NewClient(client), finding: make(chan struct{}, findAtOnce), begun: make(chan struct{}), gap: make(chan struct{}, 1)}
 	j.letters.Store(letters)
-	j.begin = sync.OnceFunc(func() { close(j.begun) })
+	j.closeBegun = sync.OnceFunc(func() { close(j.begun) })
 	j.brokers = breaker.New(breaker.Config{Name: "Kafka", Probe: client.Ping, Interval: time.Second, Timeout: cfg.RequestTimeout, Log: cfg.Log})
 	j.ctx, j.cancel = context.WithCancel(context.Background())
 	return j, nil

@@ -56,7 +56,7 @@ func (j *Journal) read(t wallet.Topic) error {
 		kgo.FetchMaxWait(500*time.Millisecond),
 		// An offset that is not there is never reset: the partition stops.
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
-		kgo.AdjustFetchOffsetsFn(r.begin),
+		kgo.AdjustFetchOffsetsFn(r.startOffsets),
 		kgo.OnPartitionsRevoked(r.revoked),
 		kgo.OnPartitionsLost(r.revoked),
 		// What was polled is delivered before its partition can be revoked.
@@ -85,9 +85,9 @@ func (r *reader) close() {
 	r.ended.Wait()
 }
 
-// begin replaces the offsets that the group has by the ledger's. A partition that
+// startOffsets replaces the offsets that the group has by the ledger's. A partition that
 // the applier does not take is left out, and so is never fetched.
-func (r *reader) begin(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+func (r *reader) startOffsets(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
 	begin := map[int32]kgo.Offset{}
 	for p := range offsets[r.topic.Name] {
 		next, err := r.applier.Assigned(ctx, r.topic.ID, p)

@@ -62,7 +62,7 @@ func (j *Journal) untilMet(ledger Ledger) (wallet.Topic, bool) {
 		// A topic that was just made is not known to the broker at once, and one that is to
 		// be made waits for the ledger's word, which at a first start comes with its schema.
 		if !errors.Is(err, kerr.UnknownTopicOrPartition) {
-			j.begin()
+			j.closeBegun()
 		}
 		if err == nil {
 			return met, true

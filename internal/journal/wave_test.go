@@ -74,7 +74,7 @@ func TestWhatWaitsAtSeveralPartitionsGoesInOneRequest(t *testing.T) {
 		}})
 		w.pens[p].mu.Unlock()
 	}
-	<-w.begin(j.ctx).over
+	<-w.startWave(j.ctx).over
 	answered.Wait()
 	if got := sizes(); len(got) != 1 || got[0] != int(j.Partitions) {
 		t.Errorf("partitions by request: %v, want all %d in one", got, j.Partitions)
@@ -97,7 +97,7 @@ func TestWhatAWaveBringsIsDeliveredTogether(t *testing.T) {
 				w.pens[p].mu.Unlock()
 			}
 		}
-		<-w.begin(j.ctx).over
+		<-w.startWave(j.ctx).over
 		a.until(t, "the wave is delivered", func() bool { return len(slices.Concat(a.delivered...)) == 2*waves*int(j.Partitions) })
 		together := a.together()[before:]
 		if len(together) > 1 {

@@ -31,7 +31,7 @@ func (w *writing) waves(ctx context.Context) {
 			return
 		}
 		w.gather(ctx)
-		v := w.begin(ctx)
+		v := w.startWave(ctx)
 		select {
 		case <-v.over:
 		case <-ctx.Done():
@@ -67,10 +67,10 @@ func (w *writing) letGo() {
 	}
 }
 
-// begin has every pen flush that has something to. The context is the records': it
+// startWave has every pen flush that has something to. The context is the records': it
 // lives as long as the client, for a cancelled record could take acknowledged ones
 // with it.
-func (w *writing) begin(ctx context.Context) *wave {
+func (w *writing) startWave(ctx context.Context) *wave {
 	v := newWave(w.applier)
 	w.wave.Store(v)
 	v.join()

@@ -60,7 +60,7 @@ func (l *Ledger) Commit(ctx context.Context, b *wallet.Batch) error {
 	case b.Fence == nil:
 		return l.commit(ctx, nil, b)
 	case len(b.Operations) >= aloneOperations || len(b.Lists) > 0: // much, or a wallet that makes trouble
-		l.joint.pass(b.Fence.Partition)
+		l.joint.forgetExpected(b.Fence.Partition)
 		return l.commit(ctx, []*wallet.Fence{b.Fence}, b)
 	}
 	return l.commitJointly(ctx, b)

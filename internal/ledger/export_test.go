@@ -54,7 +54,7 @@ func (l *Ledger) Begun() int {
 }
 
 // Overdue ends the wait of the transaction that so many had begun before.
-func (l *Ledger) Overdue(before int) { l.joint.overdue(before) }
+func (l *Ledger) Overdue(before int) { l.joint.stopExpecting(before) }
 
 // JoinWithin sets how long a batch waits for the transaction under way.
 func (l *Ledger) JoinWithin(d time.Duration) { l.joint.most.Store(int64(d)) }

@@ -41,7 +41,7 @@ type joint struct {
 
 	mu       sync.Mutex
 	begun    int            // transactions, ever
-	under    int            // transactions under way
+	inFlight int            // transactions
 	expected map[int32]bool // partitions whose batches are on their way
 	waiting  []*part
 	due      *time.Timer // set while the expected ones are waited for
@@ -50,7 +50,7 @@ type joint struct {
 // part is a batch that wants to be committed.
 type part struct {
 	batch *wallet.Batch
-	lead  chan []*part // gets what to commit, this part first
+	turn  chan []*part // gets what to commit, this part first
 	told  chan error   // or gets what another part's transaction came to
 }
 
@@ -71,23 +71,23 @@ func (j *joint) enter(p *part) []*part {
 	defer j.mu.Unlock()
 	delete(j.expected, p.batch.Fence.Partition)
 	j.waiting = append(j.waiting, p)
-	if !j.begins() {
+	if !j.mayBegin() {
 		return nil
 	}
 	return j.lead(p)
 }
 
-// pass is for a batch that goes alone, whether it was expected or not.
-func (j *joint) pass(partition int32) {
+// forgetExpected is for a batch that goes alone, whether it was expected or not.
+func (j *joint) forgetExpected(partition int32) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	delete(j.expected, partition)
 	j.next()
 }
 
-// overdue has the transaction that so many had begun before wait no longer for those
+// stopExpecting has the transaction that so many had begun before wait no longer for those
 // that are expected.
-func (j *joint) overdue(before int) {
+func (j *joint) stopExpecting(before int) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.begun != before { // it has begun
@@ -100,20 +100,32 @@ func (j *joint) overdue(before int) {
 
 // next has the first in line begin, if it may.
 func (j *joint) next() {
-	if len(j.waiting) > 0 && j.begins() {
+	if len(j.waiting) > 0 && j.mayBegin() {
 		first := j.waiting[0]
-		first.lead <- j.lead(first)
+		first.turn <- j.lead(first)
 	}
 }
 
-// begins reports whether who is in line begins a transaction now. If not, it will
-// when the transaction under way ends, or when all are there that are expected.
-func (j *joint) begins() bool {
-	if j.under == 0 && len(j.expected) > 0 && j.due == nil {
-		before := j.begun
-		j.due = time.AfterFunc(time.Duration(j.patience.Load()), func() { j.overdue(before) })
+// mayBegin reports whether who is in line begins a transaction now. If not, it will
+// when the transaction under way ends, or when all are there that are expected: for
+// those the wait is bounded from here on.
+func (j *joint) mayBegin() bool {
+	if j.inFlight > 0 {
+		return false
 	}
-	return j.under == 0 && len(j.expected) == 0
+	if len(j.expected) > 0 {
+		j.boundWait()
+		return false
+	}
+	return true
+}
+
+// boundWait has those that are expected waited for no longer than patience.
+func (j *joint) boundWait() {
+	if j.due == nil {
+		before := j.begun
+		j.due = time.AfterFunc(time.Duration(j.patience.Load()), func() { j.stopExpecting(before) })
+	}
 }
 
 // lead begins a transaction with the part, which is in line, and others.
@@ -125,7 +137,7 @@ func (j *joint) lead(p *part) []*part {
 	i := slices.Index(j.waiting, p)
 	j.waiting = slices.Insert(slices.Delete(j.waiting, i, i+1), 0, p)
 	j.begun++
-	j.under++
+	j.inFlight++
 	return j.take()
 }
 
@@ -157,7 +169,7 @@ func (j *joint) take() []*part {
 func (j *joint) leave() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.under--
+	j.inFlight--
 	j.next()
 }
 
@@ -179,7 +191,7 @@ func (l *Ledger) Expect(batches ...wallet.Coming) {
 // conditions; when the transaction is refused each of its batches is tried alone,
 // so that one partition's conflict is not another's.
 func (l *Ledger) commitJointly(ctx context.Context, b *wallet.Batch) error {
-	p := &part{batch: b, lead: make(chan []*part, 1), told: make(chan error, 1)}
+	p := &part{batch: b, turn: make(chan []*part, 1), told: make(chan error, 1)}
 	parts, err := l.joint.enter(p), error(nil)
 	if parts == nil {
 		parts, err = l.joint.wait(p)
@@ -199,7 +211,7 @@ func (j *joint) wait(p *part) ([]*part, error) {
 	defer timer.Stop()
 	for {
 		select {
-		case parts := <-p.lead:
+		case parts := <-p.turn:
 			return parts, nil
 		case err := <-p.told:
 			return nil, err

@@ -28,9 +28,9 @@ SELECT w.* FROM unnest($1::uuid[]) AS asked (id),
 
 // lookups are the wallets that are asked for one by one, by many requests at once.
 type lookups struct {
-	mu      sync.Mutex
-	under   int // statements under way
-	waiting []*lookup
+	mu       sync.Mutex
+	inFlight int // statements
+	waiting  []*lookup
 }
 
 // lookup is one request for a wallet.
@@ -49,10 +49,10 @@ func (ls *lookups) enter(one *lookup) bool {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	ls.waiting = append(ls.waiting, one)
-	if ls.under == lookupsUnderWay {
+	if ls.inFlight == lookupsUnderWay {
 		return false
 	}
-	ls.under++
+	ls.inFlight++
 	return true
 }
 
@@ -62,7 +62,7 @@ func (ls *lookups) take() []*lookup {
 	defer ls.mu.Unlock()
 	n := min(len(ls.waiting), lookupWallets)
 	if n == 0 {
-		ls.under--
+		ls.inFlight--
 		return nil
 	}
 	batch := ls.waiting[:n:n]
