@@ -4,8 +4,6 @@ import (
 	"context"
 
 	"fmt"
-	"strconv"
-	"strings"
 
 	"github.com/walletd/walletd/internal/journal"
 	"github.com/walletd/walletd/internal/ledger"
@@ -20,26 +18,16 @@ type dlqCommands struct {
 	Discard dlqDiscard `cmd:"" help:"Give it up: it is kept, and no longer open."`
 }
 
-// place is where a dead letter is.
+// place is where a record is, on the command line.
 type place struct{ wallet.Receipt }
 
-// UnmarshalText takes <partition>-<offset>, as dlq list shows it.
+// UnmarshalText takes <partition>-<offset>.
 func (p *place) UnmarshalText(text []byte) error {
-	left, right, _ := strings.Cut(string(text), "-")
-	partition, err := strconv.ParseUint(left, 10, 31)
-	offset, err2 := strconv.ParseUint(right, 10, 63)
-	if err != nil || err2 != nil {
-		return fmt.Errorf("%q is not <partition>-<offset>, as dlq list shows it", text)
+	var ok bool
+	if p.Receipt, ok = wallet.ParseReceipt(string(text)); !ok {
+		return fmt.Errorf("%q is not <partition>-<offset>", text)
 	}
-	p.Receipt = wallet.Receipt{Partition: int32(partition), Offset: int64(offset)}
 	return nil
-}
-
-func shownPlace(r wallet.Receipt) string {
-	if !r.Known() {
-		return "-"
-	}
-	return fmt.Sprintf("%d-%d", r.Partition, r.Offset)
 }
 
 // The states of a dead letter.
@@ -92,7 +80,7 @@ func (d *letterDesk) close() {
 func (d *letterDesk) find(at place) (journal.Letter, wallet.Intervention, error) {
 	letter, found, err := d.journal.Letter(d.ctx, at.Receipt)
 	if err == nil && !found {
-		err = &failure{exitRefused, fmt.Errorf("there is no dead letter at %s", shownPlace(at.Receipt))}
+		err = &failure{exitRefused, fmt.Errorf("there is no dead letter at %s", at)}
 	}
 	if err != nil {
 		return letter, wallet.Intervention{}, err
@@ -111,7 +99,7 @@ func once(i wallet.Intervention, force bool) error {
 
 // settle leaves the trace of an act that has been done.
 func (d *letterDesk) settle(o *operator, action wallet.Action, l journal.Letter, force bool, detail map[string]any) error {
-	detail["journal"], detail["why"] = shownPlace(l.Origin), l.Why
+	detail["journal"], detail["why"] = l.Origin.String(), l.Why
 	return d.ledger.Settle(d.ctx, wallet.Intervention{Who: o.who(), Action: action, Subject: l.Subject(), Reason: o.Reason, Detail: detail}, force)
 }
 
@@ -160,11 +148,11 @@ func (c *dlqReplay) Run(s *screen) error {
 	if err != nil {
 		return err
 	}
-	if err := d.settle(&c.operator, wallet.ActionReplay, letter, c.Force, map[string]any{"appended": shownPlace(receipt)}); err != nil {
-		return fmt.Errorf("it is in the journal again at %s, and that is not traced: %w", shownPlace(receipt), err)
+	if err := d.settle(&c.operator, wallet.ActionReplay, letter, c.Force, map[string]any{"appended": receipt.String()}); err != nil {
+		return fmt.Errorf("it is in the journal again at %s, and that is not traced: %w", receipt, err)
 	}
-	return s.done(map[string]any{"replayed": shownPlace(letter.Place), "appended": shownPlace(receipt)},
-		fmt.Sprintf("replayed: it is in the journal again at %s", shownPlace(receipt)))
+	return s.done(map[string]any{"replayed": letter.Place.String(), "appended": receipt.String()},
+		fmt.Sprintf("replayed: it is in the journal again at %s", receipt))
 }
 
 // followed returns the topic that the ledger follows, if that is the one in Kafka:
@@ -214,7 +202,7 @@ func (c *dlqDiscard) Run(s *screen) error {
 	if err != nil {
 		return err
 	}
-	return s.done(map[string]any{"discarded": shownPlace(letter.Place)}, "discarded: it is kept and no longer open")
+	return s.done(map[string]any{"discarded": letter.Place.String()}, "discarded: it is kept and no longer open")
 }
 
 // done says what was done.

@@ -43,7 +43,7 @@ type header struct {
 }
 
 func newLetter(l journal.Letter, settled wallet.Intervention) letter {
-	return letter{Place: shownPlace(l.Place), At: l.At, Journal: shownPlace(l.Origin), Why: l.Why, State: stateOf(settled),
+	return letter{Place: l.Place.String(), At: l.At, Journal: l.Origin.String(), Why: l.Why, State: stateOf(settled),
 		Bytes: len(l.Value), Key: string(l.Key), Decoder: decoded(l)}
 }
 

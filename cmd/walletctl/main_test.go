@@ -187,7 +187,7 @@ func TestUsageIsToldBeforeAnythingIsSent(t *testing.T) {
 		{"deposit", w}, {"deposit", w, "12.50"}, {"deposit", w, "0"}, {"deposit", "x", "1"}, {"nonsense"},
 		{"deposit", w, "1", "--wait", "31"}, {"deposit", w, "1", "--wait", "1", "--async"},
 		{"deposit", w, "1", "--wait", "5", "--timeout", "5s"}, {"deposit", w, "1", "--key", "a b"},
-		{"operation", w}, {"operation", w, "x"}, {"operation", w, w, "--key", "k"}, {"balance", w, "--min-sequence", "-1"},
+		{"operation", w}, {"operation", w, "x"}, {"operation", w, w, "--journal", "1"}, {"operation", w, w, "--key", "k"}, {"balance", w, "--min-sequence", "-1"},
 		{"import", "main.go"}, {"operations", w, "--status", "GONE"}, {"operations", w, "--limit", "0"}, {"balance", w, "--url", "nowhere"},
 		{"bench", "--rate", "1", "--connections", "1"}, {"bench", "--rate", "100000", "--duration", "1h"},
 		{"bench", "--url", "http://192.0.2.1:8080"}, {"bench", "--url", "http://localhost.example.com"},

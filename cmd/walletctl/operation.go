@@ -15,7 +15,7 @@ type operationCommand struct {
 	Wallet  walletID `arg:"" help:"The wallet's id."`
 	ID      string   `arg:"" optional:"" help:"The operation's id."`
 	Key     key      `help:"Instead of the id: the idempotency key that the operation was asked for with."`
-	Journal string   `placeholder:"PARTITION-OFFSET" help:"Its receipt, with which it is found also before it is applied."`
+	Journal *place   `placeholder:"PARTITION-OFFSET" help:"Its receipt, with which it is found also before it is applied."`
 }
 
 // Run is kong's.
@@ -24,11 +24,15 @@ func (c *operationCommand) Run(s *screen) error {
 	if err != nil {
 		return &failure{exitUsage, err}
 	}
+	receipt := ""
+	if c.Journal != nil {
+		receipt = c.Journal.String()
+	}
 	walletd, err := s.client()
 	if err != nil {
 		return err
 	}
-	answer, err := walletd.Operation(s.ctx, c.Wallet.UUID, id, c.Journal)
+	answer, err := walletd.Operation(s.ctx, c.Wallet.UUID, id, receipt)
 	if err != nil {
 		return s.refused(err)
 	}

@@ -68,7 +68,7 @@ type Config struct {
 // Applier owns the lanes and the workers. Safe for concurrent use.
 type Applier struct {
 	Config
-	lanes   *lanes
+	lanes      *lanes
 	ledgerNext watermarks
 
 	mu      sync.Mutex

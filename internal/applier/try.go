@@ -14,7 +14,7 @@ import (
 type try struct {
 	*worker
 	records []wallet.Record // the prefix that is being tried
-	locked   map[uuid.UUID]*lane
+	locked  map[uuid.UUID]*lane
 
 	aside     map[uuid.UUID]string // wallets whose records go to their list, and why
 	conflicts map[uuid.UUID]int    // how often a wallet's version had moved

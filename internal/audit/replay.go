@@ -178,7 +178,7 @@ func (a *Audit) compareReceipt(r *wallet.Record, has *wallet.Operation) {
 	w, wasListed := a.waiting[has.Key()]
 	delete(a.waiting, has.Key())
 	if has.Receipt != r.Receipt && (!wasListed || has.Receipt != w.receipt) {
-		a.find(of(ReceiptDiffers, has, r.Receipt), "the ledger says that it was met first at %d-%d", has.Receipt.Partition, has.Receipt.Offset)
+		a.find(of(ReceiptDiffers, has, r.Receipt), "the ledger says that it was met first at %s", has.Receipt)
 	}
 }
 

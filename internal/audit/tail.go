@@ -98,7 +98,7 @@ func (a *Audit) meetOwed(r *wallet.Record, op *wallet.Operation, o owed) {
 	case o.direct && op.Sequence != o.number:
 		a.find(of(BackfillDiffer, has, r.Receipt), "the journal's backfill record says sequence %d, the ledger %d", op.Sequence, o.number)
 	case !o.direct && o.receipt != r.Receipt:
-		a.find(of(ReceiptDiffers, has, r.Receipt), "the ledger says that it was met first at %d-%d", o.receipt.Partition, o.receipt.Offset)
+		a.find(of(ReceiptDiffers, has, r.Receipt), "the ledger says that it was met first at %s", o.receipt)
 	case o.early:
 		a.find(of(OutOfOrder, has, r.Receipt), "it was applied before operations that are before it in the journal")
 	}

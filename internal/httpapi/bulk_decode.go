@@ -14,8 +14,8 @@ import (
 type bulk struct {
 	decoder
 	pathWallet uuid.UUID // of the path; nil if that is no id
-	count    int
-	ops      []wallet.Operation
+	count      int
+	ops        []wallet.Operation
 }
 
 // decodeBulk reads a JSON array of operations, or one on each line. They are valid

@@ -79,12 +79,12 @@ func FuzzReceipt(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		r, ok := parseReceipt(text)
+		r, ok := wallet.ParseReceipt(text)
 		if !ok {
 			return
 		}
 		_, shown, _ := strings.Cut(operationLocation(&wallet.Operation{Receipt: r}), "?journal=")
-		if again, ok := parseReceipt(shown); !r.Known() || !ok || again != r {
+		if again, ok := wallet.ParseReceipt(shown); !r.Known() || !ok || again != r {
 			t.Fatalf("%q is %+v, shown as %q", text, r, shown)
 		}
 	})

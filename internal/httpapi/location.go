@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"strconv"
-	"strings"
 
 	"github.com/google/uuid"
 
@@ -32,17 +31,6 @@ func appendLocation(b []byte, op *wallet.Operation) []byte {
 		b = strconv.AppendInt(append(b, '-'), op.Receipt.Offset, 10)
 	}
 	return b
-}
-
-// parseReceipt reads <partition>-<offset>.
-func parseReceipt(s string) (wallet.Receipt, bool) {
-	partition, offset, found := strings.Cut(s, "-")
-	p, okP := parseDigits(partition, 31)
-	o, okO := parseDigits(offset, 63)
-	if !found || !okP || !okO {
-		return wallet.NoReceipt, false
-	}
-	return wallet.Receipt{Partition: int32(p), Offset: o}, true
 }
 
 // parseDigits reads a number of plain digits, without sign, that fits in bits.

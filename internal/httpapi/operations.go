@@ -114,7 +114,7 @@ func (q *query) cursor() wallet.Cursor {
 
 func (q *query) receipt() wallet.Receipt {
 	text, given := q.value("journal")
-	receipt, ok := parseReceipt(text)
+	receipt, ok := wallet.ParseReceipt(text)
 	if given && !ok {
 		q.add("journal", "must be <partition>-<offset>")
 	}

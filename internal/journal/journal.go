@@ -86,13 +86,13 @@ type Journal struct {
 	letters       atomic.Pointer[kgo.Client] // writes dead letters
 	lettersFailed atomic.Bool                // mend is to look why
 
-	finding chan struct{}           // a place for each look-up under way
-	brokers *breaker.Breaker        // do they answer, also when nobody writes
-	writing atomic.Pointer[writing] // nil until the topic was met
-	begun   chan struct{}           // closed when it was, or cannot be met for now
-	closeBegun   func()                  // closes begun
-	reader  atomic.Pointer[reader]  // nil until the ledger agreed on the topic
-	gap     chan struct{}           // holds one: the reader has something to fetch
+	finding    chan struct{}           // a place for each look-up under way
+	brokers    *breaker.Breaker        // do they answer, also when nobody writes
+	writing    atomic.Pointer[writing] // nil until the topic was met
+	begun      chan struct{}           // closed when it was, or cannot be met for now
+	closeBegun func()                  // closes begun
+	reader     atomic.Pointer[reader]  // nil until the ledger agreed on the topic
+	gap        chan struct{}           // holds one: the reader has something to fetch
 }
 
 // Open prepares a journal. It does not connect: Kafka may be absent.

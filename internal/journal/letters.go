@@ -30,7 +30,7 @@ type Letter struct {
 
 // Subject names the letter for ever: a topic's name may be given to another.
 func (l Letter) Subject() string {
-	return fmt.Sprintf("%s/%d-%d", l.Topic, l.Place.Partition, l.Place.Offset)
+	return fmt.Sprintf("%s/%s", l.Topic, l.Place)
 }
 
 // Empty says that the letter has nothing of the record, which was too large for one or
@@ -134,7 +134,7 @@ func (j *Journal) lettersOf(ctx context.Context, topic [16]byte, partition int32
 	for at < end {
 		fetches, err := poll(ctx, client, lettersAtOnce)
 		if err != nil {
-			return false, fmt.Errorf("%w: dead letters from %d-%d: %w", wallet.ErrUnreachable, partition, at, err)
+			return false, fmt.Errorf("%w: dead letters from %s: %w", wallet.ErrUnreachable, wallet.Receipt{Partition: partition, Offset: at}, err)
 		}
 		var letters []Letter
 		for _, r := range fetches.Records() {

@@ -94,18 +94,6 @@ const (
 // String returns the name used on the wire.
 func (o Origin) String() string { return [...]string{"journal", "direct"}[o] }
 
-// Receipt is an operation's place in the journal.
-type Receipt struct {
-	Partition int32
-	Offset    int64
-}
-
-// NoReceipt is the receipt of an operation that has no known place in the journal.
-var NoReceipt = Receipt{Partition: -1, Offset: -1}
-
-// Known reports whether r names a place in the journal.
-func (r Receipt) Known() bool { return r.Partition >= 0 && r.Offset >= 0 }
-
 // Operation is one movement of money and what is known of it. Status, Reason,
 // Sequence, BalanceAfter and AppliedAt are set once the ledger has it.
 type Operation struct {
