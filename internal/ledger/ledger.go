@@ -22,8 +22,8 @@ import (
 type Config struct {
 	DSN string // a PostgreSQL connection string
 
-	CommitConnections int32         // connections for batches
-	ReadConnections   int32         // connections for reads, so that readers cannot starve batches
+	CommitConnections int32         // for batches, and what workers and an audit read by key for them
+	ReadConnections   int32         // for everything else, small writes too, so that no request can starve batches
 	ConnectTimeout    time.Duration // of one connection attempt
 	CommitTimeout     time.Duration // of one batch; a commit that takes longer has an unknown outcome
 	ReadTimeout       time.Duration // of one read
@@ -32,8 +32,8 @@ type Config struct {
 }
 
 // Ledger is the PostgreSQL ledger. Safe for concurrent use. While the breaker is
-// open, reads fail at once; batches always try, for their makers have nothing else
-// to do.
+// open, what a request asks fails at once (reading); batches, and what workers and
+// operators ask, always try, for they have nothing else to do.
 type Ledger struct {
 	*breaker.Breaker
 	config        Config
