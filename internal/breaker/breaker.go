@@ -57,7 +57,12 @@ func (b *Breaker) Run(ctx context.Context) {
 func (b *Breaker) probe(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, b.Timeout)
 	defer cancel()
-	b.set(b.Probe(ctx))
+	err := b.Probe(ctx)
+	// It may have been the connection: somebody in between has cut it while it was idle.
+	if err != nil && ctx.Err() == nil && b.Err() == nil {
+		err = b.Probe(ctx)
+	}
+	b.set(err)
 }
 
 // Fail opens the breaker: a call has found the component not answering.

@@ -17,6 +17,7 @@ var errGone = errors.New("connection refused")
 type component struct {
 	mu     sync.Mutex
 	answer error
+	once   bool // it answers so only once, and then nil
 	probes int
 }
 
@@ -38,6 +39,9 @@ func (c *component) probe(ctx context.Context) error {
 	c.mu.Lock()
 	c.probes++
 	answer := c.answer
+	if c.once {
+		c.answer = nil
+	}
 	c.mu.Unlock()
 	if errors.Is(answer, errHung) {
 		<-ctx.Done()
@@ -143,6 +147,26 @@ func TestSuspectProbesWithoutOpening(t *testing.T) {
 		synctest.Wait()
 		if !errors.Is(b.Err(), errGone) {
 			t.Error("a suspicion that was right did not open it")
+		}
+	})
+}
+
+func TestAConnectionThatWasCutIsNoComponentThatIsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &component{}
+		b := started(t, c)
+		c.once = true
+		c.set(errGone)
+		down := b.Down()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		select {
+		case <-down:
+			t.Error("one probe of a cut connection opened it")
+		default:
+		}
+		if c.asked() != 3 {
+			t.Errorf("%d probes", c.asked())
 		}
 	})
 }
