@@ -149,7 +149,7 @@ func LoadComponents(file string, environ []string) (Config, error) {
 
 // load reports the faults of the variables that are needed.
 func load(file string, environ []string, needed func(variable string) bool) (Config, error) {
-	vars, err := readFile(file)
+	vars, found, err := readFile(file)
 	if err != nil {
 		return Config{}, err
 	}
@@ -160,25 +160,28 @@ func load(file string, environ []string, needed func(variable string) bool) (Con
 	}
 	c, faults := parse(vars)
 	faults = slices.DeleteFunc(faults, func(f error) bool { return !needed(variableOf(f)) })
+	if len(faults) > 0 && !found {
+		faults = append(faults, errors.New(defaultFile+": is not in the working directory; --config names a file elsewhere"))
+	}
 	return c, errors.Join(faults...)
 }
 
-// readFile returns our variables of a file.
-func readFile(file string) (map[string]string, error) {
-	vars, err := godotenv.Read(cmp.Or(file, defaultFile))
+// readFile returns our variables of a file; only the default one may be absent.
+func readFile(file string) (vars map[string]string, found bool, err error) {
+	vars, err = godotenv.Read(cmp.Or(file, defaultFile))
 	switch {
 	case file == "" && errors.Is(err, fs.ErrNotExist):
-		return map[string]string{}, nil
+		return map[string]string{}, false, nil
 	case err != nil:
 		// The parser quotes lines, which may hold a password.
 		var path *fs.PathError
 		if !errors.As(err, &path) {
 			err = errors.New("a line is not NAME=value")
 		}
-		return nil, fmt.Errorf("configuration file %s: %w", cmp.Or(file, defaultFile), err)
+		return nil, false, fmt.Errorf("configuration file %s: %w", cmp.Or(file, defaultFile), err)
 	}
 	maps.DeleteFunc(vars, func(k, _ string) bool { return !strings.HasPrefix(k, prefix) })
-	return vars, nil
+	return vars, true, nil
 }
 
 func parse(vars map[string]string) (c Config, faults []error) {

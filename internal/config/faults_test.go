@@ -130,7 +130,7 @@ func TestWithoutAFileTheEnvironmentIsEnough(t *testing.T) {
 	if c, err := LoadComponents("", all[3:]); err != nil || c.Redis.Address != "redis:6379" {
 		t.Errorf("components: %+v, %v", c, err)
 	}
-	if _, err := LoadComponents("", append(all[4:], "WALLETD_WAIT=soon")); !slices.Equal(names(t, err), []string{"WALLETD_KAFKA_BROKERS"}) {
+	if _, err := LoadComponents("", append(all[4:], "WALLETD_WAIT=soon")); !slices.Equal(names(t, err), []string{"WALLETD_KAFKA_BROKERS", "config.env"}) {
 		t.Errorf("components: %v", err)
 	}
 }
