@@ -445,7 +445,8 @@ type SubmitOperationParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 
 	// Prefer RFC 7240. `wait=N` waits at most N seconds for the outcome (0 to 30; more is taken as 30).
-	// `respond-async` answers as soon as the operation is journaled; together with `wait=N`, after N seconds at most.
+	// `respond-async` answers as soon as the operation is journaled, or with the outcome of an operation that is known
+	// under its key; together with `wait=N`, after N seconds at most.
 	// Other and malformed preferences are ignored.
 	Prefer *Prefer `json:"Prefer,omitempty"`
 }
@@ -493,7 +494,8 @@ type ListOperationsParams struct {
 // SubmitOperationsParams defines parameters for SubmitOperations.
 type SubmitOperationsParams struct {
 	// Prefer RFC 7240. `wait=N` waits at most N seconds for the outcome (0 to 30; more is taken as 30).
-	// `respond-async` answers as soon as the operation is journaled; together with `wait=N`, after N seconds at most.
+	// `respond-async` answers as soon as the operation is journaled, or with the outcome of an operation that is known
+	// under its key; together with `wait=N`, after N seconds at most.
 	// Other and malformed preferences are ignored.
 	Prefer *Prefer `json:"Prefer,omitempty"`
 }
@@ -627,7 +629,9 @@ type ClientInterface interface {
 	// What the ledger has of the wallet. Operations that were set aside and will be tried again come first, as PENDING.
 	// Follow `nextCursor` with the same filters for the next part; it is absent at the end. A part looks at 20000 operations at most:
 	// one whose filters let few through may have fewer than `limit`, or none, and a `nextCursor`. A period, `from` and
-	// `to`, is found at once wherever in the history it is, unless clocks of the service were more than an hour apart.
+	// `to`, is found at once wherever in the history it is: by when operations were applied, which is in the order of
+	// their sequence but for an hour by which clocks of the service may be apart. If they were further apart, such a
+	// list may leave operations out; one without a period never does.
 	//
 	// Corresponds with GET /api/v1/wallets/{walletId}/operations (the `ListOperations` operationId).
 	ListOperations(ctx context.Context, walletID WalletID, params *ListOperationsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -766,7 +770,9 @@ func (c *Client) GetWallet(ctx context.Context, walletID WalletID, params *GetWa
 // What the ledger has of the wallet. Operations that were set aside and will be tried again come first, as PENDING.
 // Follow `nextCursor` with the same filters for the next part; it is absent at the end. A part looks at 20000 operations at most:
 // one whose filters let few through may have fewer than `limit`, or none, and a `nextCursor`. A period, `from` and
-// `to`, is found at once wherever in the history it is, unless clocks of the service were more than an hour apart.
+// `to`, is found at once wherever in the history it is: by when operations were applied, which is in the order of
+// their sequence but for an hour by which clocks of the service may be apart. If they were further apart, such a
+// list may leave operations out; one without a period never does.
 //
 // Corresponds with GET /api/v1/wallets/{walletId}/operations (the `ListOperations` operationId).
 func (c *Client) ListOperations(ctx context.Context, walletID WalletID, params *ListOperationsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1472,7 +1478,9 @@ type ClientWithResponsesInterface interface {
 	// What the ledger has of the wallet. Operations that were set aside and will be tried again come first, as PENDING.
 	// Follow `nextCursor` with the same filters for the next part; it is absent at the end. A part looks at 20000 operations at most:
 	// one whose filters let few through may have fewer than `limit`, or none, and a `nextCursor`. A period, `from` and
-	// `to`, is found at once wherever in the history it is, unless clocks of the service were more than an hour apart.
+	// `to`, is found at once wherever in the history it is: by when operations were applied, which is in the order of
+	// their sequence but for an hour by which clocks of the service may be apart. If they were further apart, such a
+	// list may leave operations out; one without a period never does.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -2467,7 +2475,9 @@ func (c *ClientWithResponses) GetWalletWithResponse(ctx context.Context, walletI
 // What the ledger has of the wallet. Operations that were set aside and will be tried again come first, as PENDING.
 // Follow `nextCursor` with the same filters for the next part; it is absent at the end. A part looks at 20000 operations at most:
 // one whose filters let few through may have fewer than `limit`, or none, and a `nextCursor`. A period, `from` and
-// `to`, is found at once wherever in the history it is, unless clocks of the service were more than an hour apart.
+// `to`, is found at once wherever in the history it is: by when operations were applied, which is in the order of
+// their sequence but for an hour by which clocks of the service may be apart. If they were further apart, such a
+// list may leave operations out; one without a period never does.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -95,7 +95,7 @@ func TestDev(t *testing.T) {
 		}
 	}
 	// What it writes for operators is enough for them.
-	audit := exec.Command(walletctl(t), "audit", "--config", filepath.Join(dir, "config.env"))
+	audit := exec.Command(walletctl(t), "audit", "--config", filepath.Join(dir, "operators.env"))
 	audit.Dir = t.TempDir()
 	if out, err := audit.CombinedOutput(); err != nil || !strings.Contains(string(out), "differences        0") {
 		t.Errorf("audit: %v\n%s", err, out)

@@ -136,9 +136,13 @@ func (s *System) awaitComponents(ctx context.Context) bool {
 
 // forOperators writes what walletctl's commands for operators find the components by.
 func (d devCmd) forOperators(cfg config.Config) (file string, err error) {
-	file = filepath.Join(d.Dir, "config.env")
+	file = filepath.Join(d.Dir, "operators.env")
 	text := variables(cfg.Postgres, cfg.Kafka.Brokers, cfg.Redis.Address) +
 		fmt.Sprintf("WALLETD_KAFKA_TOPIC=%s\nWALLETD_KAFKA_GROUP=%s\n", cfg.Kafka.Topic, cfg.Kafka.Group)
+	// It has a password: what was there may be open to others, and is replaced.
+	if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return file, err
+	}
 	return file, os.WriteFile(file, []byte(text), 0o600)
 }
 

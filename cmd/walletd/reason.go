@@ -7,6 +7,7 @@ import (
 	"net"
 	"syscall"
 
+	"github.com/walletd/walletd/internal/journal"
 	"github.com/walletd/walletd/internal/wallet"
 )
 
@@ -34,8 +35,8 @@ func reason(err error) error {
 		return errLost
 	case isNetwork, errors.Is(err, wallet.ErrUnreachable):
 		return errUnreachable
-	case errors.Is(err, wallet.ErrUnavailable):
-		return errUnusable
+	case errors.Is(err, journal.ErrNotMet), errors.Is(err, journal.ErrStalled):
+		return err // our own words
 	}
-	return err
+	return errUnusable
 }

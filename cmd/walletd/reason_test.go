@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/walletd/walletd/internal/journal"
 	"github.com/walletd/walletd/internal/ledger"
 	"github.com/walletd/walletd/internal/wallet"
 )
@@ -37,11 +38,12 @@ func TestTheReasonTellsNoAddressAndNoName(t *testing.T) {
 }
 
 func TestReasons(t *testing.T) {
-	own := errors.New("the topic was not met yet")
+	own := fmt.Errorf("%w: 7", journal.ErrStalled)
 	for _, c := range []struct{ err, want error }{
 		{nil, nil}, {own, own},
 		{fmt.Errorf("%w: %w", wallet.ErrUnavailable, context.DeadlineExceeded), errNoAnswer},
 		{fmt.Errorf("%w: password authentication failed for user", wallet.ErrUnavailable), errUnusable},
+		{errors.New("tls: failed to verify certificate: x509: certificate is valid for db.internal"), errUnusable},
 		{&net.DNSError{Name: "kafka-1", Err: "no such host"}, errUnreachable},
 	} {
 		if got := reason(c.err); !errors.Is(got, c.want) {

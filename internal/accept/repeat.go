@@ -46,7 +46,7 @@ func (in *Intake) submitUnwaited(ctx context.Context, ops []wallet.Operation) ([
 }
 
 // had returns those of the operations that the ledger has. Only an id that is made of
-// a key can be there already.
+// a key can be there already. The client going away is no reason not to know.
 func (in *Intake) had(ctx context.Context, ops []wallet.Operation) map[uuid.UUID]wallet.Operation {
 	var keys []wallet.Key
 	for i := range ops {
@@ -57,17 +57,37 @@ func (in *Intake) had(ctx context.Context, ops []wallet.Operation) map[uuid.UUID
 	if len(keys) == 0 || in.Ledger.Err() != nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, repeatTimeout)
-	defer cancel()
-	done, err := in.Ledger.Outcomes(ctx, keys)
+	ctx = context.WithoutCancel(ctx)
+	done, err := in.look(ctx, keys)
 	if err != nil {
-		in.Log.Warn("the ledger does not tell what a request repeats", "error", err)
+		in.Log.Debug("the ledger does not tell what a request repeats", "error", err)
 		return nil
 	}
+	var newest *wallet.Operation
 	had := make(map[uuid.UUID]wallet.Operation, len(done))
 	for i := range done {
-		in.show(ctx, &done[i])
 		had[done[i].ID] = done[i]
+		if newest == nil || done[i].Sequence > newest.Sequence {
+			newest = &done[i]
+		}
+	}
+	if newest != nil {
+		in.show(ctx, newest)
 	}
 	return had
+}
+
+// look asks the ledger. One operation, of which many are asked for at once, shares a
+// statement with others; a bulk has its own.
+func (in *Intake) look(ctx context.Context, keys []wallet.Key) ([]wallet.Operation, error) {
+	ctx, cancel := context.WithTimeout(ctx, repeatTimeout)
+	defer cancel()
+	if len(keys) > 1 {
+		return in.Ledger.Outcomes(ctx, keys)
+	}
+	op, found, err := in.Ledger.Had(ctx, keys[0])
+	if err != nil || !found {
+		return nil, err
+	}
+	return []wallet.Operation{op}, nil
 }

@@ -1,6 +1,7 @@
 package accept
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -74,6 +75,28 @@ func TestARepeatThatDoesNotWaitIsPendingWhileTheLedgerDoesNotAnswer(t *testing.T
 			})
 		})
 	}
+}
+
+// The balance is renewed once, by the newest: a bulk is of one wallet. And a client that
+// is gone is no ledger that does not answer.
+func TestABulkOfRepeatsRenewsTheBalanceOnceAlsoForAClientThatIsGone(t *testing.T) {
+	inWorld(t, wide, func(t *testing.T, w *world) {
+		ops := w.repeats(5)
+		for i, op := range ops {
+			op.AcceptedAt = time.Now().Add(-time.Minute)
+			done := w.ledger.keep(op)
+			done.Sequence, done.AppliedAt = int64(i+1), time.Now()
+			w.ledger.operations[done.Key()] = done
+		}
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		if a := <-w.submitAll(gone, ops, 0); a.err != nil || statuses(a.outs) != "aaaaa" {
+			t.Errorf("%s, %v", statuses(a.outs), a.err)
+		}
+		if n := len(w.balances.puts); n != 1 || w.balances.puts[0].Sequence != 5 {
+			t.Errorf("put %+v", w.balances.puts)
+		}
+	})
 }
 
 // What has no key cannot have been asked for before, and costs no look.

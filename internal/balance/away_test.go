@@ -241,3 +241,19 @@ func TestCloseLeavesNothingBehind(t *testing.T) {
 		})
 	}
 }
+
+// Who has no time left says nothing about Redis.
+func TestACallerWithoutTimeOpensNothing(t *testing.T) {
+	server := embeddedtest.Miniredis(t)
+	c := opened(t, testConfig(server.Addr(), newLedger()))
+	late, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+	defer cancel()
+	w := wallet.Wallet{ID: uuid.New(), State: wallet.State{Balance: 1, Sequence: 1}, UpdatedAt: time.Now()}
+	if err := c.Renew(late, w); err == nil {
+		t.Error("renewed")
+	}
+	c.Known(late, w.ID)
+	if err := c.Err(); err != nil {
+		t.Errorf("Redis is said to be down: %v", err)
+	}
+}

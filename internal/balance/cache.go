@@ -129,23 +129,23 @@ func (c *Cache) get(ctx context.Context, id uuid.UUID) (w wallet.Wallet, found b
 	if err != nil {
 		return w, false, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	within, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
-	text, err := client.Do(ctx, client.B().Get().Key(keyPrefix+id.String()).Build()).ToString()
+	text, err := client.Do(within, client.B().Get().Key(keyPrefix+id.String()).Build()).ToString()
 	if rueidis.IsRedisNil(err) {
 		return w, false, nil
 	}
 	if err != nil {
-		c.failed(err)
+		c.failed(ctx, err)
 		return w, false, err
 	}
 	w, err = parse(id, text)
 	return w, err == nil, err
 }
 
-// failed opens the breaker, unless it was only the caller who went away.
-func (c *Cache) failed(err error) {
-	if !errors.Is(err, context.Canceled) {
+// failed opens the breaker, unless it was the caller who went away, or had no time left.
+func (c *Cache) failed(caller context.Context, err error) {
+	if caller.Err() == nil && !errors.Is(err, context.Canceled) {
 		c.Fail(err)
 	}
 }

@@ -68,11 +68,11 @@ func (c *Cache) put(ctx context.Context, now, passed []wallet.Wallet, messages [
 	}
 	client, err := c.ready()
 	if err == nil {
-		ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+		within, cancel := context.WithTimeout(ctx, c.Timeout)
 		defer cancel()
-		err = c.send(ctx, client, wallets, len(now), messages)
+		err = c.send(within, client, wallets, len(now), messages)
 		if err != nil {
-			c.failed(err)
+			c.failed(ctx, err)
 		}
 	}
 	if err != nil {

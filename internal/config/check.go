@@ -134,7 +134,8 @@ func (c *Config) checkComponents() (faults []error) {
 	fault(slices.Contains(onOff, r.TLS), "REDIS_TLS", "must be off or on")
 	fault(r.Timeout >= time.Millisecond, "REDIS_TIMEOUT", "must be at least 1ms")
 	fault(r.TTL >= time.Second, "REDIS_TTL", "must be at least 1s")
-	encrypted := p.SSLMode != "disable" && slices.Contains(sslModes, p.SSLMode)
+	// prefer and allow go on without TLS if it fails, and then check nothing.
+	encrypted := slices.Contains([]string{"require", "verify-ca", "verify-full"}, p.SSLMode)
 	faults = append(faults, p.check("WALLETD_POSTGRES_", encrypted, "SSLMODE=verify-full")...)
 	faults = append(faults, k.check("WALLETD_KAFKA_", k.TLS == "on", "TLS=on")...)
 	return append(faults, r.check("WALLETD_REDIS_", r.TLS == "on", "TLS=on")...)

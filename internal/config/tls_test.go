@@ -48,6 +48,7 @@ func TestWrongCertificatesAreReportedWithTheirVariable(t *testing.T) {
 		{"WALLETD_REDIS_CERT_FILE", []string{"WALLETD_REDIS_TLS=on", "WALLETD_REDIS_KEY_FILE=" + files.Key}},
 		{"WALLETD_REDIS_CERT_FILE", []string{"WALLETD_REDIS_TLS=on", "WALLETD_REDIS_CERT_FILE=" + files.CA, "WALLETD_REDIS_KEY_FILE=" + files.Key}},
 		{"WALLETD_POSTGRES_KEY_FILE", []string{"WALLETD_POSTGRES_SSLMODE=verify-full", "WALLETD_POSTGRES_CERT_FILE=" + files.Cert, "WALLETD_POSTGRES_KEY_FILE=" + files.Key + ".absent"}},
+		{"WALLETD_POSTGRES_CA_FILE", []string{"WALLETD_POSTGRES_SSLMODE=prefer", "WALLETD_POSTGRES_CA_FILE=" + files.CA}},
 		{"WALLETD_KAFKA_USERNAME", []string{"WALLETD_KAFKA_SASL=PLAIN"}},
 	} {
 		_, err := Load(committed, c.env)

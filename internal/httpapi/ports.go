@@ -24,8 +24,8 @@ type Intake interface {
 	SubmitAll(ctx context.Context, ops []wallet.Operation, wait time.Duration) ([]wallet.Outcome, error)
 }
 
-// Balances reads wallets. Its errors, and those of History, are *wallet.Error or wrap
-// wallet.ErrUnavailable.
+// Balances reads wallets. Its errors, and those of History, are *wallet.Error or the
+// ledger's (wallet/errors.go).
 type Balances interface {
 	// Wallet returns the wallet; with fresh it is read from the ledger. A wallet
 	// that has not reached minSequence is CodeNotYetVisible.

@@ -73,7 +73,7 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var e *wallet.Error
 	switch {
 	case errors.As(err, &e):
-	case errors.Is(err, wallet.ErrUnavailable):
+	case errors.Is(err, wallet.ErrUnavailable), errors.Is(err, wallet.ErrSerialization):
 		// A read that only the ledger could answer.
 		e = &wallet.Error{Code: wallet.CodeUnavailable, Fate: wallet.Unknown, RetryAfter: retryUnavailable}
 	default:

@@ -146,3 +146,23 @@ func TestATopicThatABrokerDoesNotKnowYetIsReadOn(t *testing.T) {
 		t.Errorf("%d times unknown, %v", unknown.Hits(), a.halted[0])
 	}
 }
+
+// What was found out about a partition before it was taken away says nothing of its return.
+func TestAStopThatComesAfterARevocationDoesNothing(t *testing.T) {
+	t.Parallel()
+	broker, a := embeddedtest.Kfake(t), newApplier(nil)
+	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
+	r := j.reader.Load()
+	turn := r.turn(0)
+	r.revoked(t.Context(), r.client, map[string][]int32{j.Topic: {0}})
+	r.stop(0, turn, kerr.UnknownTopicID)
+	if _, err := j.put(deposit(uuid.New(), 1)); err != nil {
+		t.Fatal(err)
+	}
+	a.until(t, "the partition is read", func() bool { return len(a.fetched) == 1 })
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.halted[0] != nil {
+		t.Errorf("halted: %v", a.halted[0])
+	}
+}

@@ -223,12 +223,18 @@ func (j *Journal) PartitionCount() int32 {
 	return w.topic.Partitions
 }
 
+// Why a journal cannot be written, besides that its brokers do not answer.
+var (
+	ErrNotMet  = errors.New("the topic was not met yet, or is not the one the ledger follows")
+	ErrStalled = errors.New("a partition does not acknowledge")
+)
+
 // Available reports whether records can be written now; if not, why.
 func (j *Journal) Available() error {
 	w := j.writing.Load()
 	switch {
 	case w == nil:
-		return errors.New("the topic was not met yet, or is not the one the ledger follows")
+		return ErrNotMet
 	case j.brokers.Err() != nil:
 		return fmt.Errorf("the brokers do not answer: %w", j.brokers.Err())
 	}
@@ -237,7 +243,7 @@ func (j *Journal) Available() error {
 	}
 	for _, p := range w.pens {
 		if p.isStalled() {
-			return fmt.Errorf("partition %d does not acknowledge", p.partition)
+			return fmt.Errorf("%w: %d", ErrStalled, p.partition)
 		}
 	}
 	return nil

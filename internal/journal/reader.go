@@ -37,11 +37,12 @@ type reader struct {
 
 	mu     sync.Mutex
 	halted map[int32]bool // stays paused while it is this replica's
+	turns  map[int32]int  // how often it was taken away: what was found out before says nothing of it
 }
 
 // read starts the reader.
 func (j *Journal) read(t wallet.Topic) error {
-	r := &reader{Journal: j, topic: t, halted: map[int32]bool{}}
+	r := &reader{Journal: j, topic: t, halted: map[int32]bool{}, turns: map[int32]int{}}
 	r.ctx, r.cancel = context.WithCancel(j.ctx)
 	var requests context.Context
 	requests, r.kill = context.WithCancel(context.Background())
@@ -104,7 +105,10 @@ func (r *reader) startOffsets(ctx context.Context, offsets map[string]map[int32]
 func (r *reader) revoked(_ context.Context, _ *kgo.Client, lost map[string][]int32) {
 	for _, p := range lost[r.topic.Name] {
 		r.applier.Revoked(p)
-		r.halt(p, false)
+		r.mu.Lock()
+		r.turns[p]++
+		r.halted[p] = false
+		r.mu.Unlock()
 		r.resume(p)
 	}
 }
@@ -159,11 +163,10 @@ func (r *reader) pause(partition int32) {
 	r.client.PauseFetchPartitions(map[string][]int32{r.topic.Name: {partition}})
 }
 
-// halt notes whether nothing may resume the partition.
-func (r *reader) halt(partition int32, halted bool) {
+func (r *reader) turn(partition int32) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.halted[partition] = halted
+	return r.turns[partition]
 }
 
 // resume goes on fetching a partition that is not halted.
@@ -185,15 +188,16 @@ func (r *reader) failed(topic string, partition int32, err error) {
 		return
 	}
 	var lost *kgo.ErrDataLoss
+	turn := r.turn(partition)
 	if errors.Is(err, kerr.OffsetOutOfRange) || errors.As(err, &lost) {
-		r.stop(partition, err)
+		r.stop(partition, turn, err)
 		return
 	}
 	r.pause(partition)
 	r.Log.Warn("fetch failed", "partition", partition, "error", err)
 	r.ended.Go(func() {
 		if errors.Is(err, kerr.UnknownTopicID) && !r.isThere() {
-			r.stop(partition, err)
+			r.stop(partition, turn, err)
 			return
 		}
 		// A worker that is full has it resumed when there is room.
@@ -203,10 +207,17 @@ func (r *reader) failed(topic string, partition int32, err error) {
 	})
 }
 
-// stop gives a partition up until it is revoked, or the topic is met anew.
-func (r *reader) stop(partition int32, err error) {
-	r.halt(partition, true)
+// stop gives a partition up until it is revoked, or the topic is met anew; unless it was
+// revoked since that turn.
+func (r *reader) stop(partition int32, turn int, err error) {
+	r.mu.Lock()
+	if r.turns[partition] != turn {
+		r.mu.Unlock()
+		return
+	}
+	r.halted[partition] = true
 	r.pause(partition)
+	r.mu.Unlock()
 	r.applier.Halt(partition, fmt.Errorf("the journal does not have what the ledger's offset asks for: %w", err))
 }
 
@@ -221,6 +232,8 @@ func (r *reader) isThere() bool {
 			if missed++; missed > missedMost {
 				return false
 			}
+		case !errors.Is(err, wallet.ErrUnreachable):
+			return true // the next fetch says what it is
 		}
 		if !sleep(r.ctx, fetchAgain) {
 			return true

@@ -68,3 +68,10 @@ func (l *Ledger) Asking() int {
 	defer l.lookups.mu.Unlock()
 	return len(l.lookups.waiting)
 }
+
+// AskingOperations is how many requests wait to learn whether an operation is there.
+func (l *Ledger) AskingOperations() int {
+	l.had.mu.Lock()
+	defer l.had.mu.Unlock()
+	return len(l.had.waiting)
+}

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/walletd/walletd/internal/breaker"
@@ -39,7 +40,8 @@ type Ledger struct {
 	config        Config
 	commits       *pgxpool.Pool
 	joint         joint
-	lookups       lookups
+	lookups       shared[uuid.UUID, lookedUp]
+	had           shared[wallet.Key, hadOperation]
 	reads         *pgxpool.Pool
 	probes        *pgxpool.Pool // one connection that no load can occupy
 	commitTimeout time.Duration

@@ -100,3 +100,33 @@ func TestALookupIsReadAfterItWasAskedFor(t *testing.T) {
 		}
 	}
 }
+
+func TestOperationsThatAreAskedForTogetherShareAStatement(t *testing.T) {
+	t.Parallel()
+	b := newBook(t, func(c *ledger.Config) { c.ReadConnections = 8 })
+	id := b.funded(100)
+	ops := decide(funds, id, 1, 2, 3)
+	b.mustCommit(&wallet.Batch{Changes: []wallet.Change{change(id, 1, ops)}, Operations: ops})
+	release := b.hold(`LOCK TABLE operations IN ACCESS EXCLUSIVE MODE`)
+	var running sync.WaitGroup
+	ask := func(k wallet.Key, want *wallet.Operation) {
+		running.Go(func() {
+			got, found, err := b.Had(testContext(t), k)
+			if err != nil || found != (want != nil) || found && got != *want {
+				t.Errorf("%+v, %t, %v; want %+v", got, found, err, want)
+			}
+		})
+	}
+	ask(ops[0].Key(), &ops[0])
+	eventually(t, "the statement waits", func() bool { return b.lockWaits() == 1 })
+	for i := range ops {
+		ask(ops[i].Key(), &ops[i])
+		ask(wallet.Key{WalletID: id, ID: uuid.New()}, nil)
+	}
+	eventually(t, "the others wait", func() bool { return b.AskingOperations() == 2*len(ops) })
+	if n := b.lockWaits(); n != 1 {
+		t.Errorf("%d statements are under way", n)
+	}
+	release()
+	running.Wait()
+}

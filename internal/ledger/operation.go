@@ -69,6 +69,15 @@ func scanOperation(row pgx.CollectableRow) (wallet.Operation, error) {
 	return r.operation(), err
 }
 
+// Each operation and wallet is looked up by its key, whatever the statistics say of the
+// tables.
+const selectOutcomes = `
+SELECT o.* FROM unnest($1::uuid[], $2::uuid[]) AS k (wallet_id, operation_id),
+	LATERAL (SELECT ` + operationColumns + ` FROM operations o WHERE o.wallet_id = k.wallet_id AND o.operation_id = k.operation_id OFFSET 0) AS o
+UNION ALL
+SELECT ` + madeColumns + ` FROM (SELECT wallet_id FROM unnest($1::uuid[], $2::uuid[]) AS k (wallet_id, operation_id) WHERE operation_id = wallet_id) AS k,
+	LATERAL (SELECT * FROM wallets WHERE id = k.wallet_id OFFSET 0) AS w`
+
 // Outcomes returns those of the given operations that the ledger has. The id of a
 // wallet asks for its creation, which is returned with what the wallet is at now.
 func (l *Ledger) Outcomes(ctx context.Context, keys []wallet.Key) ([]wallet.Operation, error) {
@@ -81,10 +90,7 @@ func (l *Ledger) Outcomes(ctx context.Context, keys []wallet.Key) ([]wallet.Oper
 	for i, k := range keys {
 		walletIDs[i], ids[i] = k.WalletID, k.ID
 	}
-	rows, err := l.reads.Query(ctx, `SELECT `+operationColumns+` FROM unnest($1::uuid[], $2::uuid[]) AS k (wallet_id, operation_id)
-		JOIN operations o ON o.wallet_id = k.wallet_id AND o.operation_id = k.operation_id
-		UNION ALL SELECT `+madeColumns+` FROM unnest($1::uuid[], $2::uuid[]) AS k (wallet_id, operation_id)
-		JOIN wallets w ON w.id = k.wallet_id WHERE k.operation_id = k.wallet_id`, walletIDs, ids)
+	rows, err := l.reads.Query(ctx, selectOutcomes, walletIDs, ids)
 	if err != nil {
 		return nil, l.done(err)
 	}

@@ -442,7 +442,8 @@ type SubmitOperationParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 
 	// Prefer RFC 7240. `wait=N` waits at most N seconds for the outcome (0 to 30; more is taken as 30).
-	// `respond-async` answers as soon as the operation is journaled; together with `wait=N`, after N seconds at most.
+	// `respond-async` answers as soon as the operation is journaled, or with the outcome of an operation that is known
+	// under its key; together with `wait=N`, after N seconds at most.
 	// Other and malformed preferences are ignored.
 	Prefer *Prefer `json:"Prefer,omitempty"`
 }
@@ -490,7 +491,8 @@ type ListOperationsParams struct {
 // SubmitOperationsParams defines parameters for SubmitOperations.
 type SubmitOperationsParams struct {
 	// Prefer RFC 7240. `wait=N` waits at most N seconds for the outcome (0 to 30; more is taken as 30).
-	// `respond-async` answers as soon as the operation is journaled; together with `wait=N`, after N seconds at most.
+	// `respond-async` answers as soon as the operation is journaled, or with the outcome of an operation that is known
+	// under its key; together with `wait=N`, after N seconds at most.
 	// Other and malformed preferences are ignored.
 	Prefer *Prefer `json:"Prefer,omitempty"`
 }
