@@ -61,5 +61,6 @@ func (p *project) drain(t *testing.T) {
 // audit is an operator's, who reaches what the file publishes nowhere. It fails on any
 // difference.
 func (p *project) audit(t *testing.T) {
+	p.compose("build", "walletctl") // what is not started is not built either, if there is an older one
 	t.Log(p.compose("run", "--rm", "walletctl", "audit"))
 }
