@@ -149,7 +149,7 @@ func (l *fakeLedger) Operations(_ context.Context, walletID uuid.UUID, _ wallet.
 	return page, l.failure()
 }
 
-func (l *fakeLedger) Outcomes(_ context.Context, keys []wallet.Key) (found []wallet.Operation, err error) {
+func (l *fakeLedger) Outcomes(ctx context.Context, keys []wallet.Key) (found []wallet.Operation, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.outcomes = append(l.outcomes, keys)
@@ -158,7 +158,7 @@ func (l *fakeLedger) Outcomes(_ context.Context, keys []wallet.Key) (found []wal
 			found = append(found, op)
 		}
 	}
-	return found, l.failure()
+	return found, cmp.Or(l.failure(), ctx.Err())
 }
 
 func (l *fakeLedger) Offsets(context.Context, int) (map[int32]int64, []uuid.UUID, error) {
