@@ -65,8 +65,8 @@ clean: ## Remove what was built, and the data of `make run`
 
 .PHONY: e2e promtool image
 
-image: ## Build the image, with its version stamped
-	VERSION=$(VERSION) docker-compose build
+image: ## Build the images, walletctl's too, with their version stamped
+	VERSION=$(VERSION) docker-compose --profile operators build
 
 e2e: ## The compose files in containers, killed under load: 8 minutes, ports 8080 to 8082 free, Docker
 	VERSION=$(VERSION) go test -tags containers -count=1 -v -timeout 14m ./e2e/compose

@@ -26,8 +26,8 @@ func (k Kafka) TLSConfig() (*tls.Config, error) { return k.client(k.TLS) }
 // TLSConfig returns how Redis is reached by TLS; nil if it is reached without.
 func (r Redis) TLSConfig() (*tls.Config, error) { return r.client(r.TLS) }
 
-func (c Certificates) client(onOff string) (*tls.Config, error) {
-	if onOff != "on" {
+func (c Certificates) client(turned string) (*tls.Config, error) {
+	if turned != "on" {
 		return nil, nil
 	}
 	return c.load()

@@ -238,8 +238,8 @@ func (j *Journal) Available() error {
 	case j.brokers.Err() != nil:
 		return fmt.Errorf("the brokers do not answer: %w", j.brokers.Err())
 	}
-	if err := *w.refused.Load(); err != nil {
-		return fmt.Errorf("the brokers do not let it be written: %w", err)
+	if why := w.refused.Load(); why != nil {
+		return fmt.Errorf("the brokers do not let it be written: %w", *why)
 	}
 	for _, p := range w.pens {
 		if p.isStalled() {

@@ -22,22 +22,23 @@ func (j *Journal) mend() {
 }
 
 func (j *Journal) mendWriting(w *writing) {
-	err := j.refusal(w.client)
-	w.refused.Store(&err)
-	if err == nil {
+	why := j.refusal(w.client)
+	if why == nil {
+		return // it was another reason
+	}
+	w.refused.Store(&why)
+	w.failed.Store(true) // look again, unless it is replaced now
+	fresh, err := j.newWriting(w.topic)
+	if err != nil {
 		return
 	}
-	fresh, oerr := j.newWriting(w.topic)
-	if oerr != nil || j.refusal(fresh.client) != nil {
-		w.failed.Store(true) // look again
-		if oerr == nil {
-			fresh.close()
-		}
+	if j.refusal(fresh.client) != nil {
+		fresh.close()
 		return
 	}
 	j.writing.Store(fresh)
 	w.close()
-	j.Log.Warn("the journal is written with a new client; the brokers had refused the last one", "error", err)
+	j.Log.Warn("the journal is written with a new client; the brokers had refused the last one", "error", why)
 }
 
 func (j *Journal) mendLetters() {

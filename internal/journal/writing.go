@@ -24,7 +24,7 @@ type writing struct {
 	wave    atomic.Pointer[wave]  // the last that began
 	again   time.Time             // before then no wave waits for what is being applied
 	failed  atomic.Bool           // a record was refused or lost: mend is to look why
-	refused atomic.Pointer[error] // why the client will never write
+	refused atomic.Pointer[error] // why the client will never write; nil: it may
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 }
@@ -55,7 +55,6 @@ func (j *Journal) newWriting(t wallet.Topic) (*writing, error) {
 	for p := range t.Partitions {
 		w.pens = append(w.pens, &pen{partition: p, topic: t.Name, ackTimeout: j.AckTimeout, acked: j.applier.Acknowledged, gapped: j.gapped, ready: w.wanted})
 	}
-	w.refused.Store(new(error))
 	ctx, cancel := context.WithCancel(j.ctx)
 	w.cancel = cancel
 	w.running.Go(func() { w.waves(ctx) })

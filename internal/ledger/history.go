@@ -79,12 +79,12 @@ func (l *Ledger) Operations(ctx context.Context, walletID uuid.UUID, q wallet.Qu
 // that there is more. It looks below the cursor, or at all that are there by now; top is
 // above those that were there before the page was begun.
 func (l *Ledger) numbered(ctx context.Context, walletID uuid.UUID, q wallet.Query, page wallet.Page, cursor wallet.Cursor, top int64, rest int) (wallet.Page, error) {
-	first, last, err := l.period(ctx, walletID, q, 1, top)
+	first, end, err := l.period(ctx, walletID, q, top)
 	if err != nil {
 		return page, err
 	}
-	least, before := max(first, last-historyLook), last
-	if last == top && cursor.Sequence == 0 {
+	least, before := max(first, end-historyLook), end
+	if end == top && cursor.Sequence == 0 {
 		before = maxInt64
 	}
 	rows, err := l.reads.Query(ctx, selectHistory, walletID, before, statusFilter(q.Status), typeFilter(q.Type), timeFilter(q.From), timeFilter(q.To), rest, least)

@@ -25,20 +25,21 @@ WITH RECURSIVE search (low, high) AS (
 	JOIN operations o ON o.wallet_id = $1 AND o.sequence = middle)
 SELECT low, high FROM search ORDER BY high - low LIMIT 1`
 
-// period narrows the sequences [least, before) down to those that can have been applied in
-// the query's period, at the cost of some twenty rows, so that a statement of a month does
-// not look at the years around it.
-func (l *Ledger) period(ctx context.Context, walletID uuid.UUID, q wallet.Query, least, before int64) (int64, int64, error) {
+// period returns the sequences [first, end), below top, that can have been applied in the
+// query's period, at the cost of some twenty rows: a statement of a month does not look at
+// the years around it.
+func (l *Ledger) period(ctx context.Context, walletID uuid.UUID, q wallet.Query, top int64) (first, end int64, err error) {
+	first, end = 1, top
 	var other int64
 	if !q.From.IsZero() {
-		if err := l.reads.QueryRow(ctx, selectPlace, walletID, least, before, q.From.Add(-clockSkew)).Scan(&least, &other); err != nil {
+		if err := l.reads.QueryRow(ctx, selectPlace, walletID, first, end, q.From.Add(-clockSkew)).Scan(&first, &other); err != nil {
 			return 0, 0, l.done(err)
 		}
 	}
 	if !q.To.IsZero() {
-		if err := l.reads.QueryRow(ctx, selectPlace, walletID, least, before, q.To.Add(clockSkew)).Scan(&other, &before); err != nil {
+		if err := l.reads.QueryRow(ctx, selectPlace, walletID, first, end, q.To.Add(clockSkew)).Scan(&other, &end); err != nil {
 			return 0, 0, l.done(err)
 		}
 	}
-	return least, before, nil
+	return first, end, nil
 }

@@ -40,8 +40,8 @@ type Ledger struct {
 	config        Config
 	commits       *pgxpool.Pool
 	joint         joint
-	lookups       shared[uuid.UUID, lookedUp]
-	had           shared[wallet.Key, hadOperation]
+	lookups       shared[uuid.UUID, wallet.Wallet]
+	had           shared[wallet.Key, wallet.Operation]
 	reads         *pgxpool.Pool
 	probes        *pgxpool.Pool // one connection that no load can occupy
 	commitTimeout time.Duration

@@ -15,36 +15,36 @@ const sharedMost = 500
 // shared are questions that many requests ask one by one at the same time. One statement
 // answers all that have come while the last one was under way: each alone would cost as
 // much as all of them, and a second statement would halve what they share.
-type shared[Q, A any] struct {
+type shared[Q comparable, A any] struct {
 	mu       sync.Mutex
 	inFlight bool // a statement
 	waiting  []*question[Q, A]
 }
 
 // question is one request's.
-type question[Q, A any] struct {
+type question[Q comparable, A any] struct {
 	asked Q
 	told  chan answer[A]
 }
 
 type answer[A any] struct {
-	is  A
-	err error
+	is    A
+	found bool
+	err   error
 }
 
-// ask returns what read, which gets several questions and answers them in their order, has
-// read for this one after ask was called. What read returns as an error is everybody's.
-func (s *shared[Q, A]) ask(ctx context.Context, q Q, read func([]Q) ([]A, error)) (A, error) {
+// ask returns what read, which gets several questions and answers those that it finds
+// something for, has read for this one after ask was called. Its error is everybody's.
+func (s *shared[Q, A]) ask(ctx context.Context, q Q, read func([]Q) (map[Q]A, error)) (is A, found bool, err error) {
 	one := &question[Q, A]{asked: q, told: make(chan answer[A], 1)}
 	if s.enter(one) {
 		go s.serve(read) // no longer than there is something to ask
 	}
 	select {
 	case a := <-one.told:
-		return a.is, a.err
+		return a.is, a.found, a.err
 	case <-ctx.Done():
-		var none A
-		return none, fmt.Errorf("%w: %w", wallet.ErrUnavailable, ctx.Err())
+		return is, false, fmt.Errorf("%w: %w", wallet.ErrUnavailable, ctx.Err())
 	}
 }
 
@@ -76,7 +76,7 @@ func (s *shared[Q, A]) take() []*question[Q, A] {
 
 // serve asks what waits until nothing does. Requests come in bursts, when a commit has
 // answered those before: who comes first lets the others run.
-func (s *shared[Q, A]) serve(read func([]Q) ([]A, error)) {
+func (s *shared[Q, A]) serve(read func([]Q) (map[Q]A, error)) {
 	runtime.Gosched()
 	for batch := s.take(); batch != nil; batch = s.take() {
 		asked := make([]Q, len(batch))
@@ -84,12 +84,9 @@ func (s *shared[Q, A]) serve(read func([]Q) ([]A, error)) {
 			asked[i] = one.asked
 		}
 		answers, err := read(asked)
-		for i, one := range batch {
-			a := answer[A]{err: err}
-			if err == nil {
-				a.is = answers[i]
-			}
-			one.told <- a
+		for _, one := range batch {
+			is, found := answers[one.asked]
+			one.told <- answer[A]{is, found, err}
 		}
 	}
 }
