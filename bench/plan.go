@@ -33,6 +33,9 @@ const (
 	bulkOperations  = 500
 	bulkConnections = 8
 	readConnections = 256
+
+	// From so many connections on a batch in memory is not what its requests wait for.
+	memoryConnections = 256
 )
 
 var openRates = []float64{1000, 5000}
@@ -54,6 +57,9 @@ func plan(only []string, connections []int) (cells []cell) {
 			add(groupHot, s, load{Connections: n})
 		}
 		add(groupHot, replicated, load{Connections: n, Async: true})
+		if n >= memoryConnections {
+			add(groupHot, inMemory, load{Connections: n})
+		}
 	}
 	add(groupMany, emptyHandler, load{Connections: manyConnections, Wallets: manyWallets})
 	for _, s := range []string{flushed, replicated} {

@@ -15,7 +15,7 @@ import (
 
 // serveCommand is how bench runs a rival: in a process of its own, as walletd is.
 type serveCommand struct {
-	Name    string `arg:"" enum:"empty,row-lock,atomic"`
+	Name    string `arg:"" enum:"empty,memory,row-lock,atomic"`
 	Address string `required:""`
 	DSN     string `name:"dsn"`
 }

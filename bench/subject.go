@@ -35,6 +35,7 @@ func (s subjects) stop() {
 // The names of the subjects.
 const (
 	emptyHandler = "empty"
+	inMemory     = "memory"
 	rowLock      = "row-lock"
 	atomicUpdate = "atomic"
 	flushed      = "flushed"
@@ -49,6 +50,7 @@ func startSubjects(ctx context.Context, c *components, bin string, names map[str
 		run  func() (*subject, error)
 	}{
 		{emptyHandler, func() (*subject, error) { return c.rival(ctx, bin, emptyHandler, "") }},
+		{inMemory, func() (*subject, error) { return c.rival(ctx, bin, inMemory, "") }},
 		{rowLock, func() (*subject, error) { return c.rival(ctx, bin, rowLock, "row_lock") }},
 		{atomicUpdate, func() (*subject, error) { return c.rival(ctx, bin, atomicUpdate, "atomic") }},
 		{flushed, func() (*subject, error) { return c.walletd(ctx, bin, flushed, c.flushed) }},

@@ -1,7 +1,8 @@
 // Package rival has what walletd is measured against: the empty handler, which is
-// the most that its HTTP stack can answer, and the two ways in which services
-// usually keep a balance, each as small and as honest as it can be: with a history
-// row for every operation, a sequence, and idempotency keys.
+// the most that its HTTP stack can answer; its own API around wallets in memory; and
+// the two ways in which services usually keep a balance, each as small and as honest
+// as it can be: with a history row for every operation, a sequence, and idempotency
+// keys.
 package rival
 
 import (
@@ -46,14 +47,16 @@ type applier interface {
 	apply(ctx context.Context, op wallet.Operation) (done, error)
 }
 
-// Handler returns the rival of that name: empty, row-lock or atomic. The pool is
-// not used by the empty one.
+// Handler returns the rival of that name: empty, memory, row-lock or atomic. The first
+// two do not use the pool.
 func Handler(name string, pool *pgxpool.Pool) (http.Handler, error) {
 	r := &rival{pool: pool}
 	handlers := map[string]http.HandlerFunc{"POST /api/v1/wallet/create": r.create, "POST /api/v1/wallet": r.submit}
 	switch name {
 	case "empty":
 		handlers = empty()
+	case "memory":
+		return newMemory()
 	case "row-lock":
 		r.applier = rowLock{pool}
 	case "atomic":
