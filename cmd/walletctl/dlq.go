@@ -84,22 +84,22 @@ func (d *letterDesk) find(at place) (journal.Letter, wallet.Intervention, error)
 	if err != nil {
 		return letter, wallet.Intervention{}, err
 	}
-	settled, err := d.ledger.Settled(d.ctx, []string{letter.Subject()})
-	return letter, settled[letter.Subject()], err
+	resolved, err := d.ledger.Resolved(d.ctx, []string{letter.Subject()})
+	return letter, resolved[letter.Subject()], err
 }
 
-// once refuses what was settled before.
+// once refuses what was resolved before.
 func once(i wallet.Intervention, force bool) error {
 	if i.ID == 0 || force {
 		return nil
 	}
-	return fmt.Errorf("%w: %s by %s at %s; --force does it once more", wallet.ErrSettled, stateOf(i), i.Who, local(i.At))
+	return fmt.Errorf("%w: %s by %s at %s; --force does it once more", wallet.ErrResolved, stateOf(i), i.Who, local(i.At))
 }
 
-// settle leaves the trace of an act that has been done.
-func (d *letterDesk) settle(o *operator, action wallet.Action, l journal.Letter, force bool, detail map[string]any) error {
+// resolve leaves the trace of an act that has been done.
+func (d *letterDesk) resolve(o *operator, action wallet.Action, l journal.Letter, force bool, detail map[string]any) error {
 	detail["journal"], detail["why"] = l.Origin.String(), l.Why
-	return d.ledger.Settle(d.ctx, wallet.Intervention{Who: o.who(), Action: action, Subject: l.Subject(), Reason: o.Reason, Detail: detail}, force)
+	return d.ledger.Resolve(d.ctx, wallet.Intervention{Who: o.who(), Action: action, Subject: l.Subject(), Reason: o.Reason, Detail: detail}, force)
 }
 
 // dlqReplay appends a dead letter's record to the journal.
@@ -107,7 +107,7 @@ type dlqReplay struct {
 	components
 	operator
 	Place place `arg:"" help:"The dead letter's place, as dlq list shows it."`
-	Force bool  `help:"Also if it was settled before, or does not decode still (it then becomes a dead letter again)."`
+	Force bool  `help:"Also if it was resolved before, or does not decode still (it then becomes a dead letter again)."`
 }
 
 // Help is shown by dlq replay --help.
@@ -147,7 +147,7 @@ func (c *dlqReplay) Run(s *screen) error {
 	if err != nil {
 		return err
 	}
-	if err := d.settle(&c.operator, wallet.ActionReplay, letter, c.Force, map[string]any{"appended": receipt.String()}); err != nil {
+	if err := d.resolve(&c.operator, wallet.ActionReplay, letter, c.Force, map[string]any{"appended": receipt.String()}); err != nil {
 		return fmt.Errorf("it is in the journal again at %s, and that is not traced: %w", receipt, err)
 	}
 	return s.done(map[string]any{"replayed": letter.Place.String(), "appended": receipt.String()},
@@ -173,7 +173,7 @@ type dlqDiscard struct {
 	components
 	operator
 	Place place `arg:"" help:"The dead letter's place, as dlq list shows it."`
-	Force bool  `help:"Also if it was settled before."`
+	Force bool  `help:"Also if it was resolved before."`
 }
 
 // Validate is kong's.
@@ -196,7 +196,7 @@ func (c *dlqDiscard) Run(s *screen) error {
 		err = once(before, c.Force)
 	}
 	if err == nil {
-		err = d.settle(&c.operator, wallet.ActionDiscard, letter, c.Force, map[string]any{})
+		err = d.resolve(&c.operator, wallet.ActionDiscard, letter, c.Force, map[string]any{})
 	}
 	if err != nil {
 		return err

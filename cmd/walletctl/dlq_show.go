@@ -42,8 +42,8 @@ type header struct {
 	Value []byte `json:"value"`
 }
 
-func newLetter(l journal.Letter, settled wallet.Intervention) letter {
-	return letter{Place: l.Place.String(), At: l.At, Journal: l.Origin.String(), Why: l.Why, State: stateOf(settled),
+func newLetter(l journal.Letter, resolved wallet.Intervention) letter {
+	return letter{Place: l.Place.String(), At: l.At, Journal: l.Origin.String(), Why: l.Why, State: stateOf(resolved),
 		Bytes: len(l.Value), Key: string(l.Key), Decoder: decoded(l)}
 }
 
@@ -77,9 +77,9 @@ func (c *dlqList) Run(s *screen) error {
 		for n, l := range part {
 			subjects[n] = l.Subject()
 		}
-		settled, err := d.ledger.Settled(d.ctx, subjects)
+		resolved, err := d.ledger.Resolved(d.ctx, subjects)
 		for _, l := range part {
-			shown := newLetter(l, settled[l.Subject()])
+			shown := newLetter(l, resolved[l.Subject()])
 			if c.State != "all" && shown.State != c.State {
 				continue
 			}
@@ -130,11 +130,11 @@ func (c *dlqShow) Run(s *screen) error {
 		return err
 	}
 	defer d.close()
-	found, settled, err := d.find(c.Place)
+	found, resolved, err := d.find(c.Place)
 	if err != nil {
 		return err
 	}
-	shown := newLetter(found, settled)
+	shown := newLetter(found, resolved)
 	if s.flags.JSON {
 		shown.Value = found.Value
 		for _, h := range found.Headers {
@@ -142,13 +142,13 @@ func (c *dlqShow) Run(s *screen) error {
 		}
 		return s.json(shown)
 	}
-	return s.letter(shown, found, settled)
+	return s.letter(shown, found, resolved)
 }
 
-func (s *screen) letter(l letter, found journal.Letter, settled wallet.Intervention) error {
+func (s *screen) letter(l letter, found journal.Letter, resolved wallet.Intervention) error {
 	state := l.State
-	if settled.ID > 0 {
-		state += fmt.Sprintf(" by %s at %s: %s", settled.Who, local(settled.At), settled.Reason)
+	if resolved.ID > 0 {
+		state += fmt.Sprintf(" by %s at %s: %s", resolved.Who, local(resolved.At), resolved.Reason)
 	}
 	values := []any{"place", l.Place, "at", local(l.At), "journal", l.Journal, "why", l.Why, "state", state,
 		"decoder", l.Decoder, "key", strconv.Quote(l.Key)}

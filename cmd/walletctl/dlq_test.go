@@ -95,9 +95,9 @@ func TestADeadLetterThatDecodesIsReplayedOnce(t *testing.T) {
 	out, _ = d.run(0, "dlq", "replay", "0-1", "--by", "ada", "--reason", "upgraded")
 	d.has(out, "replayed: it is in the journal again at ")
 	_, text = d.run(exitRefused, "dlq", "replay", "0-1")
-	d.has(text, "settled before: replayed by ada", "--force")
+	d.has(text, "resolved before: replayed by ada", "--force")
 	_, text = d.run(exitRefused, "dlq", "discard", "0-1", "--reason", "x")
-	d.has(text, "settled before")
+	d.has(text, "resolved before")
 	r := d.journaled(1)[0]
 	if !bytes.Equal(r.Key, poison.Key) || !bytes.Equal(r.Value, poison.Value) || len(r.Headers) != len(poison.Headers) {
 		t.Errorf("replayed %+v", r)

@@ -75,7 +75,7 @@ func exitCode(err error) int {
 		return exitUnavailable
 	case errors.As(err, &refusal) && refusal.Status >= 400 && refusal.Status <= 499:
 		return exitRefused
-	case errors.Is(err, wallet.ErrSettled), errors.Is(err, wallet.ErrTopicChanged), errors.Is(err, wallet.ErrConflict):
+	case errors.Is(err, wallet.ErrResolved), errors.Is(err, wallet.ErrTopicChanged), errors.Is(err, wallet.ErrConflict):
 		return exitRefused
 	}
 	return exitUnexpected

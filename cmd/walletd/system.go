@@ -74,7 +74,7 @@ func (s *System) assemble() (err error) {
 	}
 	limits := applierLimits(s.cfg)
 	s.applier = applier.New(applier.Config{
-		Ledger: s.ledger, Journal: s.journal, Announce: s, Limits: limits,
+		Ledger: s.ledger, Journal: s.journal, Announcer: s, Limits: limits,
 		Log: s.log, Metrics: applier.NewMetrics(s.metrics), Now: time.Now,
 	})
 	s.intake = accept.New(accept.Config{
@@ -175,21 +175,13 @@ func (s *System) migrate(ctx context.Context) {
 // outcome finds it in the balance.
 func (s *System) Announce(ctx context.Context, c wallet.Committed) {
 	s.balances.Announce(ctx, c)
-	ops := make([]wallet.Operation, len(c.Results))
-	for i := range c.Results {
-		ops[i] = c.Results[i].Operation
-	}
-	s.intake.Settle(ops)
+	s.intake.Complete(c.Operations())
 }
 
 // announced takes in what another replica has committed of this one's requests.
 func (s *System) announced(ops []wallet.Operation) {
-	results := make([]wallet.Result, len(ops))
-	for i := range ops {
-		results[i].Operation = ops[i]
-	}
-	s.applier.Settle(results)
-	s.intake.Settle(ops)
+	s.applier.Settle(ops)
+	s.intake.Complete(ops)
 }
 
 // Failed yields an error if a listener breaks.

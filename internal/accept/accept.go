@@ -17,12 +17,10 @@ import (
 
 // Journal is where accepted requests are kept.
 type Journal interface {
-	// Write journals operations of one wallet in one record. done is called once, in a
-	// bounded time, and must not wait: with the record's receipt, with ErrNotJournaled, or
-	// with ErrUnacknowledged if nobody knows.
+	// Write journals operations of one wallet, or its creation, in one record. done is
+	// called once, in a bounded time, and must not wait: with the record's receipt, with
+	// ErrNotJournaled, or with ErrUnacknowledged if nobody knows.
 	Write(done func(wallet.Receipt, error), ops ...wallet.Operation)
-	// WriteCreate is Write for the creation of a wallet.
-	WriteCreate(done func(wallet.Receipt, error), id uuid.UUID, at time.Time)
 	// End is the offset that the partition's next record will have.
 	End(ctx context.Context, partition int32) (int64, error)
 	// RecordAt reads the record at a receipt.
@@ -137,9 +135,8 @@ func (in *Intake) Submit(ctx context.Context, op wallet.Operation, wait time.Dur
 // wallet.MaxRecordOperations, whose id, wallet, type and amount are set, and waits
 // for their outcomes, which it returns in order: those that are not known are
 // PENDING. Without a wait those are PENDING that no earlier request has asked for.
-// nil means accepted, and that each operation will be applied or refused
-// exactly once, in order, whatever happens; an error that nothing, or nobody knows
-// whether all, was accepted. An id that is there again is a replay of its first
+// No error: all are accepted, and each will be applied or refused exactly once, in
+// order. An error: none is accepted, or nobody knows (its Fate). An id that is there again is a replay of its first
 // occurrence. Errors are *wallet.Error. The operations are the Intake's from here on.
 func (in *Intake) SubmitAll(ctx context.Context, ops []wallet.Operation, wait time.Duration) ([]wallet.Outcome, error) {
 	id := ops[0].WalletID
@@ -202,7 +199,7 @@ func (in *Intake) exists(ctx context.Context, id uuid.UUID) error {
 	if applies && in.cached(ctx, id) {
 		return nil
 	}
-	if known := (*wallet.Error)(nil); errors.As(err, &known) {
+	if wallet.IsWalletNotFound(err) {
 		return err
 	}
 	return nil
@@ -218,10 +215,10 @@ func (in *Intake) cached(ctx context.Context, id uuid.UUID) bool {
 }
 
 // direct applies operations that the journal does not have, or may not have, under
-// the same ids, and settles them.
+// the same ids, and completes those who wait for them.
 func (in *Intake) direct(ctx context.Context, ops []wallet.Operation, journalErr error) error {
-	if err := in.Ledger.Err(); err != nil {
-		return unavailable(fateOf(journalErr), errors.Join(journalErr, err))
+	if err := in.ledgerTakes(journalErr); err != nil {
+		return err
 	}
 	// The client going away does not take the operations back.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), in.Limits.DirectTimeout)
@@ -234,7 +231,15 @@ func (in *Intake) direct(ctx context.Context, ops []wallet.Operation, journalErr
 	case err != nil:
 		return unavailable(wallet.Unknown, err)
 	}
-	in.Settle(done)
+	in.Complete(done)
+	return nil
+}
+
+// ledgerTakes is the answer of a request that neither the journal nor the ledger takes.
+func (in *Intake) ledgerTakes(journalErr error) error {
+	if err := in.Ledger.Err(); err != nil {
+		return unavailable(fateOf(journalErr), errors.Join(journalErr, err))
+	}
 	return nil
 }
 

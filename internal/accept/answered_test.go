@@ -52,7 +52,7 @@ func TestAnOutcomeIsAnsweredWithoutTheJournalsAnswer(t *testing.T) {
 		defer close(w.journal.held)
 		answered := w.submit(t.Context(), w.deposit(5), time.Second)
 		synctest.Wait()
-		w.Settle([]wallet.Operation{w.ledger.keep(w.journal.journaled()[0])})
+		w.Complete([]wallet.Operation{w.ledger.keep(w.journal.journaled()[0])})
 		if a := <-answered; a.err != nil || a.Operation.Status != wallet.Applied || a.after != 0 {
 			t.Errorf("%+v, %v after %s", a.Outcome, a.err, a.after)
 		}

@@ -66,12 +66,12 @@ func TestABulkIsOneWriteAndItsOutcomesAreInOrder(t *testing.T) {
 			t.Fatalf("%d writes of %d operations", w.journal.writes, len(written))
 		}
 		for _, i := range []int{3, 0, 4, 2} {
-			w.Settle([]wallet.Operation{w.ledger.keep(written[i])})
+			w.Complete([]wallet.Operation{w.ledger.keep(written[i])})
 		}
 		<-time.After(100 * time.Millisecond)
 		failed := written[1]
 		failed.Status, failed.Reason = wallet.Failed, wallet.InsufficientFunds
-		w.Settle([]wallet.Operation{failed})
+		w.Complete([]wallet.Operation{failed})
 		a := <-answered
 		if a.err != nil || statuses(a.outs) != "AFAAA" || a.after != 200*time.Millisecond {
 			t.Fatalf("%s, %v after %s", statuses(a.outs), a.err, a.after)
@@ -89,7 +89,7 @@ func TestABulksWaitEndsWithWhatIsKnown(t *testing.T) {
 	inWorld(t, wide, func(t *testing.T, w *world) {
 		ops := w.deposits(4)
 		answered := w.submitAll(t.Context(), ops, time.Second)
-		w.Settle([]wallet.Operation{w.ledger.keep(w.journal.journaled()[0]), w.ledger.keep(w.journal.journaled()[2])})
+		w.Complete([]wallet.Operation{w.ledger.keep(w.journal.journaled()[0]), w.ledger.keep(w.journal.journaled()[2])})
 		a := <-answered
 		if a.err != nil || statuses(a.outs) != "APAP" || a.after != time.Second {
 			t.Fatalf("%s, %v after %s", statuses(a.outs), a.err, a.after)
@@ -100,7 +100,7 @@ func TestABulksWaitEndsWithWhatIsKnown(t *testing.T) {
 			}
 		}
 		w.nobodyIsLeft(t)
-		w.Settle([]wallet.Operation{w.ledger.keep(w.journal.journaled()[1])}) // too late, and nobody's
+		w.Complete([]wallet.Operation{w.ledger.keep(w.journal.journaled()[1])}) // too late, and nobody's
 		if statuses(a.outs) != "APAP" {
 			t.Error("an answer changed after it was given")
 		}
@@ -112,7 +112,7 @@ func TestABulkThatDoesNotWaitIsPendingWhateverCame(t *testing.T) {
 		w.journal.held = make(chan struct{})
 		answered := w.submitAll(t.Context(), w.deposits(2), 0)
 		for _, op := range w.journal.journaled() {
-			w.Settle([]wallet.Operation{w.ledger.keep(op)})
+			w.Complete([]wallet.Operation{w.ledger.keep(op)})
 		}
 		close(w.journal.held)
 		if a := <-answered; a.err != nil || statuses(a.outs) != "PP" || !a.outs[1].Operation.Receipt.Known() {
@@ -150,7 +150,7 @@ func TestAKeyThatIsThereAgainIsAReplayOfItsFirstOccurrence(t *testing.T) {
 				if c.has > 0 {
 					done.Amount, done.AcceptedAt = c.has, time.Now().Add(-time.Hour)
 				}
-				w.Settle([]wallet.Operation{w.ledger.keep(written[2]), w.ledger.keep(done)})
+				w.Complete([]wallet.Operation{w.ledger.keep(written[2]), w.ledger.keep(done)})
 				if a := <-pending; a.err != nil || statuses(a.outs) != "P"+c.pending {
 					t.Errorf("not known yet: %s, %v, want P%s", statuses(a.outs), a.err, c.pending)
 				}
@@ -169,7 +169,7 @@ func TestABulkAndASingleWithOneKeyShareAnOutcome(t *testing.T) {
 		bulk, single := w.submitAll(t.Context(), ops, time.Second), w.submit(t.Context(), ops[1], time.Second)
 		again := w.submitAll(t.Context(), ops[1:], 500*time.Millisecond)
 		for _, op := range w.journal.journaled()[:2] {
-			w.Settle([]wallet.Operation{w.ledger.keep(op)})
+			w.Complete([]wallet.Operation{w.ledger.keep(op)})
 		}
 		if a := <-single; a.err != nil || !a.Replayed || a.Operation.Status != wallet.Applied {
 			t.Errorf("%+v, %v", a.Outcome, a.err)
@@ -177,7 +177,7 @@ func TestABulkAndASingleWithOneKeyShareAnOutcome(t *testing.T) {
 		if a := <-again; a.err != nil || statuses(a.outs) != "aP" || a.after != 500*time.Millisecond {
 			t.Errorf("%s, %v after %s", statuses(a.outs), a.err, a.after)
 		}
-		w.Settle([]wallet.Operation{w.ledger.keep(w.journal.journaled()[2])})
+		w.Complete([]wallet.Operation{w.ledger.keep(w.journal.journaled()[2])})
 		if a := <-bulk; a.err != nil || statuses(a.outs) != "AAA" {
 			t.Errorf("%s, %v", statuses(a.outs), a.err)
 		}
@@ -250,7 +250,7 @@ func TestOutcomesOfABulkThatNobodyAnnouncesAreReadTogether(t *testing.T) {
 		w.balances.deaf = true
 		defer w.run(t)()
 		answered := w.submitAll(t.Context(), w.deposits(1000), 30*time.Second)
-		w.Settle([]wallet.Operation{w.ledger.keep(w.journal.journaled()[7])})
+		w.Complete([]wallet.Operation{w.ledger.keep(w.journal.journaled()[7])})
 		w.commit()
 		if a := <-answered; a.err != nil || a.after > 2*pollEvery || slices.ContainsFunc(a.outs, func(o wallet.Outcome) bool { return o.Operation.Status != wallet.Applied }) {
 			t.Errorf("%s, %v after %s", statuses(a.outs), a.err, a.after)
@@ -298,7 +298,7 @@ func TestWaitersComeAndGoAtOnce(t *testing.T) {
 					ops[k] = wallet.Operation{ID: ids[(i*7+k*(1+g))%len(ids)], WalletID: id, Type: wallet.Deposit, Amount: 1}
 				}
 				if i%2 == 0 {
-					w.Settle(ops)
+					w.Complete(ops)
 					continue
 				}
 				outs, err := w.SubmitAll(context.Background(), ops, time.Duration(i%3)*50*time.Microsecond)

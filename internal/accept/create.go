@@ -15,7 +15,7 @@ import (
 // operation's outcome; whatever ends the wait, the wallet can be used at once.
 // While the journal cannot be written the ledger makes it, and the record follows.
 func (in *Intake) Create(ctx context.Context, key string, wait time.Duration) (wallet.Created, error) {
-	leave, err := in.gates.enterReplica(1)
+	leave, err := in.gates.enterCreation()
 	if err != nil {
 		return wallet.Created{}, err
 	}
@@ -29,7 +29,7 @@ func (in *Intake) Create(ctx context.Context, key string, wait time.Duration) (w
 	}
 	w := in.waiters.add(op)
 	defer in.waiters.remove(w)
-	in.Journal.WriteCreate(w.journaled, op.ID, op.AcceptedAt)
+	in.Journal.Write(w.journaled, op)
 	if err := in.await(ctx, w, wait); err != nil {
 		made, err := in.createDirectly(ctx, op, err)
 		if err == nil || w.open.Load() > 0 { // else what was not acknowledged is applied by now
@@ -49,12 +49,11 @@ func (in *Intake) Create(ctx context.Context, key string, wait time.Duration) (w
 // by the cache if that cannot be asked.
 func (in *Intake) existing(ctx context.Context, id uuid.UUID) (wallet.Wallet, bool) {
 	w, err := in.Ledger.Wallet(ctx, id)
-	var known *wallet.Error
 	switch {
 	case err == nil:
 		in.publishCurrent(ctx, w)
 		return w, true
-	case errors.As(err, &known):
+	case wallet.IsWalletNotFound(err):
 		return w, false
 	}
 	w, ok := in.Balances.Cached(ctx, id)
@@ -75,8 +74,8 @@ func (in *Intake) answerPending(ctx context.Context, op wallet.Operation, key st
 // createDirectly makes a wallet whose creation the journal does not have, or may
 // not have, in the ledger, which notes that the record is to follow.
 func (in *Intake) createDirectly(ctx context.Context, op wallet.Operation, journalErr error) (wallet.Created, error) {
-	if err := in.Ledger.Err(); err != nil {
-		return wallet.Created{}, unavailable(fateOf(journalErr), errors.Join(journalErr, err))
+	if err := in.ledgerTakes(journalErr); err != nil {
+		return wallet.Created{}, err
 	}
 	// The client going away does not take the creation back.
 	w, created, err := in.Ledger.Create(context.WithoutCancel(ctx), op.ID, op.AcceptedAt)

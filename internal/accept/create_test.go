@@ -143,7 +143,7 @@ func TestOfTwoCreatesWithOneKeyOneIsTheReplay(t *testing.T) {
 	inWorld(t, wide, func(t *testing.T, w *world) {
 		key := wallet.Key{WalletID: wallet.NewID("key"), ID: wallet.NewID("key")}
 		earlier := wallet.Operation{ID: key.ID, WalletID: key.WalletID, AcceptedAt: time.Now().Add(-time.Minute), Status: wallet.Applied, Sequence: 2, BalanceAfter: 9}
-		w.journal.apply = func(uuid.UUID, time.Time) { w.Settle([]wallet.Operation{earlier}) }
+		w.journal.apply = func(uuid.UUID, time.Time) { w.Complete([]wallet.Operation{earlier}) }
 		created, err := w.Create(t.Context(), "key", wait)
 		if err != nil || !created.Replayed || created.Pending || created.State != (wallet.State{Balance: 9, Sequence: 2}) {
 			t.Errorf("%+v, %v", created, err)

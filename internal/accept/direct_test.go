@@ -118,7 +118,7 @@ func TestAnOutcomeThatHasComeIsTheAnswerWhateverTheDirectWaySays(t *testing.T) {
 		w.journal.err = wallet.ErrUnacknowledged
 		w.applier.direct = func(ctx context.Context, op wallet.Operation) (wallet.Operation, error) {
 			done, _ := applies(ctx, op)
-			w.Settle([]wallet.Operation{done})
+			w.Complete([]wallet.Operation{done})
 			return op, wallet.ErrUnavailable
 		}
 		out, err := w.Submit(t.Context(), w.deposit(5), time.Second)

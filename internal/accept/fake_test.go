@@ -35,6 +35,10 @@ type fakeJournal struct {
 }
 
 func (j *fakeJournal) Write(done func(wallet.Receipt, error), ops ...wallet.Operation) {
+	if ops[0].IsCreation() {
+		j.create(done, ops[0].ID, ops[0].AcceptedAt)
+		return
+	}
 	j.mu.Lock()
 	j.written = append(j.written, ops...)
 	j.writes++
@@ -50,7 +54,7 @@ func (j *fakeJournal) Write(done func(wallet.Receipt, error), ops ...wallet.Oper
 	go func() { <-held; done(receipt, err) }()
 }
 
-func (j *fakeJournal) WriteCreate(done func(wallet.Receipt, error), id uuid.UUID, at time.Time) {
+func (j *fakeJournal) create(done func(wallet.Receipt, error), id uuid.UUID, at time.Time) {
 	j.mu.Lock()
 	j.creates = append(j.creates, id)
 	receipt, err := wallet.Receipt{Partition: 4, Offset: int64(len(j.creates))}, j.err
@@ -355,7 +359,7 @@ func newWorld(limits Limits) *world {
 	})
 	w.journal.apply = func(id uuid.UUID, at time.Time) {
 		if _, created, err := w.ledger.Create(context.Background(), id, at); err == nil && created {
-			w.Settle([]wallet.Operation{{ID: id, WalletID: id, AcceptedAt: at, AppliedAt: at, Status: wallet.Applied}})
+			w.Complete([]wallet.Operation{{ID: id, WalletID: id, AcceptedAt: at, AppliedAt: at, Status: wallet.Applied}})
 		}
 	}
 	return w

@@ -88,7 +88,7 @@ func TestWalletWhoseListIsFullIsRefusedAndLeavesNothingBehind(t *testing.T) {
 // nobodyIsLeft fails if anything is kept of requests that are answered.
 func (w *world) nobodyIsLeft(t *testing.T) {
 	t.Helper()
-	if n := w.gates.all.waiting; n != 0 {
+	if n := w.gates.replica.waiting; n != 0 {
 		t.Errorf("%d requests count as unanswered", n)
 	}
 	w.gates.sweep()

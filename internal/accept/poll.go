@@ -17,10 +17,10 @@ const (
 	sweepEvery     = time.Second            // of gates that nothing goes through
 )
 
-// Settle hands outcomes to the requests that wait for them.
-func (in *Intake) Settle(ops []wallet.Operation) {
+// Complete hands outcomes to the requests that wait for them.
+func (in *Intake) Complete(ops []wallet.Operation) {
 	for i := range ops {
-		in.waiters.settle(&ops[i])
+		in.waiters.complete(&ops[i])
 	}
 }
 
@@ -45,7 +45,7 @@ func (in *Intake) Run(ctx context.Context) {
 			in.gates.sweep()
 		}
 		if in.Ledger.Err() != nil {
-			in.gates.forgive(in.tick())
+			in.gates.replica.forgive(in.tick())
 			continue
 		}
 		in.poll(ctx)
@@ -96,7 +96,7 @@ func (in *Intake) poll(ctx context.Context) {
 	// The owner's announcement may still be on its way: who is told an outcome finds
 	// it in the balance.
 	_ = in.Balances.Renew(ctx, wallet.Newest(slices.Values(ops))...) // what could not be put is remembered
-	in.Settle(ops)
+	in.Complete(ops)
 }
 
 func (in *Intake) progress(ctx context.Context) {

@@ -187,7 +187,7 @@ func TestRetryAfterIsWhenThereWillBeRoom(t *testing.T) {
 					<-time.After(c.took)
 				}
 				<-time.After(c.stall)
-				g.limits.WalletRequests = 1000 - c.answered
+				g.most = 1000 - c.answered
 				for range c.refused {
 					_, _ = g.enter(id, 1)
 				}

@@ -42,7 +42,7 @@ func TestWaitEndsWithTheOutcome(t *testing.T) {
 				<-time.After(300 * time.Millisecond)
 				done := w.journal.journaled()[0]
 				done.Status, done.Sequence, done.BalanceAfter = status, 3, 20
-				w.Settle([]wallet.Operation{done})
+				w.Complete([]wallet.Operation{done})
 				a := <-answered
 				if a.err != nil || a.Operation != done || a.Replayed || a.after != 300*time.Millisecond {
 					t.Errorf("%+v, %v after %s", a.Outcome, a.err, a.after)
@@ -58,7 +58,7 @@ func TestOutcomeThatComesBeforeTheReceiptIsNotLost(t *testing.T) {
 	inWorld(t, wide, func(t *testing.T, w *world) {
 		w.journal.held = make(chan struct{})
 		answered := w.submit(t.Context(), w.deposit(5), time.Second)
-		w.Settle([]wallet.Operation{w.ledger.keep(w.journal.journaled()[0])})
+		w.Complete([]wallet.Operation{w.ledger.keep(w.journal.journaled()[0])})
 		close(w.journal.held)
 		if a := <-answered; a.err != nil || a.Operation.Status != wallet.Applied || a.after != 0 {
 			t.Errorf("%+v, %v after %s", a.Outcome, a.err, a.after)
@@ -152,8 +152,8 @@ func TestTwoRequestsWithOneKeyGetOneOriginalAndOneReplay(t *testing.T) {
 		inWorld(t, wide, func(t *testing.T, w *world) {
 			answers := w.keyed(t, w.deposit(5), w.deposit(5))
 			done := w.ledger.keep(w.journal.journaled()[winner])
-			w.Settle([]wallet.Operation{done})
-			w.Settle([]wallet.Operation{done}) // the second one's record is a duplicate with the same outcome
+			w.Complete([]wallet.Operation{done})
+			w.Complete([]wallet.Operation{done}) // the second one's record is a duplicate with the same outcome
 			for i, answered := range answers {
 				a := <-answered
 				if a.err != nil || a.Operation != done || a.Replayed != (i != winner) {
@@ -173,7 +173,7 @@ func TestKeyOfAnotherRequestIsRefusedWithTheFirstOperation(t *testing.T) {
 			answers := w.keyed(t, w.deposit(5), other)
 			written := w.journal.journaled()
 			done := w.ledger.keep(written[len(written)-2])
-			w.Settle([]wallet.Operation{done})
+			w.Complete([]wallet.Operation{done})
 			if a := <-answers[0]; a.err != nil || a.Operation != done || a.Replayed {
 				t.Errorf("first: %+v, %v", a.Outcome, a.err)
 			}
@@ -192,7 +192,7 @@ func TestOutcomeOfAnotherWalletsOperationWithTheSameIDIsNotTaken(t *testing.T) {
 		answered := w.submit(t.Context(), op, time.Second)
 		foreign := op
 		foreign.WalletID = uuid.New()
-		w.Settle([]wallet.Operation{foreign})
+		w.Complete([]wallet.Operation{foreign})
 		accepted(t, <-answered, op, time.Second)
 	})
 }

@@ -64,9 +64,9 @@ func (w *waiter) place() wallet.Receipt {
 // waiters are all requests of this replica that wait, by operation. Requests with
 // one idempotency key wait for the same operation, and so do a request's items.
 type waiters struct {
-	now    func() time.Time
-	turn   atomic.Uint32
-	shards [64]waiterShard
+	now        func() time.Time
+	firstShard atomic.Uint32
+	shards     [64]waiterShard
 }
 
 type waiterShard struct {
@@ -156,8 +156,8 @@ func (s *waiterShard) unlink(key wallet.Key, p *seat) {
 	}
 }
 
-// settle hands an outcome to whoever waits for it.
-func (ws *waiters) settle(op *wallet.Operation) {
+// complete hands an outcome to whoever waits for it.
+func (ws *waiters) complete(op *wallet.Operation) {
 	key, s := op.Key(), ws.shard(op.ID)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -168,12 +168,12 @@ func (ws *waiters) settle(op *wallet.Operation) {
 	delete(s.waiting, key)
 	for p != nil {
 		next := p.next
-		p.settle(op)
+		p.complete(op)
 		p = next
 	}
 }
 
-func (p *seat) settle(done *wallet.Operation) {
+func (p *seat) complete(done *wallet.Operation) {
 	w := p.of
 	p.known = true
 	w.outcomes[p.at] = resolve(&w.ops[p.at], done, p.first != p.at)
@@ -200,7 +200,7 @@ func (ws *waiters) wakeAll() {
 // the given time and match.
 func (ws *waiters) overdue(before time.Time, n int, match func(*waiter) bool) []wallet.Key {
 	var keys []wallet.Key
-	first := int(ws.turn.Add(1)) // those that stay without an outcome must not keep others from theirs
+	first := int(ws.firstShard.Add(1)) // those that stay without an outcome must not keep others from theirs
 	for i := range ws.shards {
 		s := &ws.shards[(first+i)%len(ws.shards)]
 		s.mu.Lock()

@@ -56,13 +56,13 @@ type Announcer interface {
 
 // Config is what an Applier is made of.
 type Config struct {
-	Ledger   Ledger
-	Journal  Journal
-	Announce Announcer
-	Limits   Limits
-	Log      *slog.Logger
-	Metrics  *Metrics
-	Now      func() time.Time
+	Ledger    Ledger
+	Journal   Journal
+	Announcer Announcer
+	Limits    Limits
+	Log       *slog.Logger
+	Metrics   *Metrics
+	Now       func() time.Time
 }
 
 // Applier owns the lanes and the workers. Safe for concurrent use.

@@ -82,7 +82,7 @@ func (a *Applier) drain(id uuid.UUID, ln *lane) {
 		ln.mu.Unlock()
 		took := a.Now().Sub(began)
 		a.answer(ln, c, calls)
-		time.Sleep(a.Limits.turn(took))
+		time.Sleep(a.Limits.yieldPause(took))
 	}
 }
 
@@ -115,8 +115,7 @@ func (ln *lane) next(most int) (calls []*call, earlier []unsettled, ok bool) {
 // as they wait.
 func (a *Applier) answer(ln *lane, c wallet.Committed, calls []*call) {
 	if len(c.Results) > 0 {
-		a.Settle(c.Results)
-		a.Announce.Announce(context.Background(), c)
+		a.announce(c)
 	}
 	var again []*call
 	for _, call := range calls {

@@ -23,7 +23,7 @@ type lane struct {
 	// intakeMu guards what the accepting side adds while a commit holds mu.
 	intakeMu  sync.Mutex
 	unsettled []unsettled    // own acknowledged operations without an outcome, in journal order
-	outcomes  int64          // of unsettled ones, ever
+	settled   int64          // of unsettled ones, ever
 	overflow  wallet.Receipt // of the last one that did not fit; NoReceipt: none
 	queue     []*call        // the direct way's waiting operations
 	draining  bool           // a goroutine of the direct way serves the queue

@@ -26,7 +26,7 @@ type Limits struct {
 	KeeperInterval time.Duration // between looks for due lists and missing backfills
 	RequeueFirst   time.Duration // before a list's first copy
 	RequeueMost    time.Duration // between copies at most
-	TurnMost       time.Duration // between direct batches of one wallet, for other replicas' turn
+	YieldMost      time.Duration // between direct batches of one wallet, for other replicas' turn
 	PauseFirst     time.Duration // between tries while the ledger is away
 	PauseMost      time.Duration
 }
@@ -39,7 +39,7 @@ func DefaultLimits() Limits {
 		Conflicts: 5, Retries: 10, DirectTries: 50, ListLength: 10_000, ListPerCopy: 1_000, Attempts: 10,
 		CopiesPerRound: 100, Backfills: 500,
 		KeeperInterval: 250 * time.Millisecond, RequeueFirst: 500 * time.Millisecond, RequeueMost: 30 * time.Second,
-		TurnMost:   100 * time.Millisecond,
+		YieldMost:  100 * time.Millisecond,
 		PauseFirst: 50 * time.Millisecond, PauseMost: 500 * time.Millisecond,
 	}
 }
@@ -55,14 +55,14 @@ func (l Limits) backoff(refusals int) time.Duration {
 	return d
 }
 
-// turnFactor is how much longer than a commit the pause after it may be: enough for
+// yieldFactor is how much longer than a commit the pause after it may be: enough for
 // another replica's read and commit, also when those take it longer.
-const turnFactor = 8
+const yieldFactor = 8
 
-// turn is how long the direct way leaves a wallet to others after a batch. It is
+// yieldPause is how long the direct way leaves a wallet to others after a batch. It is
 // random, so that replicas that conflict do not go on in step.
-func (l Limits) turn(took time.Duration) time.Duration {
-	return rand.N(min(turnFactor*max(took, 0), l.TurnMost) + 1) //nolint:gosec // not a secret
+func (l Limits) yieldPause(took time.Duration) time.Duration {
+	return rand.N(min(yieldFactor*max(took, 0), l.YieldMost) + 1) //nolint:gosec // not a secret
 }
 
 // pause is a growing wait between tries.

@@ -55,7 +55,7 @@ func (s *sim) member() *member {
 	l := limits()
 	l.BatchOperations, l.QueueOperations = 1+s.draw(8), 2+s.draw(10)
 	l.ListPerCopy, l.DirectTries, l.Conflicts = 1+s.draw(4), 3, 2
-	l.TurnMost = 0 // the simulation gives the turns
+	l.YieldMost = 0 // the simulation gives the turns
 	if s.tight {
 		l.UnsettledPerWallet = 3 + s.draw(4)
 	}
@@ -63,7 +63,7 @@ func (s *sim) member() *member {
 		l.Lanes = 1 + s.draw(2)
 	}
 	p := port{m}
-	m.Applier = applier.New(applier.Config{Ledger: p, Journal: p, Announce: p, Limits: l, Log: slog.New(slog.DiscardHandler), Now: m.now})
+	m.Applier = applier.New(applier.Config{Ledger: p, Journal: p, Announcer: p, Limits: l, Log: slog.New(slog.DiscardHandler), Now: m.now})
 	m.LockLanesWith(func(id uuid.UUID) applier.Mutex {
 		s.mu.Lock()
 		defer s.mu.Unlock()

@@ -42,10 +42,18 @@ func (l *lanes) keep(rec wallet.Record, most, mostInAll int) {
 
 // Settle forgets operations whose outcome is known: from this replica's own
 // commit, from the owner's message, or from the ledger.
-func (a *Applier) Settle(results []wallet.Result) {
-	for i := range results {
-		a.lanes.settle(results[i].WalletID, results[i].ID)
+func (a *Applier) Settle(ops []wallet.Operation) {
+	for i := range ops {
+		a.lanes.settle(ops[i].WalletID, ops[i].ID)
 	}
+}
+
+// announce tells what was committed, here and to others.
+func (a *Applier) announce(c wallet.Committed) {
+	for i := range c.Results {
+		a.lanes.settle(c.Results[i].WalletID, c.Results[i].ID)
+	}
+	a.Announcer.Announce(context.Background(), c)
 }
 
 func (l *lanes) settle(walletID, id uuid.UUID) {
@@ -68,7 +76,7 @@ func (l *lanes) settle(walletID, id uuid.UUID) {
 		if len(ln.unsettled) == 0 {
 			ln.unsettled = nil
 		}
-		ln.outcomes++
+		ln.settled++
 		l.kept.Add(-1)
 		l.outcomes.Add(1)
 		return
@@ -88,7 +96,7 @@ func (a *Applier) Unsettled(id uuid.UUID, since time.Time) (waiting int, settled
 	defer ln.intakeMu.Unlock()
 	// In journal order, which is as good as that of acceptance.
 	earlier := sort.Search(len(ln.unsettled), func(i int) bool { return !ln.unsettled[i].AcceptedAt.Before(since) })
-	return len(ln.unsettled) - earlier, ln.outcomes
+	return len(ln.unsettled) - earlier, ln.settled
 }
 
 // UnsettledInAll is the same of all wallets, whenever accepted, without those that
@@ -123,8 +131,8 @@ func (w *watermarks) passed(r wallet.Receipt) bool {
 
 // The operations whose outcome one look at the ledger asks for.
 const (
-	settleAtMost    = 10_000
-	settlePerWallet = 2_500
+	lookAtMost    = 10_000
+	lookPerWallet = 2_500
 )
 
 // Reconcile notes how far the ledger is and settles what it has: for records that
@@ -191,7 +199,7 @@ func (a *Applier) countAside(lanes []*lane) (n int64) {
 func (a *Applier) passed(lanes []*lane) (keys []wallet.Key, created []uuid.UUID) {
 	first := rand.IntN(max(1, len(lanes))) //nolint:gosec // a place to begin, not a secret
 	for i := range lanes {
-		if len(keys)+len(created) >= settleAtMost {
+		if len(keys)+len(created) >= lookAtMost {
 			break
 		}
 		keys, created = a.passedOf(lanes[(first+i)%len(lanes)], keys, created)
@@ -205,7 +213,7 @@ func (a *Applier) passedOf(ln *lane, keys []wallet.Key, created []uuid.UUID) ([]
 	if ln.overflow.Known() && !a.unmark(ln) {
 		a.lanes.marked.Store(true)
 	}
-	for _, u := range ln.unsettled[:min(len(ln.unsettled), settlePerWallet)] {
+	for _, u := range ln.unsettled[:min(len(ln.unsettled), lookPerWallet)] {
 		switch {
 		case !a.ledgerNext.passed(u.Receipt):
 		case u.kind == wallet.KindCreate:

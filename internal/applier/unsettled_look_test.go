@@ -50,10 +50,10 @@ func TestALaneWhoseMarkTheLedgerHasPassedCanBeRetired(t *testing.T) {
 func TestRequeuedOperationsKeepNoOthersFromBeingAskedFor(t *testing.T) {
 	ledger := &asking{asked: map[uuid.UUID]int{}}
 	a := New(Config{Ledger: ledger, Limits: DefaultLimits(), Log: slog.New(slog.DiscardHandler), Now: time.Now})
-	const wallets = 2 * settleAtMost / settlePerWallet
+	const wallets = 2 * lookAtMost / lookPerWallet
 	for range wallets {
 		id := uuid.New()
-		for i := range settlePerWallet + 1 {
+		for i := range lookPerWallet + 1 {
 			keepOf(a, id, i)
 		}
 	}

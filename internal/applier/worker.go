@@ -53,7 +53,7 @@ func newWorker(a *Applier, topic uuid.UUID, partition int32, p wallet.Progress) 
 func (w *worker) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	w.cancel = cancel
-	w.running.Go(func() { w.announce() })
+	w.running.Go(w.announceAll)
 	w.running.Go(func() { defer close(w.committed); w.run(ctx) })
 	w.running.Go(func() { newKeeper(w).run(ctx) })
 	w.log.Debug("applying", "offset", w.next.Load(), "lists", len(w.lists))
@@ -266,11 +266,10 @@ func (w *worker) remember(changes []wallet.ListChange) {
 	}
 }
 
-// announce tells others what was committed, while the worker is at its next batch.
-func (w *worker) announce() {
+// announceAll tells others what was committed, while the worker is at its next batch.
+func (w *worker) announceAll() {
 	for c := range w.committed {
-		w.Settle(c.Results)
-		w.Announce.Announce(context.Background(), c)
+		w.announce(c)
 	}
 }
 

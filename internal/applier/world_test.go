@@ -60,7 +60,7 @@ func limits() applier.Limits {
 func (w *world) replica(options ...func(*replica, *applier.Config)) *replica {
 	r := &replica{world: w, journal: simtest.NewJournal(w.log), told: simtest.NewTold()}
 	cfg := applier.Config{
-		Ledger: w.ledger, Journal: r.journal, Announce: r.told, Limits: limits(),
+		Ledger: w.ledger, Journal: r.journal, Announcer: r.told, Limits: limits(),
 		Log: slog.New(slog.DiscardHandler), Now: time.Now,
 	}
 	for _, option := range options {

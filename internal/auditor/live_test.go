@@ -36,7 +36,7 @@ func (p *places) work(wallets int) *work {
 		Brokers: p.cfg.Kafka.Brokers, Topic: p.topic.Name, Group: "work", AckTimeout: 5 * time.Second,
 		RequestTimeout: 5 * time.Second, SessionTimeout: 6 * time.Second, Replica: uuid.New(), Log: log,
 	}))
-	w.applier = applier.New(applier.Config{Ledger: p.ledger, Journal: w.journal, Announce: cache, Limits: applier.DefaultLimits(), Log: log, Now: time.Now})
+	w.applier = applier.New(applier.Config{Ledger: p.ledger, Journal: w.journal, Announcer: cache, Limits: applier.DefaultLimits(), Log: log, Now: time.Now})
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { cache.Run(ctx) })

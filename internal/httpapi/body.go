@@ -20,13 +20,13 @@ func (s *server) readBody(r *http.Request, b []byte, most int) ([]byte, error) {
 		return b, tooLarge(most)
 	}
 	held := 0
-	defer func() { s.share.give(held) }()
+	defer func() { s.memory.release(held) }()
 	for {
 		if len(b) == cap(b) {
 			b = slices.Grow(b, max(len(b), 1<<9))
 		}
 		if more := cap(b) - freeBytes - held; more > 0 {
-			if err := s.share.take(more); err != nil {
+			if err := s.memory.reserve(more); err != nil {
 				return b, err
 			}
 			held += more

@@ -21,7 +21,7 @@ func (s *server) SubmitOperations(w http.ResponseWriter, r *http.Request, _ api.
 		s.fail(w, r, err)
 		return
 	}
-	give, err := s.share.takeOperations(len(ops))
+	give, err := s.memory.reserveOperations(len(ops))
 	if err != nil {
 		s.fail(w, r, err)
 		return

@@ -258,14 +258,14 @@ func TestLongBodiesShareTheirMemory(t *testing.T) {
 		return w, ended
 	}
 	w, ended := held(100)
-	if n := s.share.held.Load(); n != 0 {
+	if n := s.memory.held.Load(); n != 0 {
 		t.Errorf("100 bytes of a body that was announced to be long hold %d", n)
 	}
 	w.Close()
 	<-ended
 	var all []*io.PipeWriter
 	var ends []chan error
-	for s.share.held.Load() < SharedBytes-1<<20 {
+	for s.memory.held.Load() < SharedBytes-1<<20 {
 		w, ended := held(600_000)
 		all, ends = append(all, w), append(ends, ended)
 	}
@@ -290,7 +290,7 @@ func TestLongBodiesShareTheirMemory(t *testing.T) {
 		w.Close()
 		<-ends[i]
 	}
-	if n := s.share.held.Load(); n != 0 {
+	if n := s.memory.held.Load(); n != 0 {
 		t.Errorf("%d bytes are held by nobody", n)
 	}
 }

@@ -22,7 +22,7 @@ func (s *server) ListOperations(w http.ResponseWriter, r *http.Request, _ api.Wa
 		s.fail(w, r, err)
 		return
 	}
-	give, err := s.share.takeOperations(selected.Limit)
+	give, err := s.memory.reserveOperations(selected.Limit)
 	if err != nil {
 		s.fail(w, r, err)
 		return

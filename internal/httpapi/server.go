@@ -57,7 +57,7 @@ func (c Config) check() error {
 type server struct {
 	Config
 	metrics *metrics
-	share   share
+	memory  memoryBudget
 }
 
 // A request that is described but not answered does not compile.

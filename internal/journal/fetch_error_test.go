@@ -153,7 +153,7 @@ func TestAStopThatComesAfterARevocationDoesNothing(t *testing.T) {
 	broker, a := embeddedtest.Kfake(t), newApplier(nil)
 	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
 	r := j.reader.Load()
-	turn := r.turn(0)
+	turn := r.revocationsOf(0)
 	r.revoked(t.Context(), r.client, map[string][]int32{j.Topic: {0}})
 	r.stop(0, turn, kerr.UnknownTopicID)
 	if _, err := j.put(deposit(uuid.New(), 1)); err != nil {

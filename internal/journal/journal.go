@@ -139,21 +139,19 @@ func clientOptions(cfg Config) []kgo.Opt {
 	return options
 }
 
-// Write journals operations of one wallet, at least one and no more than
-// wallet.MaxRecordOperations, in one record. They must stay as they are. done is
-// called once, after AckTimeout for the flush before and its own, and the waits of
-// a wave for its turn, at the latest: with
-// the receipt once all in-sync replicas have the record; with ErrNotJournaled if
-// nothing was handed over, possibly before Write returns; with ErrUnacknowledged if
-// that is unknown. It holds up whoever else is told, so it must not wait.
+// Write journals operations of one wallet in one record: at least one and no more than
+// wallet.MaxRecordOperations, or its creation alone. They must stay as they are. done is
+// called once, at the latest after two AckTimeouts (the flush before, and its own) and
+// the waits of a wave: with the receipt once all in-sync replicas have the record; with
+// ErrNotJournaled if nothing was handed over, possibly before Write returns; with
+// ErrUnacknowledged if that is unknown. It holds up whoever else is told, so it must
+// not wait.
 func (j *Journal) Write(done func(wallet.Receipt, error), ops ...wallet.Operation) {
-	j.enter(wallet.Record{Kind: wallet.KindOperations, WalletID: ops[0].WalletID, Operations: ops[:len(ops):len(ops)], Replica: j.Replica}, done)
-}
-
-// WriteCreate journals the creation of a wallet, as Write.
-func (j *Journal) WriteCreate(done func(wallet.Receipt, error), id uuid.UUID, at time.Time) {
-	op := wallet.Operation{ID: id, WalletID: id, AcceptedAt: at}
-	j.enter(wallet.Record{Kind: wallet.KindCreate, WalletID: id, Operations: []wallet.Operation{op}, Replica: j.Replica}, done)
+	rec := wallet.Record{Kind: wallet.KindOperations, WalletID: ops[0].WalletID, Operations: ops[:len(ops):len(ops)], Replica: j.Replica}
+	if ops[0].IsCreation() {
+		rec.Kind = wallet.KindCreate
+	}
+	j.enter(rec, done)
 }
 
 // Append journals records as they are, copies and backfills, and waits for the end

@@ -64,7 +64,7 @@ func (p *pen) add(e *entry) error {
 
 // take begins a flush of everything that waits. It returns nothing if nothing does,
 // or while one is under way.
-func (p *pen) take() []*shared {
+func (p *pen) take() []*pendingRecord {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.flying != nil || len(p.waiting) == 0 {
@@ -90,7 +90,7 @@ func (p *pen) landed() {
 
 // answer tells the writers of a record what the broker has said of it, and returns
 // whether it is acknowledged.
-func (p *pen) answer(g *shared, r *kgo.Record, err error) bool {
+func (p *pen) answer(g *pendingRecord, r *kgo.Record, err error) bool {
 	// A batch that the broker had already (its first answer was lost) is a success
 	// whose offset may not be known; the fetch will bring it.
 	if err != nil || r.Offset < 0 {
@@ -146,17 +146,17 @@ func (p *pen) isStalled() bool {
 	return p.stalled
 }
 
-// shared is a record with the entries that share it.
-type shared struct {
+// pendingRecord is a record with the entries that share it.
+type pendingRecord struct {
 	rec     wallet.Record
 	entries []*entry
 }
 
 // group puts operations of one wallet into one record, in order. Copies, creates
 // and backfills have a record of their own, behind which a new one begins.
-func group(entries []*entry) []*shared {
-	groups := make([]*shared, 0, len(entries))
-	open := make(map[uuid.UUID]*shared, len(entries))
+func group(entries []*entry) []*pendingRecord {
+	groups := make([]*pendingRecord, 0, len(entries))
+	open := make(map[uuid.UUID]*pendingRecord, len(entries))
 	for _, e := range entries {
 		g := open[e.rec.WalletID]
 		shares := e.rec.Kind == wallet.KindOperations && e.rec.Attempt == 0
@@ -165,7 +165,7 @@ func group(entries []*entry) []*shared {
 			g.entries = append(g.entries, e)
 			continue
 		}
-		g = &shared{rec: e.rec, entries: []*entry{e}}
+		g = &pendingRecord{rec: e.rec, entries: []*entry{e}}
 		groups = append(groups, g)
 		if shares {
 			open[e.rec.WalletID] = g

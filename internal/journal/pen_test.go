@@ -351,7 +351,7 @@ func TestApplierIsToldBeforeTheWriter(t *testing.T) {
 			t.Error("the writer was told first")
 		}
 	}}
-	p.answer(&shared{entries: []*entry{e}}, &kgo.Record{Partition: 2, Offset: 9}, nil)
+	p.answer(&pendingRecord{entries: []*entry{e}}, &kgo.Record{Partition: 2, Offset: 9}, nil)
 	if !told || !answered || got != (wallet.Receipt{Partition: 2, Offset: 9}) {
 		t.Errorf("%+v, answered: %t, the applier was told: %t", got, answered, told)
 	}

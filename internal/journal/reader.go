@@ -35,14 +35,14 @@ type reader struct {
 	kill   context.CancelFunc // ends the client's requests
 	ended  sync.WaitGroup
 
-	mu     sync.Mutex
-	halted map[int32]bool // stays paused while it is this replica's
-	turns  map[int32]int  // how often it was taken away: what was found out before says nothing of it
+	mu          sync.Mutex
+	halted      map[int32]bool // stays paused while it is this replica's
+	revocations map[int32]int  // how often it was taken away: what was found out before says nothing of it
 }
 
 // read starts the reader.
 func (j *Journal) read(t wallet.Topic) error {
-	r := &reader{Journal: j, topic: t, halted: map[int32]bool{}, turns: map[int32]int{}}
+	r := &reader{Journal: j, topic: t, halted: map[int32]bool{}, revocations: map[int32]int{}}
 	r.ctx, r.cancel = context.WithCancel(j.ctx)
 	var requests context.Context
 	requests, r.kill = context.WithCancel(context.Background())
@@ -106,7 +106,7 @@ func (r *reader) revoked(_ context.Context, _ *kgo.Client, lost map[string][]int
 	for _, p := range lost[r.topic.Name] {
 		r.applier.Revoked(p)
 		r.mu.Lock()
-		r.turns[p]++
+		r.revocations[p]++
 		r.halted[p] = false
 		r.mu.Unlock()
 		r.resume(p)
@@ -163,10 +163,10 @@ func (r *reader) pause(partition int32) {
 	r.client.PauseFetchPartitions(map[string][]int32{r.topic.Name: {partition}})
 }
 
-func (r *reader) turn(partition int32) int {
+func (r *reader) revocationsOf(partition int32) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.turns[partition]
+	return r.revocations[partition]
 }
 
 // resume goes on fetching a partition that is not halted.
@@ -188,16 +188,16 @@ func (r *reader) failed(topic string, partition int32, err error) {
 		return
 	}
 	var lost *kgo.ErrDataLoss
-	turn := r.turn(partition)
+	revocations := r.revocationsOf(partition)
 	if errors.Is(err, kerr.OffsetOutOfRange) || errors.As(err, &lost) {
-		r.stop(partition, turn, err)
+		r.stop(partition, revocations, err)
 		return
 	}
 	r.pause(partition)
 	r.Log.Warn("fetch failed", "partition", partition, "error", err)
 	r.ended.Go(func() {
 		if errors.Is(err, kerr.UnknownTopicID) && !r.isThere() {
-			r.stop(partition, turn, err)
+			r.stop(partition, revocations, err)
 			return
 		}
 		// A worker that is full has it resumed when there is room.
@@ -208,10 +208,10 @@ func (r *reader) failed(topic string, partition int32, err error) {
 }
 
 // stop gives a partition up until it is revoked, or the topic is met anew; unless it was
-// revoked since that turn.
-func (r *reader) stop(partition int32, turn int, err error) {
+// revoked since there were so many revocations.
+func (r *reader) stop(partition int32, revocations int, err error) {
 	r.mu.Lock()
-	if r.turns[partition] != turn {
+	if r.revocations[partition] != revocations {
 		r.mu.Unlock()
 		return
 	}

@@ -117,7 +117,7 @@ func TestAPenNoticesWhatSomebodyElseHasWrittenBetweenItsRecords(t *testing.T) {
 		{0, nil, 0}, {1, nil, 0}, {5, nil, 1}, {6, nil, 1},
 		{-1, context.DeadlineExceeded, 1}, {8, nil, 2}, // the one without an answer may be at 7: it has to be fetched
 	} {
-		p.answer(&shared{}, &kgo.Record{Offset: step.offset}, step.err)
+		p.answer(&pendingRecord{}, &kgo.Record{Offset: step.offset}, step.err)
 		if gaps != step.gaps {
 			t.Errorf("%d gaps noticed after offset %d, want %d", gaps, step.offset, step.gaps)
 		}

@@ -86,7 +86,7 @@ func (w *writing) startWave(ctx context.Context) *wave {
 }
 
 // produce hands a flush to the client, which keeps it until it is pushed.
-func (w *writing) produce(ctx context.Context, v *wave, p *pen, groups []*shared) {
+func (w *writing) produce(ctx context.Context, v *wave, p *pen, groups []*pendingRecord) {
 	left := new(atomic.Int64)
 	left.Store(int64(len(groups)))
 	acked := make([]wallet.Record, 0, len(groups))

@@ -37,13 +37,13 @@ SELECT $1, m.* FROM unnest($2::integer[], $3::bigint[]) AS m`
 // made for a topic that is not followed: a batch that began at one of them, even
 // one on its way at this moment, is fenced.
 func (l *Ledger) Accept(ctx context.Context, a wallet.Acceptance, i wallet.Intervention) error {
-	ctx, cancel := context.WithTimeout(ctx, l.commitTimeout)
+	ctx, cancel := context.WithTimeout(ctx, l.config.CommitTimeout)
 	defer cancel()
 	var p pgx.Batch
 	p.Queue(followOther, a.From.ID, a.From.Generation, a.To.Name, a.To.ID, a.To.Partitions)
 	queueMoves(&p, a)
 	queueIntervention(&p, i)
-	return l.done(l.commits.SendBatch(ctx, &p).Close())
+	return l.classified(l.commits.SendBatch(ctx, &p).Close())
 }
 
 func queueMoves(p *pgx.Batch, a wallet.Acceptance) {
@@ -66,7 +66,7 @@ func queueMoves(p *pgx.Batch, a wallet.Acceptance) {
 // partition in it, as of one moment; a partition that was never read has none. A
 // ledger that follows no topic returns a zero one.
 func (l *Ledger) Standing(ctx context.Context) (wallet.Topic, map[int32]int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.readTimeout)
+	ctx, cancel := context.WithTimeout(ctx, l.config.ReadTimeout)
 	defer cancel()
 	var t wallet.Topic
 	offsets := map[int32]int64{}
@@ -74,7 +74,7 @@ func (l *Ledger) Standing(ctx context.Context) (wallet.Topic, map[int32]int64, e
 		SELECT topic, topic_id, partitions, generation, o.partition, o.next_offset
 		FROM journal LEFT JOIN journal_offsets o USING (topic_id)`)
 	if err != nil {
-		return t, nil, l.done(err)
+		return t, nil, l.classified(err)
 	}
 	var partition *int32
 	var next *int64
@@ -84,5 +84,5 @@ func (l *Ledger) Standing(ctx context.Context) (wallet.Topic, map[int32]int64, e
 		}
 		return nil
 	})
-	return t, offsets, l.done(err)
+	return t, offsets, l.classified(err)
 }

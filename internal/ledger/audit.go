@@ -16,16 +16,16 @@ const selectWallets = `SELECT id, balance, version, updated_at FROM wallets WHER
 
 // Wallets returns up to limit wallets with an id above after, by id.
 func (l *Ledger) Wallets(ctx context.Context, after uuid.UUID, limit int) ([]wallet.Wallet, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.commitTimeout)
+	ctx, cancel := context.WithTimeout(ctx, l.config.CommitTimeout)
 	defer cancel()
 	rows, err := l.commits.Query(ctx, selectWallets, after, limit)
 	if err != nil {
-		return nil, l.done(err)
+		return nil, l.classified(err)
 	}
 	wallets, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (w wallet.Wallet, err error) {
 		return w, row.Scan(&w.ID, &w.Balance, &w.Sequence, &w.UpdatedAt)
 	})
-	return wallets, l.done(err)
+	return wallets, l.classified(err)
 }
 
 // walletRow is a wallet in the shape of operationColumns.
@@ -70,11 +70,11 @@ func places(at []wallet.Wallet) (ids []uuid.UUID, sequences []int64) {
 }
 
 func (l *Ledger) walletsWith(ctx context.Context, query string, args ...any) (wallets []wallet.Wallet, ops []wallet.Operation, err error) {
-	ctx, cancel := context.WithTimeout(ctx, l.commitTimeout)
+	ctx, cancel := context.WithTimeout(ctx, l.config.CommitTimeout)
 	defer cancel()
 	rows, err := l.commits.Query(ctx, query, args...)
 	if err != nil {
-		return nil, nil, l.done(err)
+		return nil, nil, l.classified(err)
 	}
 	var kind int
 	var r operationRow
@@ -88,7 +88,7 @@ func (l *Ledger) walletsWith(ctx context.Context, query string, args ...any) (wa
 			State: wallet.State{Balance: op.BalanceAfter, Sequence: op.Sequence}})
 		return nil
 	})
-	return wallets, ops, l.done(err)
+	return wallets, ops, l.classified(err)
 }
 
 // The wallets that have operations, one index look-up each: their operations are
@@ -112,11 +112,11 @@ ORDER BY busy.wallet_id, o.sequence NULLS FIRST`
 // returns those operations that have no sequence, or (the first 1000) whose wallet
 // does not exist. next is Nil at the end.
 func (l *Ledger) Strays(ctx context.Context, after uuid.UUID, limit int) (strays []wallet.Operation, next uuid.UUID, err error) {
-	ctx, cancel := context.WithTimeout(ctx, l.commitTimeout)
+	ctx, cancel := context.WithTimeout(ctx, l.config.CommitTimeout)
 	defer cancel()
 	rows, err := l.commits.Query(ctx, selectStrays, after, limit)
 	if err != nil {
-		return nil, next, l.done(err)
+		return nil, next, l.classified(err)
 	}
 	var id uuid.UUID
 	var r operationRow
@@ -133,7 +133,7 @@ func (l *Ledger) Strays(ctx context.Context, after uuid.UUID, limit int) (strays
 	if seen < limit {
 		next = uuid.Nil
 	}
-	return strays, next, l.done(err)
+	return strays, next, l.classified(err)
 }
 
 const selectAwaitingBackfill = `
@@ -142,15 +142,15 @@ JOIN unjournaled u ON u.wallet_id = k.wallet_id AND u.operation_id = k.operation
 
 // AwaitingBackfill returns which of the operations wait for their backfill record.
 func (l *Ledger) AwaitingBackfill(ctx context.Context, keys []wallet.Key) ([]wallet.Key, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.commitTimeout)
+	ctx, cancel := context.WithTimeout(ctx, l.config.CommitTimeout)
 	defer cancel()
 	walletIDs, ids := keyColumns(keys)
 	rows, err := l.commits.Query(ctx, selectAwaitingBackfill, walletIDs, ids)
 	if err != nil {
-		return nil, l.done(err)
+		return nil, l.classified(err)
 	}
 	waiting, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (k wallet.Key, err error) {
 		return k, row.Scan(&k.WalletID, &k.ID)
 	})
-	return waiting, l.done(err)
+	return waiting, l.classified(err)
 }

@@ -164,7 +164,7 @@ func (b *book) dump() string {
 // kinds are the ways a call can fail; everything wraps exactly one.
 var kinds = []error{
 	wallet.ErrUnavailable, wallet.ErrFenced, wallet.ErrConflict, wallet.ErrSerialization,
-	wallet.ErrLocked, wallet.ErrRefused, wallet.ErrTopicChanged, wallet.ErrSettled,
+	wallet.ErrLocked, wallet.ErrRefused, wallet.ErrTopicChanged, wallet.ErrResolved,
 }
 
 func wantKind(t testing.TB, err, want error) {

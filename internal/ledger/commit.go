@@ -50,7 +50,7 @@ SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) ON CONFLICT DO NOTHIN
 // Commit makes the batch durable, whole or not at all. It is one pipelined
 // implicit transaction, a single round trip: its statements run in order, the
 // first refusal undoes all of it, and the server waits for this process only if it
-// got a part of them: no longer than commitTimeout, which ends the transaction. Batches
+// got a part of them: no longer than CommitTimeout, which ends the transaction. Batches
 // of the journal that come at the same time may share it.
 //
 // nil means committed; ErrUnavailable means that the outcome is unknown; any other
@@ -68,7 +68,7 @@ func (l *Ledger) Commit(ctx context.Context, b *wallet.Batch) error {
 
 // commit makes one transaction of the fences and the batch.
 func (l *Ledger) commit(ctx context.Context, fences []*wallet.Fence, b *wallet.Batch) error {
-	ctx, cancel := context.WithTimeout(ctx, l.commitTimeout)
+	ctx, cancel := context.WithTimeout(ctx, l.config.CommitTimeout)
 	defer cancel()
 	var p pgx.Batch
 	queueFences(&p, fences)
@@ -83,7 +83,7 @@ func (l *Ledger) commit(ctx context.Context, fences []*wallet.Fence, b *wallet.B
 		queueList(&p, b.Fence, &b.Lists[i])
 	}
 	// Close reads to the end of the transaction: only its nil is a commit.
-	return l.done(l.commits.SendBatch(ctx, &p).Close())
+	return l.classified(l.commits.SendBatch(ctx, &p).Close())
 }
 
 // queueFences moves the partitions' offsets, each from where its batch began.

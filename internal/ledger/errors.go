@@ -13,7 +13,7 @@ import (
 const (
 	stateFenced   = "WD001"
 	stateConflict = "WD002"
-	stateSettled  = "WD003"
+	stateResolved = "WD003"
 	stateChanged  = "WD004"
 )
 
@@ -24,7 +24,7 @@ const (
 var kinds = map[string]error{
 	stateFenced:   wallet.ErrFenced,
 	stateConflict: wallet.ErrConflict,
-	stateSettled:  wallet.ErrSettled,
+	stateResolved: wallet.ErrResolved,
 	stateChanged:  wallet.ErrTopicChanged,
 	"23505":       wallet.ErrConflict,      // unique_violation
 	"40001":       wallet.ErrSerialization, // serialization_failure

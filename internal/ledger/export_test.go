@@ -29,7 +29,7 @@ var ReadStatements = map[string]string{
 	"due":       selectDue,
 	"partition": selectPartition,
 	"journaled": deleteUnjournaled,
-	"wallets":   lookUpWallets,
+	"wallets":   selectWalletsByKey,
 }
 
 // Commits and Reads are the pools, with the settings that plans depend on.
@@ -64,14 +64,14 @@ func (l *Ledger) ExpectWithin(d time.Duration) { l.joint.patience.Store(int64(d)
 
 // Asking is how many requests wait to be looked up.
 func (l *Ledger) Asking() int {
-	l.lookups.mu.Lock()
-	defer l.lookups.mu.Unlock()
-	return len(l.lookups.waiting)
+	l.wallets.mu.Lock()
+	defer l.wallets.mu.Unlock()
+	return len(l.wallets.waiting)
 }
 
 // AskingOperations is how many requests wait to learn whether an operation is there.
 func (l *Ledger) AskingOperations() int {
-	l.had.mu.Lock()
-	defer l.had.mu.Unlock()
-	return len(l.had.waiting)
+	l.operations.mu.Lock()
+	defer l.operations.mu.Unlock()
+	return len(l.operations.waiting)
 }

@@ -89,11 +89,11 @@ func (l *Ledger) numbered(ctx context.Context, walletID uuid.UUID, q wallet.Quer
 	}
 	rows, err := l.reads.Query(ctx, selectHistory, walletID, before, statusFilter(q.Status), typeFilter(q.Type), timeFilter(q.From), timeFilter(q.To), rest, least)
 	if err != nil {
-		return page, l.done(err)
+		return page, l.classified(err)
 	}
 	ops, err := pgx.CollectRows(rows, scanOperation)
 	if err != nil {
-		return page, l.done(err)
+		return page, l.classified(err)
 	}
 	switch {
 	case len(ops) == rest:
@@ -130,7 +130,7 @@ func (l *Ledger) waiting(ctx context.Context, walletID uuid.UUID, q wallet.Query
 	}
 	rows, err := l.reads.Query(ctx, selectWaiting, walletID, before, typeFilter(q.Type), limit)
 	if err != nil {
-		return nil, l.done(err)
+		return nil, l.classified(err)
 	}
 	entries, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (wallet.Entry, error) {
 		e := wallet.Entry{Operation: wallet.Operation{WalletID: walletID}}
@@ -138,7 +138,7 @@ func (l *Ledger) waiting(ctx context.Context, walletID uuid.UUID, q wallet.Query
 		e.AcceptedAt = e.AcceptedAt.UTC()
 		return e, err
 	})
-	return entries, l.done(err)
+	return entries, l.classified(err)
 }
 
 // wantsPending reports whether a PENDING operation can match q: one has no
@@ -191,7 +191,7 @@ func (l *Ledger) Operation(ctx context.Context, walletID, id uuid.UUID, r wallet
 	var next *int64
 	targets := append(row.targets(), &waiting.kind, &waiting.amount, &waiting.accepted, &waiting.partition, &waiting.offset, &next)
 	if err := l.reads.QueryRow(ctx, selectOperation, walletID, id, r.Partition).Scan(targets...); err != nil {
-		return op, false, 0, l.done(err)
+		return op, false, 0, l.classified(err)
 	}
 	switch {
 	case row.id != nil:

@@ -29,14 +29,14 @@ WHERE ($1 = 0 OR id < $1) ORDER BY id DESC LIMIT $2`
 // Interventions returns up to limit traces of operators' acts, newest first: those
 // before an id, or the newest if that is 0.
 func (l *Ledger) Interventions(ctx context.Context, before int64, limit int) ([]wallet.Intervention, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.readTimeout)
+	ctx, cancel := context.WithTimeout(ctx, l.config.ReadTimeout)
 	defer cancel()
 	rows, err := l.reads.Query(ctx, selectInterventions, before, limit)
 	if err != nil {
-		return nil, l.done(err)
+		return nil, l.classified(err)
 	}
 	all, err := pgx.CollectRows(rows, scanIntervention)
-	return all, l.done(err)
+	return all, l.classified(err)
 }
 
 func scanIntervention(row pgx.CollectableRow) (wallet.Intervention, error) {
@@ -46,47 +46,47 @@ func scanIntervention(row pgx.CollectableRow) (wallet.Intervention, error) {
 	return i, err
 }
 
-// One operator at a time settles a letter: nothing in the table could be locked
+// One operator at a time resolves a letter: nothing in the table could be locked
 // before its first trace is there.
 const lockSubject = `SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`
 
 const expectNoIntervention = `
-SELECT expect((SELECT count(*) FROM interventions WHERE subject = $1 AND action = ANY($2)), 0, '` + stateSettled + `')`
+SELECT expect((SELECT count(*) FROM interventions WHERE subject = $1 AND action = ANY($2)), 0, '` + stateResolved + `')`
 
-// Settle leaves the trace of what became of a dead letter. Unless again is set, it
+// Resolve leaves the trace of what became of a dead letter. Unless again is set, it
 // is refused with ErrSettled when one is there already, also when two operators
 // write at once.
-func (l *Ledger) Settle(ctx context.Context, i wallet.Intervention, again bool) error {
-	ctx, cancel := context.WithTimeout(ctx, l.commitTimeout)
+func (l *Ledger) Resolve(ctx context.Context, i wallet.Intervention, again bool) error {
+	ctx, cancel := context.WithTimeout(ctx, l.config.CommitTimeout)
 	defer cancel()
 	var p pgx.Batch
 	if !again {
 		p.Queue(lockSubject, i.Subject)
-		p.Queue(expectNoIntervention, i.Subject, settling)
+		p.Queue(expectNoIntervention, i.Subject, resolving)
 	}
 	queueIntervention(&p, i)
-	return l.done(l.commits.SendBatch(ctx, &p).Close())
+	return l.classified(l.commits.SendBatch(ctx, &p).Close())
 }
 
-// settling are the actions that end the story of a dead letter.
-var settling = []wallet.Action{wallet.ActionReplay, wallet.ActionDiscard}
+// resolving are the actions that end the story of a dead letter.
+var resolving = []wallet.Action{wallet.ActionReplay, wallet.ActionDiscard}
 
-const selectSettled = `
+const selectResolved = `
 SELECT DISTINCT ON (subject) id, at, who, action, subject, reason, detail FROM interventions
 WHERE subject = ANY($1) AND action = ANY($2) ORDER BY subject, id DESC`
 
-// Settled returns, for those of the dead letters that were settled, the last trace.
-func (l *Ledger) Settled(ctx context.Context, subjects []string) (map[string]wallet.Intervention, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.readTimeout)
+// Resolved returns, for those of the dead letters that were resolved, the last trace.
+func (l *Ledger) Resolved(ctx context.Context, subjects []string) (map[string]wallet.Intervention, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.config.ReadTimeout)
 	defer cancel()
-	rows, err := l.reads.Query(ctx, selectSettled, subjects, settling)
+	rows, err := l.reads.Query(ctx, selectResolved, subjects, resolving)
 	if err != nil {
-		return nil, l.done(err)
+		return nil, l.classified(err)
 	}
-	settled := make(map[string]wallet.Intervention)
+	resolved := make(map[string]wallet.Intervention)
 	all, err := pgx.CollectRows(rows, scanIntervention)
 	for _, i := range all {
-		settled[i.Subject] = i
+		resolved[i.Subject] = i
 	}
-	return settled, l.done(err)
+	return resolved, l.classified(err)
 }

@@ -13,25 +13,25 @@ func TestADeadLetterIsSettledOnceUnlessForced(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
 	letter := wallet.Intervention{Who: "ada", Action: wallet.ActionDiscard, Subject: "letters/0-7", Reason: "a test's", Detail: map[string]any{"offset": 12}}
-	if err := b.Settle(testContext(t), letter, false); err != nil {
+	if err := b.Resolve(testContext(t), letter, false); err != nil {
 		t.Fatal(err)
 	}
 	letter.Action = wallet.ActionReplay
-	err := b.Settle(testContext(t), letter, false)
-	if !errors.Is(err, wallet.ErrSettled) {
+	err := b.Resolve(testContext(t), letter, false)
+	if !errors.Is(err, wallet.ErrResolved) {
 		t.Fatalf("the second time: %v", err)
 	}
-	if err := b.Settle(testContext(t), letter, true); err != nil {
+	if err := b.Resolve(testContext(t), letter, true); err != nil {
 		t.Fatal(err)
 	}
 	other := letter
 	other.Subject = "letters/0-8"
-	if err := b.Settle(testContext(t), other, false); err != nil {
+	if err := b.Resolve(testContext(t), other, false); err != nil {
 		t.Fatal(err)
 	}
-	settled, err := b.Settled(testContext(t), []string{"letters/0-7", "letters/0-9"})
-	if err != nil || len(settled) != 1 || settled["letters/0-7"].Action != wallet.ActionReplay || settled["letters/0-7"].Detail["offset"] != 12.0 {
-		t.Errorf("%+v, %v", settled, err)
+	resolved, err := b.Resolved(testContext(t), []string{"letters/0-7", "letters/0-9"})
+	if err != nil || len(resolved) != 1 || resolved["letters/0-7"].Action != wallet.ActionReplay || resolved["letters/0-7"].Detail["offset"] != 12.0 {
+		t.Errorf("%+v, %v", resolved, err)
 	}
 }
 
@@ -42,16 +42,16 @@ func TestOfManyOperatorsAtOnceOneSettlesALetter(t *testing.T) {
 	var operators sync.WaitGroup
 	for range 8 {
 		operators.Go(func() {
-			err := b.Settle(testContext(t), wallet.Intervention{Who: "one of many", Action: wallet.ActionReplay, Subject: "letters/0-1"}, false)
+			err := b.Resolve(testContext(t), wallet.Intervention{Who: "one of many", Action: wallet.ActionReplay, Subject: "letters/0-1"}, false)
 			if err == nil {
 				won.Add(1)
-			} else if !errors.Is(err, wallet.ErrSettled) {
+			} else if !errors.Is(err, wallet.ErrResolved) {
 				t.Error(err)
 			}
 		})
 	}
 	operators.Wait()
 	if n := won.Load(); n != 1 {
-		t.Errorf("%d have settled it", n)
+		t.Errorf("%d have resolved it", n)
 	}
 }

@@ -50,7 +50,7 @@ type joint struct {
 // part is a batch that wants to be committed.
 type part struct {
 	batch *wallet.Batch
-	turn  chan []*part // gets what to commit, this part first
+	lead  chan []*part // gets what to commit, this part first
 	told  chan error   // or gets what another part's transaction came to
 }
 
@@ -102,7 +102,7 @@ func (j *joint) stopExpecting(before int) {
 func (j *joint) next() {
 	if len(j.waiting) > 0 && j.mayBegin() {
 		first := j.waiting[0]
-		first.turn <- j.lead(first)
+		first.lead <- j.lead(first)
 	}
 }
 
@@ -191,7 +191,7 @@ func (l *Ledger) Expect(batches ...wallet.Coming) {
 // conditions; when the transaction is refused each of its batches is tried alone,
 // so that one partition's conflict is not another's.
 func (l *Ledger) commitJointly(ctx context.Context, b *wallet.Batch) error {
-	p := &part{batch: b, turn: make(chan []*part, 1), told: make(chan error, 1)}
+	p := &part{batch: b, lead: make(chan []*part, 1), told: make(chan error, 1)}
 	parts, err := l.joint.enter(p), error(nil)
 	if parts == nil {
 		parts, err = l.joint.wait(p)
@@ -211,7 +211,7 @@ func (j *joint) wait(p *part) ([]*part, error) {
 	defer timer.Stop()
 	for {
 		select {
-		case parts := <-p.turn:
+		case parts := <-p.lead:
 			return parts, nil
 		case err := <-p.told:
 			return nil, err

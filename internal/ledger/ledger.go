@@ -37,15 +37,13 @@ type Config struct {
 // operators ask, always try, for they have nothing else to do.
 type Ledger struct {
 	*breaker.Breaker
-	config        Config
-	commits       *pgxpool.Pool
-	joint         joint
-	lookups       shared[uuid.UUID, wallet.Wallet]
-	had           shared[wallet.Key, wallet.Operation]
-	reads         *pgxpool.Pool
-	probes        *pgxpool.Pool // one connection that no load can occupy
-	commitTimeout time.Duration
-	readTimeout   time.Duration
+	config     Config
+	commits    *pgxpool.Pool
+	joint      joint
+	reads      *pgxpool.Pool
+	wallets    coalescer[uuid.UUID, wallet.Wallet]
+	operations coalescer[wallet.Key, wallet.Operation]
+	probes     *pgxpool.Pool // one connection that no load can occupy
 }
 
 // The breaker's probes.
@@ -58,7 +56,8 @@ const (
 // every call then fails with wallet.ErrUnavailable. Only a malformed DSN is an
 // error. The breaker's Run has to be running for the ledger to be read.
 func Open(cfg Config) (*Ledger, error) {
-	l := &Ledger{config: cfg, commitTimeout: cfg.CommitTimeout, readTimeout: cfg.ReadTimeout}
+	l := &Ledger{config: cfg}
+	l.wallets.read, l.operations.read = l.lookUpWallets, l.lookUpOperations
 	l.joint.expected = map[int32]bool{}
 	l.joint.most.Store(int64(jointMost))
 	l.joint.patience.Store(int64(expectedMost))
@@ -126,7 +125,7 @@ func (l *Ledger) Close() {
 			}
 		}
 	}()
-	timer := time.NewTimer(l.commitTimeout)
+	timer := time.NewTimer(l.config.CommitTimeout)
 	defer timer.Stop()
 	select {
 	case <-closed:
@@ -151,13 +150,13 @@ func (l *Ledger) reading(ctx context.Context) (context.Context, context.CancelFu
 	if err := l.Err(); err != nil {
 		return ctx, nil, fmt.Errorf("%w: %w", wallet.ErrUnavailable, err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, l.readTimeout)
+	ctx, cancel := context.WithTimeout(ctx, l.config.ReadTimeout)
 	return ctx, cancel, nil
 }
 
-// done passes a call's error on, classified; one that says that PostgreSQL is not
+// classified is a call's error as one of wallet's kinds; one that says that PostgreSQL is not
 // there has the breaker look at once.
-func (l *Ledger) done(err error) error {
+func (l *Ledger) classified(err error) error {
 	if err = classify(err); errors.Is(err, wallet.ErrUnavailable) {
 		l.Suspect()
 	}

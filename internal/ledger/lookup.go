@@ -12,7 +12,7 @@ import (
 )
 
 // Each wallet is looked up by its key, whatever the statistics say of the table.
-const lookUpWallets = `
+const selectWalletsByKey = `
 SELECT w.* FROM unnest($1::uuid[]) AS asked (id),
 	LATERAL (SELECT id, balance, version, updated_at FROM wallets WHERE wallets.id = asked.id OFFSET 0) AS w`
 
@@ -20,15 +20,15 @@ SELECT w.* FROM unnest($1::uuid[]) AS asked (id),
 // CodeWalletNotFound if there is none. What it returns was read after it was called.
 // Requests that come at the same time share a statement.
 func (l *Ledger) Wallet(ctx context.Context, id uuid.UUID) (wallet.Wallet, error) {
-	w, found, err := l.lookups.ask(ctx, id, l.lookUp)
+	w, found, err := l.wallets.get(ctx, id)
 	if w.ID = id; err == nil && !found {
 		err = &wallet.Error{Code: wallet.CodeWalletNotFound, Detail: "there is no wallet " + id.String()}
 	}
 	return w, err
 }
 
-// lookUp reads the wallets in one statement; one that does not exist is left out.
-func (l *Ledger) lookUp(ids []uuid.UUID) (map[uuid.UUID]wallet.Wallet, error) {
+// lookUpWallets reads wallets in one statement; one that does not exist is left out.
+func (l *Ledger) lookUpWallets(ids []uuid.UUID) (map[uuid.UUID]wallet.Wallet, error) {
 	ctx, cancel, err := l.reading(context.Background())
 	if err != nil {
 		return nil, err
@@ -38,9 +38,9 @@ func (l *Ledger) lookUp(ids []uuid.UUID) (map[uuid.UUID]wallet.Wallet, error) {
 	for _, id := range ids {
 		asked.addID(id)
 	}
-	rows, err := l.reads.Query(ctx, lookUpWallets, asked)
+	rows, err := l.reads.Query(ctx, selectWalletsByKey, asked)
 	if err != nil {
-		return nil, l.done(err)
+		return nil, l.classified(err)
 	}
 	all := make(map[uuid.UUID]wallet.Wallet, len(ids))
 	var w wallet.Wallet
@@ -50,5 +50,20 @@ func (l *Ledger) lookUp(ids []uuid.UUID) (map[uuid.UUID]wallet.Wallet, error) {
 		all[w.ID] = w
 		return nil
 	})
-	return all, l.done(err)
+	return all, l.classified(err)
+}
+
+// Had returns an operation if the ledger has it. Requests that come at the same time share
+// a statement.
+func (l *Ledger) Had(ctx context.Context, k wallet.Key) (op wallet.Operation, found bool, err error) {
+	return l.operations.get(ctx, k)
+}
+
+func (l *Ledger) lookUpOperations(keys []wallet.Key) (map[wallet.Key]wallet.Operation, error) {
+	ops, err := l.Outcomes(context.Background(), keys)
+	all := make(map[wallet.Key]wallet.Operation, len(ops))
+	for _, op := range ops {
+		all[op.Key()] = op
+	}
+	return all, err
 }

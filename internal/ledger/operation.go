@@ -86,14 +86,11 @@ func (l *Ledger) Outcomes(ctx context.Context, keys []wallet.Key) ([]wallet.Oper
 		return nil, err
 	}
 	defer cancel()
-	walletIDs, ids := make([]uuid.UUID, len(keys)), make([]uuid.UUID, len(keys))
-	for i, k := range keys {
-		walletIDs[i], ids[i] = k.WalletID, k.ID
-	}
+	walletIDs, ids := keyColumns(keys)
 	rows, err := l.reads.Query(ctx, selectOutcomes, walletIDs, ids)
 	if err != nil {
-		return nil, l.done(err)
+		return nil, l.classified(err)
 	}
 	ops, err := pgx.CollectRows(rows, scanOperation)
-	return ops, l.done(err)
+	return ops, l.classified(err)
 }

@@ -14,25 +14,25 @@ import (
 
 // Topic returns the topic that the ledger follows; a zero one if it follows none yet.
 func (l *Ledger) Topic(ctx context.Context) (wallet.Topic, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.readTimeout)
+	ctx, cancel := context.WithTimeout(ctx, l.config.ReadTimeout)
 	defer cancel()
 	var t wallet.Topic
 	err := l.reads.QueryRow(ctx, `SELECT topic, topic_id, partitions, generation FROM journal`).Scan(&t.Name, &t.ID, &t.Partitions, &t.Generation)
 	if noRows(err) {
 		return t, nil
 	}
-	return t, l.done(err)
+	return t, l.classified(err)
 }
 
 // Follow makes the ledger follow a topic if it follows none yet, and returns the
 // one that it follows.
 func (l *Ledger) Follow(ctx context.Context, t wallet.Topic) (wallet.Topic, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.readTimeout)
+	ctx, cancel := context.WithTimeout(ctx, l.config.ReadTimeout)
 	defer cancel()
 	_, err := l.reads.Exec(ctx, `INSERT INTO journal (topic, topic_id, partitions) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
 		t.Name, t.ID, t.Partitions)
 	if err != nil {
-		return t, l.done(err)
+		return t, l.classified(err)
 	}
 	return l.Topic(ctx)
 }
@@ -52,15 +52,15 @@ SELECT $1, $2, 0 FROM (SELECT 1 FROM journal WHERE topic_id = $1 FOR SHARE) AS f
 // the heads of its requeued lists. A partition met for the first time begins at 0.
 // ErrTopicChanged: the ledger follows another topic.
 func (l *Ledger) Partition(ctx context.Context, topic uuid.UUID, partition int32) (wallet.Progress, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.readTimeout)
+	ctx, cancel := context.WithTimeout(ctx, l.config.ReadTimeout)
 	defer cancel()
 	_, err := l.reads.Exec(ctx, insertPartition, topic, partition)
 	if err != nil {
-		return wallet.Progress{}, l.done(err)
+		return wallet.Progress{}, l.classified(err)
 	}
 	rows, err := l.reads.Query(ctx, selectPartition, topic, partition)
 	if err != nil {
-		return wallet.Progress{}, l.done(err)
+		return wallet.Progress{}, l.classified(err)
 	}
 	p := wallet.Progress{Next: -1}
 	var id *uuid.UUID
@@ -76,19 +76,19 @@ func (l *Ledger) Partition(ctx context.Context, topic uuid.UUID, partition int32
 	if err == nil && p.Next < 0 {
 		return p, fmt.Errorf("%w: it has no offset for partition %d of topic %s", wallet.ErrTopicChanged, partition, topic)
 	}
-	return p, l.done(err)
+	return p, l.classified(err)
 }
 
 // Offsets returns the next offset of each partition of the journal that the
 // ledger follows, and the wallets whose requeued list has reached bound.
 func (l *Ledger) Offsets(ctx context.Context, bound int) (map[int32]int64, []uuid.UUID, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.readTimeout)
+	ctx, cancel := context.WithTimeout(ctx, l.config.ReadTimeout)
 	defer cancel()
 	rows, err := l.reads.Query(ctx, `
 		SELECT partition, next_offset, NULL::uuid FROM journal_offsets JOIN journal USING (topic_id)
 		UNION ALL SELECT 0, 0, wallet_id FROM requeued_lists WHERE length >= $1`, bound)
 	if err != nil {
-		return nil, nil, l.done(err)
+		return nil, nil, l.classified(err)
 	}
 	offsets, full := map[int32]int64{}, []uuid.UUID(nil)
 	var partition int32
@@ -102,7 +102,7 @@ func (l *Ledger) Offsets(ctx context.Context, bound int) (map[int32]int64, []uui
 		}
 		return nil
 	})
-	return offsets, full, l.done(err)
+	return offsets, full, l.classified(err)
 }
 
 // noRows reports whether err says that a row is not there.

@@ -37,7 +37,7 @@ ORDER BY 1, 4`
 // requeued lists with which of those the ledger has. What it does not return does
 // not exist.
 func (l *Ledger) Read(ctx context.Context, q wallet.SnapshotQuery) (wallet.Snapshot, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.commitTimeout)
+	ctx, cancel := context.WithTimeout(ctx, l.config.CommitTimeout)
 	defer cancel()
 	walletIDs, ids := keyColumns(q.Operations)
 	s := wallet.Snapshot{
@@ -47,7 +47,7 @@ func (l *Ledger) Read(ctx context.Context, q wallet.SnapshotQuery) (wallet.Snaps
 	}
 	rows, err := l.commits.Query(ctx, selectSnapshot, nonNil(q.Wallets), walletIDs, ids, nonNil(q.Lists), q.EntriesPerList)
 	if err != nil {
-		return s, l.done(err)
+		return s, l.classified(err)
 	}
 	var kind int
 	var r operationRow
@@ -55,7 +55,7 @@ func (l *Ledger) Read(ctx context.Context, q wallet.SnapshotQuery) (wallet.Snaps
 		addRow(&s, kind, &r)
 		return nil
 	})
-	return s, l.done(err)
+	return s, l.classified(err)
 }
 
 func addRow(s *wallet.Snapshot, kind int, r *operationRow) {
@@ -94,13 +94,13 @@ WHERE NOT EXISTS (SELECT 1 FROM free WHERE free.id = k.id)`
 
 // Locked returns which of the wallets somebody else holds locked at this moment.
 func (l *Ledger) Locked(ctx context.Context, ids []uuid.UUID) ([]uuid.UUID, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.commitTimeout)
+	ctx, cancel := context.WithTimeout(ctx, l.config.CommitTimeout)
 	defer cancel()
 	rows, err := l.commits.Query(ctx, `WITH free AS MATERIALIZED (
 	SELECT w.id FROM wallets w WHERE w.id = ANY($1::uuid[]) FOR NO KEY UPDATE SKIP LOCKED)`+selectLocked, ids)
 	if err != nil {
-		return nil, l.done(err)
+		return nil, l.classified(err)
 	}
 	locked, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
-	return locked, l.done(err)
+	return locked, l.classified(err)
 }

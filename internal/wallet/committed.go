@@ -11,6 +11,15 @@ type Committed struct {
 	Results   []Result
 }
 
+// Operations are the operations of the results.
+func (c Committed) Operations() []Operation {
+	ops := make([]Operation, len(c.Results))
+	for i := range c.Results {
+		ops[i] = c.Results[i].Operation
+	}
+	return ops
+}
+
 // Result is an operation's outcome and the replica that accepted the record it
 // was met in.
 type Result struct {

@@ -80,8 +80,8 @@ var (
 	ErrRefused = errors.New("refused by the ledger")
 	// ErrTopicChanged: the ledger follows another journal topic than the one at hand.
 	ErrTopicChanged = errors.New("journal topic is not the one the ledger follows")
-	// ErrSettled: the dead letter was replayed or discarded before.
-	ErrSettled = errors.New("settled before")
+	// ErrResolved: the dead letter was replayed or discarded before.
+	ErrResolved = errors.New("resolved before")
 )
 
 // The ways a journal can fail to keep a record.

@@ -17,23 +17,23 @@ const (
 	usualOperationBytes = 1_000   // of a list or a bulk, as read and as written
 )
 
-// share counts the bytes that long bodies and lists hold.
-type share struct{ held atomic.Int64 }
+// memoryBudget counts the bytes that long bodies and lists hold.
+type memoryBudget struct{ held atomic.Int64 }
 
-// takeOperations reserves what so many operations hold, and returns what gives it back.
-func (s *share) takeOperations(n int) (give func(), err error) {
+// reserveOperations reserves what so many operations hold, and returns what gives it back.
+func (s *memoryBudget) reserveOperations(n int) (give func(), err error) {
 	long := max(0, n*usualOperationBytes-freeBytes)
-	return func() { s.give(long) }, s.take(long)
+	return func() { s.release(long) }, s.reserve(long)
 }
 
-// take reserves bytes; give has to be called when they are free again.
-func (s *share) take(n int) error {
+// reserve reserves bytes; give has to be called when they are free again.
+func (s *memoryBudget) reserve(n int) error {
 	if s.held.Add(int64(n)) > SharedBytes {
-		s.give(n)
+		s.release(n)
 		return &wallet.Error{Code: wallet.CodeOverloaded, Fate: wallet.NotApplied, RetryAfter: time.Second,
 			Detail: "too many long bodies, lists or bulks are under way"}
 	}
 	return nil
 }
 
-func (s *share) give(n int) { s.held.Add(-int64(n)) }
+func (s *memoryBudget) release(n int) { s.held.Add(-int64(n)) }

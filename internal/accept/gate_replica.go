@@ -1,0 +1,45 @@
+package accept
+
+import (
+	"sync"
+	"time"
+)
+
+// replicaGate bounds the operations of all wallets. What was accepted while the ledger
+// was down is forgiven: that wait has no bound.
+type replicaGate struct {
+	most    int
+	backlog Backlog
+
+	mu sync.Mutex
+	gate
+	countFrom time.Time // operations from then on count
+	forgiven  int64     // of the outcomes in all, up to which those are that do not count
+}
+
+// enter lets n more in, and returns from when on operations of their wallet count.
+func (r *replicaGate) enter(now time.Time, n int) (countFrom time.Time, err error) {
+	unsettled, ever := r.backlog.UnsettledInAll()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	unsettled -= int(max(0, r.forgiven-ever))
+	if again := r.gate.enter(now, n, r.most, max(0, unsettled), ever); again > 0 {
+		return countFrom, overloaded("too many operations wait", again)
+	}
+	return r.countFrom, nil
+}
+
+func (r *replicaGate) leave(now time.Time, n, answered int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.gate.leave(now, n, answered)
+}
+
+// forgive has what was accepted before not count: the ledger is down. It is settled
+// before what is accepted later, as a rule.
+func (r *replicaGate) forgive(before time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	unsettled, ever := r.backlog.UnsettledInAll()
+	r.countFrom, r.forgiven = before, ever+int64(unsettled)
+}

@@ -1,0 +1,130 @@
+package accept
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Backlog is what this replica has accepted and knows no outcome of.
+type Backlog interface {
+	// Unsettled returns how many operations of the wallet, of those accepted at since
+	// or later, wait for their outcome, and how many ever had one.
+	Unsettled(id uuid.UUID, since time.Time) (waiting int, ever int64)
+	// UnsettledInAll is the same of all wallets, whenever accepted, without what the
+	// ledger keeps on the lists of wallets that are set aside.
+	UnsettledInAll() (waiting int, ever int64)
+}
+
+// gates bound the operations of each wallet and of the replica before anything is
+// journaled. A wallet has a gate while it has operations under way, and until the next
+// sweep: making it anew for each request would cost more.
+type gates struct {
+	most    int // of one wallet
+	backlog Backlog
+	now     func() time.Time
+	replica replicaGate
+	shards  [64]gateShard
+}
+
+type gateShard struct {
+	mu    sync.Mutex
+	gates map[uuid.UUID]*gate
+	full  map[uuid.UUID]bool // wallets whose requeued list is at its bound
+}
+
+func newGates(limits Limits, backlog Backlog, now func() time.Time) *gates {
+	g := &gates{most: limits.WalletRequests, backlog: backlog, now: now,
+		replica: replicaGate{most: limits.Requests, backlog: backlog, gate: newGate(now(), 0)}}
+	for i := range g.shards {
+		g.shards[i].gates = map[uuid.UUID]*gate{}
+	}
+	return g
+}
+
+func (g *gates) shard(id uuid.UUID) *gateShard { return &g.shards[id[15]%64] }
+
+// enter lets a wallet's request of n operations in; leave has to be called when it
+// is answered.
+func (g *gates) enter(id uuid.UUID, n int) (leave func(), err error) {
+	now := g.now()
+	countFrom, err := g.replica.enter(now, n)
+	if err != nil {
+		return nil, err
+	}
+	one, err := g.enterWallet(now, id, n, countFrom)
+	if err != nil {
+		g.replica.leave(now, n, 0)
+		return nil, err
+	}
+	return func() {
+		now := g.now()
+		g.replica.leave(now, n, n)
+		s := g.shard(id)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		one.leave(now, n, n)
+	}, nil
+}
+
+func (g *gates) enterWallet(now time.Time, id uuid.UUID, n int, countFrom time.Time) (*gate, error) {
+	s := g.shard(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.full[id] {
+		return nil, overloaded("the wallet is set aside, and too many of its operations wait", retrySoon)
+	}
+	unsettled, ever := g.backlog.Unsettled(id, countFrom)
+	one := s.gates[id]
+	if one == nil {
+		made := newGate(now, ever)
+		one = &made
+		s.gates[id] = one
+	}
+	if again := one.enter(now, n, g.most, unsettled, ever); again > 0 {
+		return nil, overloaded(fmt.Sprintf("%d operations of this wallet wait", max(one.waiting, unsettled)), again)
+	}
+	return one, nil
+}
+
+// enterCreation lets a request in that makes a wallet.
+func (g *gates) enterCreation() (leave func(), err error) {
+	if _, err := g.replica.enter(g.now(), 1); err != nil {
+		return nil, err
+	}
+	return func() { g.replica.leave(g.now(), 1, 1) }, nil
+}
+
+// sweep forgets gates that have nothing under way.
+func (g *gates) sweep() {
+	for i := range g.shards {
+		s := &g.shards[i]
+		s.mu.Lock()
+		for id, one := range s.gates {
+			if unsettled, _ := g.backlog.Unsettled(id, time.Time{}); unsettled == 0 && one.waiting == 0 {
+				delete(s.gates, id)
+			}
+		}
+		s.mu.Unlock()
+	}
+}
+
+// setFull replaces the wallets whose requeued list is at its bound.
+func (g *gates) setFull(ids []uuid.UUID) {
+	full := map[*gateShard]map[uuid.UUID]bool{}
+	for _, id := range ids {
+		s := g.shard(id)
+		if full[s] == nil {
+			full[s] = map[uuid.UUID]bool{}
+		}
+		full[s][id] = true
+	}
+	for i := range g.shards {
+		s := &g.shards[i]
+		s.mu.Lock()
+		s.full = full[s]
+		s.mu.Unlock()
+	}
+}
