@@ -20,6 +20,12 @@ type waiting struct {
 	receipt wallet.Receipt
 }
 
+// entry is a place in a requeued list: an operation, and the record that brought it there.
+type entry struct {
+	wallet.Key
+	receipt wallet.Receipt
+}
+
 // owed is an operation of the ledger whose record is to be met still: of a direct
 // one the backfill, of another its own.
 type owed struct {

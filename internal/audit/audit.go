@@ -5,8 +5,8 @@
 // that it may run beside a system at work: the bounds it takes first say how far
 // the ledger had to be, and what moves meanwhile is met in the journal's tail.
 //
-// Memory: some 80 bytes for each wallet; 150 for each operation that is requeued,
-// or in the ledger before its record is met in the journal (the direct operations
+// Memory: some 80 bytes for each wallet; 300 for each operation that is requeued, 150
+// for one that is in the ledger before its record is met in the journal (the direct operations
 // of one outage, what is applied during the audit); one page.
 package audit
 
@@ -26,8 +26,8 @@ import (
 // Ledger is what is read of the ledger. Each call is one statement: what it
 // returns is of one moment. Errors wrap wallet.ErrUnavailable.
 type Ledger interface {
-	Topic(ctx context.Context) (wallet.Topic, error)
-	Offsets(ctx context.Context, listLength int) (map[int32]int64, []uuid.UUID, error)
+	// Standing returns the topic that is followed, and the next offset of each partition.
+	Standing(ctx context.Context) (wallet.Topic, map[int32]int64, error)
 	Read(ctx context.Context, q wallet.SnapshotQuery) (wallet.Snapshot, error)
 	// Wallets returns up to limit wallets with an id above after, by id.
 	Wallets(ctx context.Context, after uuid.UUID, limit int) ([]wallet.Wallet, error)
@@ -38,6 +38,9 @@ type Ledger interface {
 	// returns those operations that have no sequence or whose wallet does not exist.
 	// next is Nil at the end.
 	Strays(ctx context.Context, after uuid.UUID, limit int) (strays []wallet.Operation, next uuid.UUID, err error)
+	// Lists returns the next limit wallets above after that have a requeued list, or a part
+	// of one.
+	Lists(ctx context.Context, after uuid.UUID, limit int) ([]wallet.ListStanding, error)
 	// AwaitingBackfill returns which of the operations wait for their backfill record.
 	AwaitingBackfill(ctx context.Context, keys []wallet.Key) ([]wallet.Key, error)
 	// BalancesAt returns the wallets as they are, and the balances after the
@@ -81,9 +84,11 @@ type Audit struct {
 	Config
 	report Report
 
+	partitions     int32
 	starts, bounds map[int32]int64 // what was replayed: the ledger had to have all of it
 	accounts       map[uuid.UUID]account
 	waiting        map[wallet.Key]waiting // journaled, and requeued when it was met
+	entries        map[entry]bool         // of requeued lists, whose record was met
 	owed           map[wallet.Key]owed    // in the ledger, and its record not met yet
 	refused        map[wallet.Key]bool    // of no wallet, as met in the journal
 	poison         []wallet.Receipt
@@ -93,7 +98,8 @@ type Audit struct {
 
 // New returns an audit to be run once.
 func New(cfg Config) *Audit {
-	return &Audit{Config: cfg, accounts: map[uuid.UUID]account{}, waiting: map[wallet.Key]waiting{}, owed: map[wallet.Key]owed{}, refused: map[wallet.Key]bool{}}
+	return &Audit{Config: cfg, accounts: map[uuid.UUID]account{}, waiting: map[wallet.Key]waiting{}, entries: map[entry]bool{},
+		owed: map[wallet.Key]owed{}, refused: map[wallet.Key]bool{}}
 }
 
 // The bounds of one look.
@@ -123,7 +129,7 @@ func (a *Audit) run(ctx context.Context) error {
 	if err != nil || !same {
 		return err
 	}
-	for _, step := range []func(context.Context) error{a.replay, a.deadLetters, a.wallets, a.strays, a.lists, a.tail, a.cache} {
+	for _, step := range []func(context.Context) error{a.replay, a.deadLetters, a.wallets, a.strays, a.stillThere, a.lists, a.tail, a.cache} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -135,13 +141,9 @@ func (a *Audit) run(ctx context.Context) error {
 // which has to contain them. It is false if there is nothing to compare: the
 // ledger follows another topic than the one that is there.
 func (a *Audit) begin(ctx context.Context) (bool, error) {
-	known, err := again(ctx, func() (wallet.Topic, error) { return a.Ledger.Topic(ctx) })
-	if err != nil {
-		return false, err
-	}
-	a.bounds, err = again(ctx, func() (map[int32]int64, error) {
-		offsets, _, err := a.Ledger.Offsets(ctx, 1)
-		return offsets, err
+	known, err := again(ctx, func() (t wallet.Topic, err error) {
+		t, a.bounds, err = a.Ledger.Standing(ctx)
+		return t, err
 	})
 	if err != nil {
 		return false, err
@@ -151,12 +153,13 @@ func (a *Audit) begin(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	a.report.Topic = known.Name
+	there.Generation = known.Generation // the ledger's alone
 	if known != there {
 		a.find(Finding{Kind: TopicDiffers}, "the ledger follows %s with id %s and %d partitions; Kafka has %s with id %s and %d",
 			known.Name, known.ID, known.Partitions, there.Name, there.ID, there.Partitions)
 		return false, nil
 	}
-	a.starts = starts
+	a.partitions, a.starts = known.Partitions, starts
 	for p := range starts {
 		a.bounds[p] += 0 // a partition that nobody has read yet
 	}

@@ -26,6 +26,7 @@ const (
 	WalletDiffers  Kind = "wallet_differs" // the wallet's row is not what its operations come to
 	TopicDiffers   Kind = "topic_differs"  // the ledger follows another topic than the one that is there
 	OffsetOutside  Kind = "offset_outside" // the ledger's offset is not in the journal
+	ListDiffers    Kind = "list_differs"   // a requeued list's head is not what its entries and its wallet's partition ask for
 	LetterMissing  Kind = "letter_missing" // an undecodable record was passed and is no dead letter
 	CacheDiffers   Kind = "cache_differs"  // a cached balance is not the ledger's at its sequence, or is newer
 	KeyReused      Kind = "key_reused"     // a note: one id asked for twice, for different things; refused

@@ -43,13 +43,15 @@ func (a *Audit) meetAll(ctx context.Context, records []wallet.Record) error {
 	if err != nil {
 		return err
 	}
-	listed := map[wallet.Key]bool{}
+	listed, from := map[wallet.Key]bool{}, map[wallet.Receipt][]wallet.Entry{}
 	for _, entries := range s.Entries {
 		for _, e := range entries {
 			listed[e.Key()] = true
+			from[e.Receipt] = append(from[e.Receipt], e)
 		}
 	}
 	for i := range records {
+		a.meetEntries(&records[i], from[records[i].Receipt])
 		if err := a.meet(ctx, &records[i], &s, listed); err != nil {
 			return err
 		}
@@ -144,6 +146,21 @@ func (a *Audit) meetOperation(ctx context.Context, r *wallet.Record, op *wallet.
 	return nil
 }
 
+// meetEntries compares the entries of a requeued list that a record has brought there.
+func (a *Audit) meetEntries(r *wallet.Record, entries []wallet.Entry) {
+	for i := range entries {
+		e := &entries[i]
+		at := slices.IndexFunc(r.Operations, func(op wallet.Operation) bool { return op.ID == e.ID && r.WalletID == e.WalletID })
+		if at < 0 {
+			continue // nobody asked for it there, which lists finds
+		}
+		a.entries[entry{e.Key(), e.Receipt}] = true
+		if op := &r.Operations[at]; !op.SameRequest(e.Operation) {
+			a.find(of(RequestDiffers, &e.Operation, r.Receipt), "the journal asks for %s %d, the requeued list has %s %d", op.Type, op.Amount, e.Type, e.Amount)
+		}
+	}
+}
+
 // meetRefused compares an operation that FAILED since its wallet did not exist.
 func (a *Audit) meetRefused(r *wallet.Record, op, has *wallet.Operation) {
 	if a.refused[op.Key()] {
@@ -151,8 +168,12 @@ func (a *Audit) meetRefused(r *wallet.Record, op, has *wallet.Operation) {
 		return
 	}
 	a.refused[op.Key()] = true
-	if has.Status.String() != "FAILED" || has.Reason.String() != "wallet_not_found" || a.accounts[op.WalletID].sequence > 0 {
-		a.find(of(WrongOutcome, op, r.Receipt), "the ledger says %s %s without a sequence; the wallet had %d operations then", has.Status, has.Reason, a.accounts[op.WalletID].sequence)
+	acc := a.accounts[op.WalletID]
+	switch {
+	case has.Status.String() != "FAILED" || has.Reason.String() != "wallet_not_found" || acc.sequence > 0:
+		a.find(of(WrongOutcome, op, r.Receipt), "the ledger says %s %s without a sequence; the wallet had %d operations then", has.Status, has.Reason, acc.sequence)
+	case acc.created && has.Origin != wallet.Direct:
+		a.find(of(WrongOutcome, op, r.Receipt), "the ledger says that there was no wallet; its creation is before it in the journal")
 	}
 	a.meetFirst(r, op, has)
 }
@@ -160,6 +181,7 @@ func (a *Audit) meetRefused(r *wallet.Record, op, has *wallet.Operation) {
 // meetFirst compares an operation at the first place where the journal has it.
 func (a *Audit) meetFirst(r *wallet.Record, op, has *wallet.Operation) {
 	direct := has.Origin == wallet.Direct
+	w, listed := a.waiting[has.Key()]
 	switch {
 	case r.Kind == wallet.KindBackfill:
 		a.compareBackfill(r, op, has)
@@ -167,10 +189,20 @@ func (a *Audit) meetFirst(r *wallet.Record, op, has *wallet.Operation) {
 		// Its record came late, or in vain: what counts is the backfill, which follows.
 		a.owe(has, false)
 		a.compareRepeat(r, op, has)
+	case listed && w.receipt != r.Receipt: // asked for again while it was requeued, and applied since
+		a.compareWaiting(has, w)
+		a.compareReceipt(r, has)
+		a.compareRepeat(r, op, has)
 	case !op.SameRequest(*has):
 		a.find(of(RequestDiffers, has, r.Receipt), "the journal asks for %s %d, the ledger has %s %d", op.Type, op.Amount, has.Type, has.Amount)
 	default:
 		a.compareReceipt(r, has)
+	}
+}
+
+func (a *Audit) compareWaiting(has *wallet.Operation, w waiting) {
+	if w.kind != has.Type || w.amount != has.Amount {
+		a.find(of(RequestDiffers, has, w.receipt), "the journal asks for %s %d, the ledger has %s %d", w.kind, w.amount, has.Type, has.Amount)
 	}
 }
 
@@ -252,9 +284,7 @@ func (a *Audit) unmet(op *wallet.Operation, early bool) {
 		a.owe(op, false)
 	case listed:
 		delete(a.waiting, op.Key())
-		if w.kind != op.Type || w.amount != op.Amount {
-			a.find(of(RequestDiffers, op, w.receipt), "the journal asks for %s %d, the ledger has %s %d", w.kind, w.amount, op.Type, op.Amount)
-		}
+		a.compareWaiting(op, w)
 	default:
 		a.owe(op, early)
 	}

@@ -1,9 +1,7 @@
 package audit
 
 import (
-	"cmp"
 	"context"
-	"slices"
 
 	"github.com/google/uuid"
 
@@ -167,46 +165,4 @@ func before(id uuid.UUID) uuid.UUID {
 		}
 	}
 	return id
-}
-
-// lists looks again at what was requeued and has not turned up in the ledger: it
-// has to be one or the other still.
-func (a *Audit) lists(ctx context.Context) error {
-	keys := make([]wallet.Key, 0, len(a.waiting))
-	for k := range a.waiting {
-		keys = append(keys, k)
-	}
-	// By wallet, so that a list is read with few pages.
-	slices.SortFunc(keys, func(x, y wallet.Key) int { return cmp.Compare(x.WalletID.String(), y.WalletID.String()) })
-	for part := range slices.Chunk(keys, pageOperations) {
-		q := wallet.SnapshotQuery{Operations: part, EntriesPerList: mostListed}
-		for i, k := range part {
-			if i == 0 || part[i-1].WalletID != k.WalletID {
-				q.Lists = append(q.Lists, k.WalletID)
-			}
-		}
-		s, err := again(ctx, func() (wallet.Snapshot, error) { return a.Ledger.Read(ctx, q) })
-		if err != nil {
-			return err
-		}
-		a.stillThere(part, &s)
-	}
-	return nil
-}
-
-func (a *Audit) stillThere(keys []wallet.Key, s *wallet.Snapshot) {
-	listed := map[wallet.Key]bool{}
-	for _, entries := range s.Entries {
-		for _, e := range entries {
-			listed[e.Key()] = true
-		}
-	}
-	for _, k := range keys {
-		if _, ok := s.Operations[k]; !ok && !listed[k] {
-			w := a.waiting[k]
-			a.find(of(Lost, &wallet.Operation{ID: k.ID, WalletID: k.WalletID}, w.receipt), "%s %d was requeued, and now is neither in the list nor in the ledger", w.kind, w.amount)
-		} else if !ok {
-			a.report.Requeued++
-		}
-	}
 }

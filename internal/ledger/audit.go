@@ -136,6 +136,28 @@ func (l *Ledger) Strays(ctx context.Context, after uuid.UUID, limit int) (strays
 	return strays, next, l.classified(err)
 }
 
+const selectLists = `
+WITH aside AS (
+	SELECT wallet_id FROM requeued WHERE wallet_id > $1 UNION SELECT wallet_id FROM requeued_lists WHERE wallet_id > $1
+	ORDER BY 1 LIMIT $2)
+SELECT wallet_id, coalesce(partition, -1), coalesce(length, 0), (SELECT count(*) FROM requeued r WHERE r.wallet_id = aside.wallet_id)
+FROM aside LEFT JOIN requeued_lists USING (wallet_id) ORDER BY 1`
+
+// Lists returns the next limit wallets above after that have a requeued list, or a part
+// of one.
+func (l *Ledger) Lists(ctx context.Context, after uuid.UUID, limit int) ([]wallet.ListStanding, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.config.CommitTimeout)
+	defer cancel()
+	rows, err := l.commits.Query(ctx, selectLists, after, limit)
+	if err != nil {
+		return nil, l.classified(err)
+	}
+	lists, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (s wallet.ListStanding, err error) {
+		return s, row.Scan(&s.WalletID, &s.Partition, &s.Length, &s.Entries)
+	})
+	return lists, l.classified(err)
+}
+
 const selectAwaitingBackfill = `
 SELECT u.wallet_id, u.operation_id FROM unnest($1::uuid[], $2::uuid[]) AS k (wallet_id, operation_id)
 JOIN unjournaled u ON u.wallet_id = k.wallet_id AND u.operation_id = k.operation_id`

@@ -37,6 +37,14 @@ type Topic struct {
 	Generation int // how often an operator had the ledger go on from elsewhere; the ledger's alone
 }
 
+// ListStanding is a requeued list as an audit looks at it.
+type ListStanding struct {
+	WalletID  uuid.UUID
+	Partition int32 // by the list's head; -1 without one
+	Length    int   // by the list's head
+	Entries   int   // that are there
+}
+
 // Due is a requeued list whose next copy is due, with its first entry.
 type Due struct {
 	List
