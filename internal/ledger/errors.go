@@ -43,6 +43,14 @@ var kinds = map[string]error{
 	"58":          wallet.ErrUnavailable,   // system error, I/O
 }
 
+// rolledBack reports whether err says for certain that a transaction has come to nothing:
+// the server has refused a statement and lives. What it kills, or what is cut off, may have
+// been committed.
+func rolledBack(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.SeverityUnlocalized == "ERROR"
+}
+
 // classify wraps err with the one domain error that says how to go on.
 // Whatever did not come from the server has an unknown outcome.
 func classify(err error) error {

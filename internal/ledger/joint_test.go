@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -110,18 +111,23 @@ func TestBatchesOfPartitionsThatWaitShareATransaction(t *testing.T) {
 func TestARefusalInAJointTransactionIsItsOwnBatchs(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		spoil func(*wallet.Batch)
+		spoil func(*jam, *wallet.Batch)
 		want  error
 	}{
-		"fence":   {func(b *wallet.Batch) { b.Fence.From = 5 }, wallet.ErrFenced},
-		"version": {func(b *wallet.Batch) { b.Changes[0].FromSequence = 9 }, wallet.ErrConflict},
+		"fence":   {func(_ *jam, b *wallet.Batch) { b.Fence.From = 5 }, wallet.ErrFenced},
+		"version": {func(_ *jam, b *wallet.Batch) { b.Changes[0].FromSequence = 9 }, wallet.ErrConflict},
+		"a block that cannot be read": {func(j *jam, b *wallet.Batch) {
+			exec(j.t, j.conn, fmt.Sprintf(`CREATE FUNCTION unreadable() RETURNS trigger LANGUAGE plpgsql AS $$
+				BEGIN RAISE 'could not read block' USING ERRCODE = 'io_error'; END $$;
+				CREATE TRIGGER unreadable BEFORE INSERT ON operations FOR EACH ROW WHEN (NEW.wallet_id = '%s') EXECUTE FUNCTION unreadable()`, b.Changes[0].ID))
+		}, wallet.ErrUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for _, first := range []bool{true, false} {
 				j := newJam(t)
 				good, bad := j.batchFor(2, 0), j.batchFor(3, 0)
-				c.spoil(bad)
+				c.spoil(j, bad)
 				order := []*wallet.Batch{good, bad}
 				if first {
 					slices.Reverse(order)
