@@ -67,7 +67,12 @@ func (in *Intake) existing(ctx context.Context, id uuid.UUID) (wallet.Wallet, bo
 // applied.
 func (in *Intake) answerPending(ctx context.Context, op wallet.Operation, key string) wallet.Created {
 	w := wallet.Wallet{ID: op.ID, UpdatedAt: op.AcceptedAt}
-	in.publishMade(ctx, w, key)
+	in.Applier.NoteExists(w.ID)
+	if key == "" {
+		_ = in.Balances.PutMade(context.WithoutCancel(ctx), w)
+	} else { // another request may have made it, and it may have moved since
+		_ = in.Balances.Renew(context.WithoutCancel(ctx), w)
+	}
 	return wallet.Created{Wallet: w, Pending: true}
 }
 

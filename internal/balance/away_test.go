@@ -257,3 +257,48 @@ func TestACallerWithoutTimeOpensNothing(t *testing.T) {
 		t.Errorf("Redis is said to be down: %v", err)
 	}
 }
+
+// A connection that broke is not a Redis that is away: the next announcement goes by a new
+// one, and nobody reads something old meanwhile.
+func TestABrokenConnectionLosesNoAnnouncement(t *testing.T) {
+	address := embeddedtest.Redis(t).Addr()
+	l, id := newLedger(), uuid.New()
+	c, redis := opened(t, testConfig(address, l)), client(t, address)
+	for range 20 {
+		up(t, c)
+		if err := redis.Do(t.Context(), redis.B().Arbitrary("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes").Build()).Error(); err != nil {
+			t.Fatal(err)
+		}
+		w := l.commit(id)
+		c.Announce(t.Context(), wallet.Committed{Wallets: []wallet.Wallet{w}})
+		if n := stored(t, redis, id); n != w.Sequence || c.Dirty() > 0 {
+			t.Fatalf("Redis has %d, the ledger %d", n, w.Sequence)
+		}
+	}
+}
+
+// A Redis that answers and takes no balances is down for all replicas: what one cannot put
+// there the others do not read.
+func TestARedisThatTakesNoBalancesIsNotRead(t *testing.T) {
+	address := embeddedtest.Redis(t).Addr()
+	l, id := newLedger(), uuid.New()
+	owner, other := opened(t, testConfig(address, l)), opened(t, testConfig(address, l))
+	_ = owner.Put(t.Context(), l.commit(id))
+	bound(t, address, "1")
+	defer bound(t, address, "0") // others may have this server next
+	w := l.commit(id)
+	owner.Announce(t.Context(), wallet.Committed{Wallets: []wallet.Wallet{w}})
+	eventually(t, "the other replica has found out", func() bool { return other.Err() != nil })
+	if got, err := other.Wallet(t.Context(), id, false, 0); err != nil || got != w {
+		t.Errorf("%+v, %v, the ledger has %+v", got, err, w)
+	}
+}
+
+// bound sets how many bytes Redis may hold; 0 is any number.
+func bound(t *testing.T, address, bytes string) {
+	t.Helper()
+	redis := client(t, address)
+	if err := redis.Do(context.Background(), redis.B().ConfigSet().ParameterValue().ParameterValue("maxmemory", bytes).Build()).Error(); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -58,6 +57,7 @@ type Cache struct {
 const (
 	keyPrefix      = "walletd:balance:"
 	channelPrefix  = "walletd:results:"
+	probeKey       = "walletd:probe"
 	probeInterval  = 500 * time.Millisecond
 	connectTimeout = time.Second
 )
@@ -68,7 +68,7 @@ var errDown = errors.New("the balance cache is down")
 // Open prepares a cache. It does not connect.
 func Open(cfg Config) *Cache {
 	c := &Cache{Config: cfg, dirty: dirty{wallets: map[uuid.UUID]wallet.Wallet{}, most: cfg.MostDirty}}
-	c.Breaker = breaker.New(breaker.Config{Name: "Redis", Probe: c.ping, Interval: probeInterval, Timeout: cfg.Timeout, Log: cfg.Log})
+	c.Breaker = breaker.New(breaker.Config{Name: "Redis", Probe: c.probe, Interval: probeInterval, Timeout: cfg.Timeout, Log: cfg.Log})
 	return c
 }
 
@@ -102,6 +102,7 @@ func (c *Cache) connect() (rueidis.Client, error) {
 	opt := rueidis.ClientOption{
 		InitAddress: []string{c.Address}, TLSConfig: c.TLS, Username: c.Username, Password: c.Password, ClientName: "walletd",
 		ForceSingleClient: true, DisableCache: true, DisableRetry: true, ConnWriteTimeout: connectTimeout,
+		PipelineMultiplex: -1, // one connection: where one is broken, the others would fail one call after the other
 	}
 	opt.Dialer.Timeout = connectTimeout
 	return rueidis.NewClient(opt)
@@ -115,12 +116,24 @@ func (c *Cache) ready() (rueidis.Client, error) {
 	return c.connected()
 }
 
-func (c *Cache) ping(ctx context.Context) error {
+// probe writes: a Redis that answers and takes no balances, full or read-only, is down, for
+// what one replica cannot put there the others must not read.
+func (c *Cache) probe(ctx context.Context) error {
 	client, err := c.connected()
 	if err != nil {
 		return err
 	}
-	return client.Do(ctx, client.B().Ping().Build()).Error()
+	return client.Do(ctx, client.B().Set().Key(probeKey).Value("").Px(time.Minute).Build()).Error()
+}
+
+// repeated makes a call again that Redis has not answered, for what broke may be the
+// connection only: the next is a new one.
+func repeated(ctx context.Context, call func() error) error {
+	err := call()
+	if _, answered := rueidis.IsRedisErr(err); err == nil || answered || ctx.Err() != nil {
+		return err
+	}
+	return call()
 }
 
 // get returns what Redis has of a wallet; found is false if it has nothing.
@@ -131,11 +144,17 @@ func (c *Cache) get(ctx context.Context, id uuid.UUID) (w wallet.Wallet, found b
 	}
 	within, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
-	text, err := client.Do(within, client.B().Get().Key(keyPrefix+id.String()).Build()).ToString()
-	if rueidis.IsRedisNil(err) {
+	var text string
+	err = repeated(within, func() (err error) {
+		text, err = client.Do(within, client.B().Get().Key(keyPrefix+id.String()).Build()).ToString()
+		return err
+	})
+	switch {
+	case rueidis.IsRedisNil(err):
 		return w, false, nil
-	}
-	if err != nil {
+	case isWrongType(err): // somebody else's: it is replaced by the next put
+		return w, false, err
+	case err != nil:
 		c.failed(ctx, err)
 		return w, false, err
 	}
@@ -143,39 +162,14 @@ func (c *Cache) get(ctx context.Context, id uuid.UUID) (w wallet.Wallet, found b
 	return w, err == nil, err
 }
 
+func isWrongType(err error) bool {
+	e, ok := rueidis.IsRedisErr(err)
+	return ok && strings.HasPrefix(e.Error(), "WRONGTYPE")
+}
+
 // failed opens the breaker, unless it was the caller who went away, or had no time left.
 func (c *Cache) failed(caller context.Context, err error) {
 	if caller.Err() == nil && !errors.Is(err, context.Canceled) {
 		c.Fail(err)
 	}
-}
-
-// format is a balance as Redis keeps it: sequence, balance and time in microseconds.
-func format(w wallet.Wallet) string {
-	b := make([]byte, 0, 56)
-	b = strconv.AppendInt(b, w.Sequence, 10)
-	b = strconv.AppendInt(append(b, ' '), int64(w.Balance), 10)
-	return string(strconv.AppendInt(append(b, ' '), w.UpdatedAt.UnixMicro(), 10))
-}
-
-// parse reads what format writes, and nothing else: a balance that could not be one
-// is not served.
-func parse(id uuid.UUID, text string) (wallet.Wallet, error) {
-	fields := strings.Split(text, " ")
-	var n [3]int64
-	for i := range n {
-		if len(fields) != len(n) {
-			return wallet.Wallet{}, fmt.Errorf("cached balance of %s does not decode", id)
-		}
-		v, err := strconv.ParseInt(fields[i], 10, 64)
-		if err != nil {
-			return wallet.Wallet{}, fmt.Errorf("cached balance of %s does not decode: %w", id, err)
-		}
-		n[i] = v
-	}
-	w := wallet.Wallet{ID: id, State: wallet.State{Sequence: n[0], Balance: wallet.Amount(n[1])}, UpdatedAt: time.UnixMicro(n[2]).UTC()}
-	if w.Balance < 0 || w.Balance > wallet.MaxAmount || format(w) != text {
-		return wallet.Wallet{}, fmt.Errorf("cached balance of %s is none: %q", id, text)
-	}
-	return w, nil
 }

@@ -235,13 +235,54 @@ func TestWhatDoesNotDecodeIsReplaced(t *testing.T) {
 	w := at(uuid.New(), 3)
 	l := newLedger(w)
 	c := opened(t, testConfig(redis.Addr(), l))
-	for _, text := range []string{"", "3", "3 30", "3 30 x", "x 30 40", "-1 30 40", "3 30 40 50"} {
+	for _, text := range []string{"", "3", "3 30", "3 30 x", "x 30 40", "-1 30 40", "3 30 40 50", "99 x"} {
 		if err := redis.Set(keyPrefix+w.ID.String(), text); err != nil {
 			t.Fatal(err)
 		}
 		reads := l.asked()
 		if got, err := c.Wallet(t.Context(), w.ID, false, 1); err != nil || got != w || l.asked() != reads+1 {
 			t.Errorf("%q: %+v, %v", text, got, err)
+		}
+	}
+}
+
+// A key of another type is somebody else's mistake: it costs nobody else's balance, and
+// goes.
+func TestAKeyOfAnotherTypeIsReplaced(t *testing.T) {
+	onBoth(t, func(t *testing.T, address string) {
+		bad, good := at(uuid.New(), 3), at(uuid.New(), 3)
+		c := opened(t, testConfig(address, newLedger(bad, good)))
+		redis := client(t, address)
+		push := func() {
+			if err := redis.Do(t.Context(), redis.B().Rpush().Key(keyPrefix+bad.ID.String()).Element("x").Build()).Error(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		push()
+		if w, err := c.Wallet(t.Context(), bad.ID, false, 0); err != nil || w != bad || c.Err() != nil {
+			t.Errorf("%+v, %v; Redis: %v", w, err, c.Err())
+		}
+		_ = redis.Do(t.Context(), redis.B().Del().Key(keyPrefix+bad.ID.String()).Build())
+		push()
+		if err := c.Put(t.Context(), bad, good); err != nil || stored(t, redis, bad.ID) != 3 || stored(t, redis, good.ID) != 3 {
+			t.Errorf("put: %v, stored %d and %d", err, stored(t, redis, bad.ID), stored(t, redis, good.ID))
+		}
+	})
+}
+
+// An old balance that is replaced by one which may be old as well goes when it would have
+// gone: repeats do not keep readers behind for longer than a TTL.
+func TestABalanceThatMayBeOldIsNotKeptLonger(t *testing.T) {
+	redis, id := embeddedtest.Miniredis(t), uuid.New()
+	cfg := testConfig(redis.Addr(), newLedger(at(id, 9)))
+	c := opened(t, cfg)
+	_ = c.Put(t.Context(), at(id, 4))
+	for n := int64(5); n < 9; n++ {
+		redis.FastForward(cfg.TTL * 2 / 5)
+		c.Announce(t.Context(), wallet.Committed{Passed: []wallet.Wallet{at(id, n)}})
+		w, err := c.Wallet(t.Context(), id, false, 0)
+		if past := time.Duration(n-4) * cfg.TTL * 2 / 5; err != nil || past > cfg.TTL && w.Sequence < 9 {
+			t.Errorf("%s after it was put: %+v, %v", past, w, err)
 		}
 	}
 }

@@ -25,9 +25,7 @@ func (c *Cache) Wallet(ctx context.Context, id uuid.UUID, fresh bool, minSequenc
 	}
 	w, err := c.fill(ctx, id)
 	if wallet.IsWalletNotFound(err) {
-		if made, ok := c.creating(ctx, id); ok {
-			w, err = made, nil
-		}
+		w, err = c.notFound(ctx, id, err)
 	}
 	if err == nil && w.Sequence < minSequence {
 		return w, &wallet.Error{Code: wallet.CodeNotYetVisible, RetryAfter: visibleSoon,
@@ -38,24 +36,36 @@ func (c *Cache) Wallet(ctx context.Context, id uuid.UUID, fresh bool, minSequenc
 
 // fill reads the ledger and puts what it found.
 func (c *Cache) fill(ctx context.Context, id uuid.UUID) (wallet.Wallet, error) {
+	began := c.Now()
 	w, err := c.Ledger.Wallet(ctx, id)
 	if err != nil {
 		return w, err
 	}
-	_ = c.Put(ctx, w) // failed: the breaker has noted it, and the wallet is dirty
+	put := c.Put
+	if c.Now().Sub(began) > c.Timeout {
+		put = c.Renew // a newer one may have been put meanwhile, and be gone again
+	}
+	_ = put(ctx, w) // failed: the breaker has noted it, and the wallet is dirty
 	return w, nil
 }
 
-// creating returns a wallet that the ledger does not have, if that is because its
-// creation waits in the journal: nothing can have happened to it.
-func (c *Cache) creating(ctx context.Context, id uuid.UUID) (wallet.Wallet, bool) {
-	w, found, err := c.get(ctx, id)
-	if err != nil || !found {
+// notFound is what is answered of a wallet that the ledger does not have: that it is
+// empty, if its creation waits in the journal, for then nothing can have happened to it.
+// If more is known of it, it was applied since the ledger was read; or the ledger was
+// restored to before it.
+func (c *Cache) notFound(ctx context.Context, id uuid.UUID, err error) (wallet.Wallet, error) {
+	w, found, getErr := c.get(ctx, id)
+	if getErr != nil || !found {
 		w, found = c.dirty.get(id)
 	}
-	pending := found && (w.Sequence == 0 || w.Sequence == existing)
-	w.State = wallet.State{}
-	return w, pending
+	switch {
+	case !found:
+		return w, err
+	case w.Sequence == 0 || w.Sequence == existing:
+		w.State = wallet.State{}
+		return w, nil
+	}
+	return c.fill(ctx, id)
 }
 
 // Cached returns what Redis has of a wallet's balance, unless that may be old.
@@ -64,15 +74,14 @@ func (c *Cache) Cached(ctx context.Context, id uuid.UUID) (wallet.Wallet, bool) 
 		return wallet.Wallet{}, false
 	}
 	w, found, err := c.get(ctx, id)
-	return w, err == nil && found && !onlyExists(w)
+	if err != nil || !found {
+		return w, false
+	}
+	if empty, ok := c.justMade(w); ok {
+		return empty, true
+	}
+	return w, !onlyExists(w)
 }
-
-// existing is the sequence under which Redis keeps that a wallet exists while nobody
-// can say what it holds: -1, or -(n+1) once the ledger was seen to be at sequence n.
-const existing = -1
-
-// onlyExists reports whether nothing more is kept of the wallet.
-func onlyExists(w wallet.Wallet) bool { return w.Sequence <= existing }
 
 // Known reports whether Redis knows that the wallet exists. false means only that
 // Redis does not tell.

@@ -179,6 +179,11 @@ func TestAWalletWhoseCreationIsNotAppliedYetIsRead(t *testing.T) {
 	}{
 		"it exists":                       {know: func(c *Cache, _ *miniredis.Miniredis, w wallet.Wallet) { _ = c.Renew(t.Context(), w) }},
 		"it is new":                       {know: func(c *Cache, _ *miniredis.Miniredis, w wallet.Wallet) { _ = c.Put(t.Context(), w) }},
+		"it was made by nobody else":      {know: func(c *Cache, _ *miniredis.Miniredis, w wallet.Wallet) { _ = c.PutMade(t.Context(), w) }},
+		"it was made, long ago": {know: func(c *Cache, redis *miniredis.Miniredis, w wallet.Wallet) {
+			_ = c.PutMade(t.Context(), w)
+			redis.FastForward(c.TTL + time.Second)
+		}},
 		"it is new, and could not be put": {know: func(c *Cache, redis *miniredis.Miniredis, w wallet.Wallet) { refused(t, c, redis, w) }},
 		"it has moved, and is lost": {
 			know: func(c *Cache, _ *miniredis.Miniredis, w wallet.Wallet) { _ = c.Renew(t.Context(), at(w.ID, 1)) },
@@ -217,5 +222,80 @@ func TestCallerWhoGoesAwayDoesNotMakeRedisDown(t *testing.T) {
 	}
 	if c.Dirty() != 1 {
 		t.Errorf("%d dirty: a put that was not made is forgotten", c.Dirty())
+	}
+}
+
+// While the ledger is away it is known what a wallet holds that was just made: nothing. That
+// may be old after a TTL, when what has come since may not have got to Redis.
+func TestAWalletThatWasJustMadeIsEmpty(t *testing.T) {
+	redis, now := embeddedtest.Miniredis(t), &clock{now: time.Unix(1_700_000_000, 0)}
+	l := newLedger()
+	l.fail(errLedger)
+	cfg := testConfig(redis.Addr(), l)
+	cfg.Now = now.Now
+	c := opened(t, cfg)
+	made := wallet.Wallet{ID: uuid.New(), UpdatedAt: now.Now().UTC()}
+	_ = c.PutMade(t.Context(), made)
+	if w, err := c.Wallet(t.Context(), made.ID, false, 0); err != nil || w != made {
+		t.Errorf("just made: %+v, %v", w, err)
+	}
+	now.advance(cfg.TTL + time.Second)
+	if w, err := c.Wallet(t.Context(), made.ID, false, 0); !errors.Is(err, errLedger) || !c.Known(t.Context(), made.ID) {
+		t.Errorf("after a TTL: %+v, %v, known %t", w, err, c.Known(t.Context(), made.ID))
+	}
+	_ = c.Put(t.Context(), at(made.ID, 1))
+	if w, err := c.Wallet(t.Context(), made.ID, false, 0); err != nil || w.Sequence != 1 {
+		t.Errorf("moved: %+v, %v", w, err)
+	}
+}
+
+// meanwhile is a ledger of which something becomes true after it was read.
+type meanwhile struct {
+	*ledger
+	happens func()
+}
+
+func (l *meanwhile) Wallet(ctx context.Context, id uuid.UUID) (wallet.Wallet, error) {
+	w, err := l.ledger.Wallet(ctx, id)
+	if f := l.happens; f != nil {
+		l.happens = nil
+		f()
+	}
+	return w, err
+}
+
+// Who was told 202 of a creation finds the wallet at every moment: also when creation and
+// first operation are committed between the look at the ledger and that at Redis.
+func TestAWalletIsFoundWhileItsCreationIsApplied(t *testing.T) {
+	for _, fresh := range []bool{false, true} {
+		redis, id := embeddedtest.Miniredis(t), uuid.New()
+		l := &meanwhile{ledger: newLedger()}
+		cfg := testConfig(redis.Addr(), nil)
+		cfg.Ledger = l
+		c := opened(t, cfg)
+		_ = c.Renew(t.Context(), wallet.Wallet{ID: id})
+		l.happens = func() { c.Announce(t.Context(), wallet.Committed{Wallets: []wallet.Wallet{l.commit(id)}}) }
+		if w, err := c.Wallet(t.Context(), id, fresh, 0); err != nil || w.Sequence != 1 {
+			t.Errorf("fresh %t: %+v, %v", fresh, w, err)
+		}
+	}
+}
+
+// What a slow read of the ledger brings is not put as the newest where Redis has nothing
+// any more.
+func TestASlowReadDoesNotPutWhatIsOldByNow(t *testing.T) {
+	redis, now, id := embeddedtest.Miniredis(t), &clock{now: time.Unix(1_700_000_000, 0)}, uuid.New()
+	l := &meanwhile{ledger: newLedger(at(id, 4))}
+	cfg := testConfig(redis.Addr(), nil)
+	cfg.Ledger, cfg.Now = l, now.Now
+	c := opened(t, cfg)
+	l.happens = func() {
+		_ = c.Put(t.Context(), l.commit(id))
+		redis.Del(keyPrefix + id.String())
+		now.advance(cfg.Timeout + time.Second)
+	}
+	_, _ = c.Wallet(t.Context(), id, false, 0)
+	if w, err := c.Wallet(t.Context(), id, false, 0); err != nil || w.Sequence != 5 {
+		t.Errorf("%+v, %v", w, err)
 	}
 }

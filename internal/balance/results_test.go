@@ -129,24 +129,18 @@ func TestWhatRedisRefusesToKeepIsNotAnnounced(t *testing.T) {
 	owner, other := opened(t, testConfig(address, l)), opened(t, testConfig(address, l))
 	delivered := subscribed(t, other)
 	eventually(t, "listening", other.Listening)
-	redis := client(t, address)
-	most := func(bytes string) {
-		if err := redis.Do(t.Context(), redis.B().ConfigSet().ParameterValue().ParameterValue("maxmemory", bytes).Build()).Error(); err != nil {
-			t.Fatal(err)
-		}
-	}
 	announce := func() wallet.Wallet {
 		w := l.commit(id)
 		owner.Announce(t.Context(), wallet.Committed{Wallets: []wallet.Wallet{w}, Results: []wallet.Result{{Operation: applied(id, w.Sequence), Replica: other.Replica}}})
 		return w
 	}
-	most("1")
-	defer most("0") // others may have this server next
+	bound(t, address, "1")
+	defer bound(t, address, "0") // others may have this server next
 	announce()
 	if owner.Dirty() != 1 {
 		t.Fatalf("%d balances were refused", owner.Dirty())
 	}
-	most("0")
+	bound(t, address, "0")
 	up(t, owner)
 	w := announce()
 	if told := next(t, delivered)[0].Sequence; told != w.Sequence {
