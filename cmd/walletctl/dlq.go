@@ -96,10 +96,10 @@ func once(i wallet.Intervention, force bool) error {
 	return fmt.Errorf("%w: %s by %s at %s; --force does it once more", wallet.ErrResolved, stateOf(i), i.Who, local(i.At))
 }
 
-// resolve leaves the trace of an act that has been done.
-func (d *letterDesk) resolve(o *operator, action wallet.Action, l journal.Letter, force bool, detail map[string]any) error {
+// resolve leaves the trace of an act; unless again is set, only if there is none.
+func (d *letterDesk) resolve(o *operator, action wallet.Action, l journal.Letter, again bool, detail map[string]any) error {
 	detail["journal"], detail["why"] = l.Origin.String(), l.Why
-	return d.ledger.Resolve(d.ctx, wallet.Intervention{Who: o.who(), Action: action, Subject: l.Subject(), Reason: o.Reason, Detail: detail}, force)
+	return d.ledger.Resolve(d.ctx, wallet.Intervention{Who: o.who(), Action: action, Subject: l.Subject(), Reason: o.Reason, Detail: detail}, again)
 }
 
 // dlqReplay appends a dead letter's record to the journal.
@@ -147,7 +147,8 @@ func (c *dlqReplay) Run(s *screen) error {
 	if err != nil {
 		return err
 	}
-	if err := d.resolve(&c.operator, wallet.ActionReplay, letter, c.Force, map[string]any{"appended": receipt.String()}); err != nil {
+	// Whoever has resolved it meanwhile: it is in the journal, and is to be seen so.
+	if err := d.resolve(&c.operator, wallet.ActionReplay, letter, true, map[string]any{"appended": receipt.String()}); err != nil {
 		return fmt.Errorf("it is in the journal again at %s, and that is not traced: %w", receipt, err)
 	}
 	return s.done(map[string]any{"replayed": letter.Place.String(), "appended": receipt.String()},

@@ -35,6 +35,10 @@ type importCommand struct {
 // Validate is kong's.
 func (c *importCommand) Validate() error {
 	switch {
+	case c.Name == "":
+		return errors.New("--name must not be empty")
+	case c.Deposit == c.Withdraw:
+		return errors.New("--deposit-value and --withdraw-value must differ")
 	case c.Concurrency < 1 || c.Concurrency > 10_000:
 		return errors.New("--concurrency must be from 1 to 10000")
 	case c.Tolerance < 0 || wallet.Amount(c.Tolerance) > wallet.MaxAmount:

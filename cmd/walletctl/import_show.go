@@ -37,9 +37,17 @@ func (s *screen) imported(r *importer.Report, stopped error) error {
 	case stopped != nil:
 		return stopped
 	case r.Failed+r.Refused > 0:
-		return &failure{exitRefused, fmt.Errorf("%d rows were not applied", r.Failed+r.Refused)}
+		return &failure{exitRefused, fmt.Errorf("%d rows were not applied%s", r.Failed+r.Refused+r.Rows-r.Sent, behind(r.Rows-r.Sent))}
 	}
 	return nil
+}
+
+// behind says how many rows were not sent since one before them of their account was refused.
+func behind(rows int) string {
+	if rows == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", of which %d were not sent: one before them was refused, and they have to follow it", rows)
 }
 
 func (s *screen) importTable(r *importer.Report) error {

@@ -79,7 +79,7 @@ func (s *System) assemble() (err error) {
 	})
 	s.intake = accept.New(accept.Config{
 		Journal: s.journal, Ledger: s.ledger, Balances: s.balances, Applier: s.applier,
-		Limits:     accept.Limits{WalletRequests: s.cfg.WalletRequests, Requests: s.cfg.Requests, DirectTimeout: directTimeout, ListLength: limits.ListLength},
+		Limits:     acceptLimits(s.cfg, limits.ListLength),
 		BalanceTTL: s.cfg.Redis.TTL, Log: s.log, Now: time.Now,
 	})
 	s.observe()
@@ -108,6 +108,13 @@ func applierLimits(cfg config.Config) applier.Limits {
 	l.UnsettledPerWallet = max(l.UnsettledPerWallet, 2*cfg.WalletRequests+wallet.MaxRecordOperations)
 	l.Unsettled = max(l.Unsettled, 2*cfg.Requests+wallet.MaxRecordOperations)
 	return l
+}
+
+// acceptLimits leave connections to those who do not wait: half of them to requests of other
+// wallets than one, a quarter to all.
+func acceptLimits(cfg config.Config, listLength int) accept.Limits {
+	return accept.Limits{WalletRequests: cfg.WalletRequests, Requests: cfg.Requests, DirectTimeout: directTimeout, ListLength: listLength,
+		WalletWaits: max(1, cfg.Connections/2), Waits: max(1, cfg.Connections*3/4)}
 }
 
 func (s *System) openJournal() (*journal.Journal, error) {

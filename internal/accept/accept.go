@@ -90,6 +90,8 @@ type Config struct {
 type Limits struct {
 	WalletRequests int           // unanswered at once of one wallet, and without an outcome; beyond it 429
 	Requests       int           // the same of this replica
+	WalletWaits    int           // requests of one wallet that wait at once; beyond it 202, as without a wait
+	Waits          int           // the same of this replica
 	DirectTimeout  time.Duration // of the direct way; beyond it 503, of unknown outcome
 	ListLength     int           // of a wallet's requeued list; at it 429
 }
@@ -141,11 +143,14 @@ func (in *Intake) Submit(ctx context.Context, op wallet.Operation, wait time.Dur
 // occurrence. Errors are *wallet.Error. The operations are the Intake's from here on.
 func (in *Intake) SubmitAll(ctx context.Context, ops []wallet.Operation, wait time.Duration) ([]wallet.Outcome, error) {
 	id := ops[0].WalletID
-	leave, err := in.gates.enter(id, len(ops))
+	leave, mayWait, err := in.gates.enter(id, len(ops))
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
+	if !mayWait {
+		wait = 0
+	}
 	if err := in.exists(ctx, id); err != nil {
 		return nil, err
 	}

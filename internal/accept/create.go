@@ -15,11 +15,14 @@ import (
 // operation's outcome; whatever ends the wait, the wallet can be used at once.
 // While the journal cannot be written the ledger makes it, and the record follows.
 func (in *Intake) Create(ctx context.Context, key string, wait time.Duration) (wallet.Created, error) {
-	leave, err := in.gates.enterCreation()
+	leave, mayWait, err := in.gates.enterCreation()
 	if err != nil {
 		return wallet.Created{}, err
 	}
 	defer leave()
+	if !mayWait {
+		wait = 0
+	}
 	op := wallet.Operation{ID: wallet.NewID(key), AcceptedAt: in.tick(), Receipt: wallet.NoReceipt}
 	op.WalletID = op.ID
 	if key != "" {

@@ -355,6 +355,9 @@ func newWorld(limits Limits) *world {
 		balances: &fakeBalances{known: map[uuid.UUID]bool{}},
 		applier:  &fakeApplier{known: map[uuid.UUID]bool{}, met: map[uuid.UUID]wallet.Wallet{}},
 	}
+	if limits.Waits == 0 { // a test that is not about these
+		limits.Waits, limits.WalletWaits = limits.Requests, limits.WalletRequests
+	}
 	w.Intake = New(Config{
 		Journal: w.journal, Ledger: w.ledger, Balances: w.balances, Applier: w.applier, Limits: limits,
 		BalanceTTL: 10 * time.Minute, Log: slog.New(slog.DiscardHandler), Now: time.Now,

@@ -12,7 +12,8 @@ import (
 // without an outcome, whether they were answered 202 or not, which the ledger still has
 // to take. Not safe for concurrent use.
 type gate struct {
-	waiting  int       // operations of requests that are not answered yet
+	requests int       // that are not answered yet
+	waiting  int       // their operations
 	answered pace      // of these
 	settled  pace      // outcomes
 	ever     int64     // outcomes, by the last look
@@ -30,7 +31,7 @@ func newGate(now time.Time, ever int64) gate {
 	return gate{answered: newPace(now), settled: newPace(now), ever: ever}
 }
 
-// enter lets n more in where most may be, or says when to come again. They enter whole,
+// enter lets a request of n in where most may be, or says when to come again. They enter whole,
 // and always where nothing else is: n above the bound never could otherwise.
 func (g *gate) enter(now time.Time, n, most, unsettled int, ever int64) (again time.Duration) {
 	g.settled.add(now, int(max(0, ever-g.ever)))
@@ -43,13 +44,15 @@ func (g *gate) enter(now time.Time, n, most, unsettled int, ever int64) (again t
 	case max(g.waiting, unsettled)+n <= most/2:
 		g.due = time.Time{} // those who were refused do not come back
 	}
+	g.requests++
 	g.waiting += n
 	return 0
 }
 
-// leave takes n out, of which so many were answered.
+// leave takes a request of n out, of which so many were answered.
 func (g *gate) leave(now time.Time, n, answered int) {
 	g.answered.add(now, answered)
+	g.requests--
 	g.waiting -= n
 }
 
@@ -65,7 +68,7 @@ func (g *gate) retryAfter(now time.Time, n, excess int, p *pace) time.Duration {
 	if next := g.due.Add(during(n, rate*retryHaste)); next.After(room) {
 		room = next
 	}
-	again := min(retryMost, room.Sub(now))
+	again := min(retryMost, max(time.Second, room.Sub(now)))
 	g.due = now.Add(again)
 	return time.Duration(math.Ceil(again.Seconds())) * time.Second
 }

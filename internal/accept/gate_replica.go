@@ -8,7 +8,8 @@ import (
 // replicaGate bounds the operations of all wallets. What was accepted while the ledger
 // was down is forgiven: that wait has no bound.
 type replicaGate struct {
-	most    int
+	most    int // operations
+	waits   int // requests beyond which none waits
 	backlog Backlog
 
 	mu sync.Mutex
@@ -17,16 +18,23 @@ type replicaGate struct {
 	forgiven  int64     // of the outcomes in all, up to which those are that do not count
 }
 
-// enter lets n more in, and returns from when on operations of their wallet count.
-func (r *replicaGate) enter(now time.Time, n int) (countFrom time.Time, err error) {
-	unsettled, ever := r.backlog.UnsettledInAll()
+// enter lets a request of n in, and says whether it may wait for its outcome.
+func (r *replicaGate) enter(now time.Time, n int) (mayWait bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	unsettled, ever := r.backlog.UnsettledInAll()
 	unsettled -= int(max(0, r.forgiven-ever))
 	if again := r.gate.enter(now, n, r.most, max(0, unsettled), ever); again > 0 {
-		return countFrom, overloaded("too many operations wait", again)
+		return false, overloaded("too many operations wait", again)
 	}
-	return r.countFrom, nil
+	return r.requests <= r.waits, nil
+}
+
+// countsFrom is since when operations of a wallet count.
+func (r *replicaGate) countsFrom() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.countFrom
 }
 
 func (r *replicaGate) leave(now time.Time, n, answered int) {

@@ -1,7 +1,9 @@
 package accept
 
 import (
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/uuid"
@@ -81,6 +83,49 @@ func TestWalletWhoseListIsFullIsRefusedAndLeavesNothingBehind(t *testing.T) {
 		if _, err := w.Submit(t.Context(), op, 0); err != nil {
 			t.Errorf("once the list is shorter: %v", err)
 		}
+		w.nobodyIsLeft(t)
+	})
+}
+
+// Those who wait hold connections: beyond a bound nobody of the wallet waits, then nobody at
+// all, and everybody is accepted.
+func TestSoManyWaitAndTheOthersAreAnsweredAtOnce(t *testing.T) {
+	limits := wide
+	limits.WalletWaits, limits.Waits = 3, 4
+	inWorld(t, limits, func(t *testing.T, w *world) {
+		hot, other := w.deposit(1), w.deposit(1)
+		submit := func(op wallet.Operation) time.Duration {
+			op.ID = uuid.New()
+			began := time.Now()
+			out, err := w.Submit(t.Context(), op, 5*time.Second)
+			if err != nil || out.Operation.Status != wallet.Pending || !out.Operation.Receipt.Known() {
+				t.Errorf("%+v, %v", out, err)
+			}
+			return time.Since(began)
+		}
+		var waiting sync.WaitGroup
+		waits := func(op wallet.Operation) {
+			waiting.Go(func() {
+				if took := submit(op); took != 5*time.Second {
+					t.Errorf("waited %s", took)
+				}
+			})
+			synctest.Wait()
+		}
+		for range 3 {
+			waits(hot)
+		}
+		if took := submit(hot); took != 0 {
+			t.Errorf("the fourth of its wallet waited %s", took)
+		}
+		waits(other)
+		if took := submit(other); took != 0 {
+			t.Errorf("the fifth of all waited %s", took)
+		}
+		if made, err := w.Create(t.Context(), "", 5*time.Second); err != nil || !made.Pending {
+			t.Errorf("%+v, %v", made, err)
+		}
+		waiting.Wait()
 		w.nobodyIsLeft(t)
 	})
 }

@@ -22,7 +22,8 @@ type Backlog interface {
 // journaled. A wallet has a gate while it has operations under way, and until the next
 // sweep: making it anew for each request would cost more.
 type gates struct {
-	most    int // of one wallet
+	most    int // operations of one wallet
+	waits   int // requests of one wallet beyond which none waits
 	backlog Backlog
 	now     func() time.Time
 	replica replicaGate
@@ -36,8 +37,8 @@ type gateShard struct {
 }
 
 func newGates(limits Limits, backlog Backlog, now func() time.Time) *gates {
-	g := &gates{most: limits.WalletRequests, backlog: backlog, now: now,
-		replica: replicaGate{most: limits.Requests, backlog: backlog, gate: newGate(now(), 0)}}
+	g := &gates{most: limits.WalletRequests, waits: limits.WalletWaits, backlog: backlog, now: now,
+		replica: replicaGate{most: limits.Requests, waits: limits.Waits, backlog: backlog, gate: newGate(now(), 0)}}
 	for i := range g.shards {
 		g.shards[i].gates = map[uuid.UUID]*gate{}
 	}
@@ -46,55 +47,57 @@ func newGates(limits Limits, backlog Backlog, now func() time.Time) *gates {
 
 func (g *gates) shard(id uuid.UUID) *gateShard { return &g.shards[id[15]%64] }
 
-// enter lets a wallet's request of n operations in; leave has to be called when it
-// is answered.
-func (g *gates) enter(id uuid.UUID, n int) (leave func(), err error) {
-	now := g.now()
-	countFrom, err := g.replica.enter(now, n)
+// enter lets a wallet's request of n operations in, and says whether it may wait for
+// their outcomes: the connections of those that wait must not be all that there are. leave
+// has to be called when it is answered.
+func (g *gates) enter(id uuid.UUID, n int) (leave func(), mayWait bool, err error) {
+	now, s := g.now(), g.shard(id)
+	one, mayWait, err := g.enterWallet(now, s, id, n)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	one, err := g.enterWallet(now, id, n, countFrom)
+	room, err := g.replica.enter(now, n)
 	if err != nil {
-		g.replica.leave(now, n, 0)
-		return nil, err
+		s.leave(one, now, n, 0)
+		return nil, false, err
 	}
 	return func() {
 		now := g.now()
 		g.replica.leave(now, n, n)
-		s := g.shard(id)
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		one.leave(now, n, n)
-	}, nil
+		s.leave(one, now, n, n)
+	}, mayWait && room, nil
 }
 
-func (g *gates) enterWallet(now time.Time, id uuid.UUID, n int, countFrom time.Time) (*gate, error) {
-	s := g.shard(id)
+func (g *gates) enterWallet(now time.Time, s *gateShard, id uuid.UUID, n int) (one *gate, mayWait bool, err error) {
+	countFrom := g.replica.countsFrom()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.full[id] {
-		return nil, overloaded("the wallet is set aside, and too many of its operations wait", retrySoon)
+		return nil, false, overloaded("the wallet is set aside, and too many of its operations wait", retrySoon)
 	}
 	unsettled, ever := g.backlog.Unsettled(id, countFrom)
-	one := s.gates[id]
+	one = s.gates[id]
 	if one == nil {
 		made := newGate(now, ever)
 		one = &made
 		s.gates[id] = one
 	}
 	if again := one.enter(now, n, g.most, unsettled, ever); again > 0 {
-		return nil, overloaded(fmt.Sprintf("%d operations of this wallet wait", max(one.waiting, unsettled)), again)
+		return nil, false, overloaded(fmt.Sprintf("%d operations of this wallet wait", max(one.waiting, unsettled)), again)
 	}
-	return one, nil
+	return one, one.requests <= g.waits, nil
+}
+
+func (s *gateShard) leave(one *gate, now time.Time, n, answered int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	one.leave(now, n, answered)
 }
 
 // enterCreation lets a request in that makes a wallet.
-func (g *gates) enterCreation() (leave func(), err error) {
-	if _, err := g.replica.enter(g.now(), 1); err != nil {
-		return nil, err
-	}
-	return func() { g.replica.leave(g.now(), 1, 1) }, nil
+func (g *gates) enterCreation() (leave func(), mayWait bool, err error) {
+	mayWait, err = g.replica.enter(g.now(), 1)
+	return func() { g.replica.leave(g.now(), 1, 1) }, mayWait, err
 }
 
 // sweep forgets gates that have nothing under way.

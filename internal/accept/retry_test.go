@@ -32,7 +32,7 @@ func newCounter(most, rate int, every time.Duration) *counter {
 
 // ask comes once; it returns when to come again, or 0.
 func (c *counter) ask(t *testing.T, n int) time.Duration {
-	leave, err := c.enter(c.id, n)
+	leave, _, err := c.enter(c.id, n)
 	if err != nil {
 		return problem(t, err, wallet.CodeOverloaded).RetryAfter
 	}
@@ -173,7 +173,7 @@ func TestRetryAfterIsWhenThereWillBeRoom(t *testing.T) {
 				g, id := newGates(Limits{WalletRequests: 1000, Requests: 1 << 30}, &fakeApplier{}, time.Now), uuid.New()
 				var leaves []func()
 				for range 1000 {
-					leave, err := g.enter(id, 1)
+					leave, _, err := g.enter(id, 1)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -189,9 +189,9 @@ func TestRetryAfterIsWhenThereWillBeRoom(t *testing.T) {
 				<-time.After(c.stall)
 				g.most = 1000 - c.answered
 				for range c.refused {
-					_, _ = g.enter(id, 1)
+					_, _, _ = g.enter(id, 1)
 				}
-				_, err := g.enter(id, c.n)
+				_, _, err := g.enter(id, c.n)
 				if got := problem(t, err, wallet.CodeOverloaded).RetryAfter; got < c.want || got > c.want+time.Second+c.want/10 {
 					t.Errorf("%s, want %s", got, c.want)
 				}

@@ -177,9 +177,9 @@ func TestAWalletWhoseCreationIsNotAppliedYetIsRead(t *testing.T) {
 		know knows
 		want wallet.Code
 	}{
-		"it exists":                       {know: func(c *Cache, _ *miniredis.Miniredis, w wallet.Wallet) { _ = c.Renew(t.Context(), w) }},
-		"it is new":                       {know: func(c *Cache, _ *miniredis.Miniredis, w wallet.Wallet) { _ = c.Put(t.Context(), w) }},
-		"it was made by nobody else":      {know: func(c *Cache, _ *miniredis.Miniredis, w wallet.Wallet) { _ = c.PutMade(t.Context(), w) }},
+		"it exists":                  {know: func(c *Cache, _ *miniredis.Miniredis, w wallet.Wallet) { _ = c.Renew(t.Context(), w) }},
+		"it is new":                  {know: func(c *Cache, _ *miniredis.Miniredis, w wallet.Wallet) { _ = c.Put(t.Context(), w) }},
+		"it was made by nobody else": {know: func(c *Cache, _ *miniredis.Miniredis, w wallet.Wallet) { _ = c.PutMade(t.Context(), w) }},
 		"it was made, long ago": {know: func(c *Cache, redis *miniredis.Miniredis, w wallet.Wallet) {
 			_ = c.PutMade(t.Context(), w)
 			redis.FastForward(c.TTL + time.Second)

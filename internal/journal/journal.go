@@ -255,11 +255,10 @@ func (j *Journal) End(ctx context.Context, partition int32) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	end, ok := ends.Lookup(j.Topic, partition)
-	if !ok {
-		return 0, nil
+	if end, ok := ends.Lookup(j.Topic, partition); ok {
+		return end.Offset, end.Err
 	}
-	return end.Offset, end.Err
+	return 0, ends.Error() // of the topic: a broker may not have learnt of it yet
 }
 
 // closeTimeout bounds the goodbye to brokers that do not answer.

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"math"
 	"slices"
 	"time"
 
@@ -24,90 +25,136 @@ SELECT position, operation_id, type, amount, accepted_at, partition, journal_off
 WHERE wallet_id = $1 AND kind = 1 AND position < $2 AND ($3::smallint IS NULL OR type = $3)
 ORDER BY position DESC LIMIT $4`
 
-const maxInt64 = 1<<63 - 1
-
 // historyLook bounds the numbered operations that one page looks at for those that
 // its filters let through. Without filters a page never meets it: sequences have no gap.
 const historyLook = 20_000
+
+// pager collects one page of a wallet's list.
+type pager struct {
+	*Ledger
+	walletID uuid.UUID
+	query    wallet.Query
+	page     wallet.Page
+	cursor   wallet.Cursor // behind what was shown so far
+	room     int           // rows; one more than asked for says whether there is a next page
+}
 
 // Operations returns a page of a wallet's operations, newest first: the requeued
 // ones as PENDING, then the numbered ones. A page whose filters let few through may
 // have fewer than asked for, or none, before the end of the list. A wallet that does
 // not exist is a *wallet.Error with CodeWalletNotFound.
 func (l *Ledger) Operations(ctx context.Context, walletID uuid.UUID, q wallet.Query) (wallet.Page, error) {
-	var page wallet.Page
 	ctx, cancel, err := l.reading(ctx)
 	if err != nil {
-		return page, err
+		return wallet.Page{}, err
 	}
 	defer cancel()
-	cursor, top := q.Before, q.Before.Sequence
-	if top == 0 || top == maxInt64 { // nothing numbered was shown
-		w, err := l.Wallet(ctx, walletID)
-		if err != nil {
-			return page, err
-		}
-		top = w.Sequence + 1
+	p := &pager{Ledger: l, walletID: walletID, query: q, cursor: q.Before, room: q.Limit + 1}
+	// The top comes first and the list before the numbered ones: what is applied meanwhile is
+	// then in both, and in neither never.
+	top, err := p.top(ctx)
+	if err != nil {
+		return p.page, err
 	}
-	// One row more than asked for says whether there is a next page.
-	rest := q.Limit + 1
-	if wantsPending(q) && cursor.Sequence == 0 {
-		waiting, err := l.waiting(ctx, walletID, q, rest)
-		if err != nil {
-			return page, err
-		}
-		for _, e := range waiting {
-			page.Operations = append(page.Operations, e.Operation)
-		}
-		if len(waiting) == rest {
-			page.Operations = page.Operations[:q.Limit]
-			page.Next = &wallet.Cursor{Position: waiting[q.Limit-1].Position}
-			return page, nil
-		}
-		rest -= len(waiting)
-		if len(waiting) > 0 {
-			cursor.Position = waiting[len(waiting)-1].Position
-		}
+	full, err := p.requeued(ctx)
+	if err != nil || full || q.Status != nil && *q.Status == wallet.Pending {
+		return p.page, err
 	}
-	if q.Status != nil && *q.Status == wallet.Pending {
-		return page, nil
-	}
-	return l.numbered(ctx, walletID, q, page, cursor, top, rest)
+	err = p.numbered(ctx, top)
+	return p.page, err
 }
 
-// numbered fills page with up to rest numbered operations, the last of which only says
-// that there is more. It looks below the cursor, or at all that are there by now; top is
-// above those that were there before the page was begun.
-func (l *Ledger) numbered(ctx context.Context, walletID uuid.UUID, q wallet.Query, page wallet.Page, cursor wallet.Cursor, top int64, rest int) (wallet.Page, error) {
-	first, end, err := l.period(ctx, walletID, q, top)
+// top is above the numbered operations that there are, or those that the page is about.
+func (p *pager) top(ctx context.Context) (int64, error) {
+	if top := p.cursor.Sequence; top > 0 && top < math.MaxInt64 {
+		return top, nil
+	}
+	w, err := p.Wallet(ctx, p.walletID) // nothing numbered was shown
+	return w.Sequence + 1, err
+}
+
+// requeued adds the requeued operations, and reports whether they fill the page.
+func (p *pager) requeued(ctx context.Context) (full bool, err error) {
+	if !wantsPending(p.query) || p.cursor.Sequence > 0 {
+		return false, nil
+	}
+	entries, err := p.entries(ctx)
 	if err != nil {
-		return page, err
+		return false, err
+	}
+	if full = len(entries) == p.room; full {
+		entries = entries[:p.query.Limit]
+	}
+	for _, e := range entries {
+		p.page.Operations = append(p.page.Operations, e.Operation)
+		p.cursor.Position = e.Position
+	}
+	p.room -= len(entries)
+	if full {
+		p.page.Next = &wallet.Cursor{Position: p.cursor.Position}
+	}
+	return full, nil
+}
+
+func (p *pager) entries(ctx context.Context) ([]wallet.Entry, error) {
+	before := int64(math.MaxInt64)
+	if p.cursor.Position > 0 {
+		before = p.cursor.Position
+	}
+	rows, err := p.reads.Query(ctx, selectWaiting, p.walletID, before, typeFilter(p.query.Type), p.room)
+	if err != nil {
+		return nil, p.classified(err)
+	}
+	entries, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (wallet.Entry, error) {
+		e := wallet.Entry{Operation: wallet.Operation{WalletID: p.walletID}}
+		err := row.Scan(&e.Position, &e.ID, &e.Type, &e.Amount, &e.AcceptedAt, &e.Receipt.Partition, &e.Receipt.Offset)
+		e.AcceptedAt = e.AcceptedAt.UTC()
+		return e, err
+	})
+	return entries, p.classified(err)
+}
+
+// numbered adds numbered operations: those below the cursor, or all that are there by now.
+func (p *pager) numbered(ctx context.Context, top int64) error {
+	first, end, err := p.period(ctx, p.walletID, p.query, top)
+	if err != nil {
+		return err
 	}
 	least, before := max(first, end-historyLook), end
-	if end == top && cursor.Sequence == 0 {
-		before = maxInt64
+	if end == top && p.cursor.Sequence == 0 {
+		before = math.MaxInt64
 	}
-	rows, err := l.reads.Query(ctx, selectHistory, walletID, before, statusFilter(q.Status), typeFilter(q.Type), timeFilter(q.From), timeFilter(q.To), rest, least)
+	ops, err := p.between(ctx, least, before)
 	if err != nil {
-		return page, l.classified(err)
+		return err
 	}
-	ops, err := pgx.CollectRows(rows, scanOperation)
-	if err != nil {
-		return page, l.classified(err)
-	}
+	next := wallet.Cursor{Position: p.cursor.Position}
 	switch {
-	case len(ops) == rest:
-		ops = ops[:rest-1]
-		next := wallet.Cursor{Position: cursor.Position, Sequence: before}
+	case len(ops) == p.room:
+		ops, next.Sequence = ops[:p.room-1], before
 		if len(ops) > 0 {
 			next.Sequence = ops[len(ops)-1].Sequence
 		}
-		page.Next = &next
 	case least > first:
-		page.Next = &wallet.Cursor{Position: cursor.Position, Sequence: least}
+		next.Sequence = least
 	}
-	page.Operations = append(without(page.Operations, ops), ops...)
-	return page, nil
+	if next.Sequence > 0 {
+		p.page.Next = &next
+	}
+	p.page.Operations = append(without(p.page.Operations, ops), ops...)
+	return nil
+}
+
+// between returns the newest operations with sequences in [least, before) that the query
+// lets through, as many as there is room for.
+func (p *pager) between(ctx context.Context, least, before int64) ([]wallet.Operation, error) {
+	q := &p.query
+	rows, err := p.reads.Query(ctx, selectHistory, p.walletID, before, statusFilter(q.Status), typeFilter(q.Type), timeFilter(q.From), timeFilter(q.To), p.room, least)
+	if err != nil {
+		return nil, p.classified(err)
+	}
+	ops, err := pgx.CollectRows(rows, scanOperation)
+	return ops, p.classified(err)
 }
 
 // without returns the requeued operations that are not among the numbered ones:
@@ -121,24 +168,6 @@ func without(waiting, numbered []wallet.Operation) []wallet.Operation {
 		applied[numbered[i].ID] = true
 	}
 	return slices.DeleteFunc(waiting, func(op wallet.Operation) bool { return applied[op.ID] })
-}
-
-func (l *Ledger) waiting(ctx context.Context, walletID uuid.UUID, q wallet.Query, limit int) ([]wallet.Entry, error) {
-	before := int64(maxInt64)
-	if q.Before.Position > 0 {
-		before = q.Before.Position
-	}
-	rows, err := l.reads.Query(ctx, selectWaiting, walletID, before, typeFilter(q.Type), limit)
-	if err != nil {
-		return nil, l.classified(err)
-	}
-	entries, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (wallet.Entry, error) {
-		e := wallet.Entry{Operation: wallet.Operation{WalletID: walletID}}
-		err := row.Scan(&e.Position, &e.ID, &e.Type, &e.Amount, &e.AcceptedAt, &e.Receipt.Partition, &e.Receipt.Offset)
-		e.AcceptedAt = e.AcceptedAt.UTC()
-		return e, err
-	})
-	return entries, l.classified(err)
 }
 
 // wantsPending reports whether a PENDING operation can match q: one has no
@@ -163,42 +192,14 @@ func typeFilter(t wallet.Type) *int16 {
 	return &v
 }
 
+// timeFilter rounds up to microseconds, as which times are kept: what is before t is before
+// that too.
 func timeFilter(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
 	}
+	if whole := t.Truncate(time.Microsecond); whole.Before(t) {
+		t = whole.Add(time.Microsecond)
+	}
 	return &t
-}
-
-const selectOperation = `
-SELECT ` + operationColumns + `, r.type, r.amount, r.accepted_at, r.partition, r.journal_offset,
-	(SELECT next_offset FROM journal_offsets JOIN journal USING (topic_id) WHERE partition = $3)
-FROM (VALUES (1)) AS one
-LEFT JOIN operations o ON o.wallet_id = $1 AND o.operation_id = $2
-LEFT JOIN LATERAL (SELECT * FROM requeued WHERE wallet_id = $1 AND operation_id = $2 AND kind = 1 ORDER BY position LIMIT 1) r ON true`
-
-// Operation returns an operation: as the ledger has it, or PENDING while it is
-// requeued. passed is the partition's next offset (0 if it has none) when neither
-// knows it; operation, list and offset are read in one statement, so an operation
-// whose receipt lies below passed is not on its way.
-func (l *Ledger) Operation(ctx context.Context, walletID, id uuid.UUID, r wallet.Receipt) (op wallet.Operation, found bool, passed int64, err error) {
-	ctx, cancel, err := l.reading(ctx)
-	if err != nil {
-		return op, false, 0, err
-	}
-	defer cancel()
-	var row, waiting operationRow
-	var next *int64
-	targets := append(row.targets(), &waiting.kind, &waiting.amount, &waiting.accepted, &waiting.partition, &waiting.offset, &next)
-	if err := l.reads.QueryRow(ctx, selectOperation, walletID, id, r.Partition).Scan(targets...); err != nil {
-		return op, false, 0, l.classified(err)
-	}
-	switch {
-	case row.id != nil:
-		return row.operation(), true, 0, nil
-	case waiting.kind != nil:
-		waiting.walletID, waiting.id = &walletID, &id
-		return waiting.operation(), true, 0, nil
-	}
-	return op, false, value(next), nil
 }

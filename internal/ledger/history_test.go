@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -180,6 +181,26 @@ func TestAPeriodOfALongHistoryIsFoundAtOnce(t *testing.T) {
 		}
 		if found != want || pages > 1+want/q.Limit {
 			t.Errorf("from %s to %s: %d operations in %d pages, want %d", c.from, c.to, found, pages, want)
+		}
+	}
+}
+
+// Times are kept in microseconds; an edge that is finer is one all the same.
+func TestTheEdgesOfAPeriodAreExact(t *testing.T) {
+	t.Parallel()
+	b := newBook(t)
+	id := b.funded(100)
+	page, err := b.Operations(testContext(t), id, wallet.Query{Limit: 1})
+	if err != nil || len(page.Operations) != 1 {
+		t.Fatalf("%+v, %v", page, err)
+	}
+	at := page.Operations[0].AppliedAt
+	for _, off := range []time.Duration{-500, 0, 500} {
+		edge := at.Add(off)
+		from, err1 := b.Operations(testContext(t), id, wallet.Query{Limit: 1, From: edge})
+		to, err2 := b.Operations(testContext(t), id, wallet.Query{Limit: 1, To: edge})
+		if err := errors.Join(err1, err2); err != nil || (len(from.Operations) == 1) == at.Before(edge) || (len(to.Operations) == 1) != at.Before(edge) {
+			t.Errorf("an edge %s after: %d from it, %d before it, %v", off, len(from.Operations), len(to.Operations), err)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -12,14 +13,20 @@ const insertIntervention = `
 INSERT INTO interventions (who, action, subject, reason, detail) VALUES ($1, $2, $3, $4, $5)`
 
 func queueIntervention(p *pgx.Batch, i wallet.Intervention) {
-	p.Queue(insertIntervention, i.Who, i.Action, i.Subject, i.Reason, detail(i))
+	detail := make(map[string]any, len(i.Detail))
+	for k, v := range i.Detail {
+		if text, ok := v.(string); ok {
+			v = storable(text)
+		}
+		detail[k] = v
+	}
+	p.Queue(insertIntervention, storable(i.Who), i.Action, i.Subject, storable(i.Reason), detail)
 }
 
-func detail(i wallet.Intervention) map[string]any {
-	if i.Detail == nil {
-		return map[string]any{}
-	}
-	return i.Detail
+// storable is a text, which may be a stranger's, as PostgreSQL takes it: in UTF-8, without
+// the character that it has no room for.
+func storable(text string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
 }
 
 const selectInterventions = `

@@ -55,3 +55,17 @@ func TestOfManyOperatorsAtOnceOneSettlesALetter(t *testing.T) {
 		t.Errorf("%d have resolved it", n)
 	}
 }
+
+// What a stranger wrote into a letter's header does not keep it open.
+func TestATraceTakesAnyText(t *testing.T) {
+	t.Parallel()
+	b := newBook(t)
+	i := wallet.Intervention{Who: "ada\xff", Action: wallet.ActionDiscard, Subject: "letters/0-1", Reason: "\xfe", Detail: map[string]any{"why": "a\x00b"}}
+	if err := b.Resolve(testContext(t), i, false); err != nil {
+		t.Fatal(err)
+	}
+	all, err := b.Interventions(testContext(t), 0, 1)
+	if err != nil || len(all) != 1 || all[0].Who != "ada\uFFFD" || all[0].Detail["why"] != "a\uFFFDb" {
+		t.Errorf("%+v, %v", all, err)
+	}
+}

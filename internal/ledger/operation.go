@@ -94,3 +94,36 @@ func (l *Ledger) Outcomes(ctx context.Context, keys []wallet.Key) ([]wallet.Oper
 	ops, err := pgx.CollectRows(rows, scanOperation)
 	return ops, l.classified(err)
 }
+
+const selectOperation = `
+SELECT ` + operationColumns + `, r.type, r.amount, r.accepted_at, r.partition, r.journal_offset,
+	(SELECT next_offset FROM journal_offsets JOIN journal USING (topic_id) WHERE partition = $3)
+FROM (VALUES (1)) AS one
+LEFT JOIN operations o ON o.wallet_id = $1 AND o.operation_id = $2
+LEFT JOIN LATERAL (SELECT * FROM requeued WHERE wallet_id = $1 AND operation_id = $2 AND kind = 1 ORDER BY position LIMIT 1) r ON true`
+
+// Operation returns an operation: as the ledger has it, or PENDING while it is
+// requeued. passed is the partition's next offset (0 if it has none) when neither
+// knows it; operation, list and offset are read in one statement, so an operation
+// whose receipt lies below passed is not on its way.
+func (l *Ledger) Operation(ctx context.Context, walletID, id uuid.UUID, r wallet.Receipt) (op wallet.Operation, found bool, passed int64, err error) {
+	ctx, cancel, err := l.reading(ctx)
+	if err != nil {
+		return op, false, 0, err
+	}
+	defer cancel()
+	var row, waiting operationRow
+	var next *int64
+	targets := append(row.targets(), &waiting.kind, &waiting.amount, &waiting.accepted, &waiting.partition, &waiting.offset, &next)
+	if err := l.reads.QueryRow(ctx, selectOperation, walletID, id, r.Partition).Scan(targets...); err != nil {
+		return op, false, 0, l.classified(err)
+	}
+	switch {
+	case row.id != nil:
+		return row.operation(), true, 0, nil
+	case waiting.kind != nil:
+		waiting.walletID, waiting.id = &walletID, &id
+		return waiting.operation(), true, 0, nil
+	}
+	return op, false, value(next), nil
+}

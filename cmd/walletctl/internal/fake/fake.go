@@ -25,6 +25,7 @@ const (
 	Overloaded        // 429, nothing accepted
 	DropBefore        // the connection breaks, nothing accepted
 	DropAfter         // the connection breaks, accepted
+	Forgotten         // 404, as if the wallet were not there
 )
 
 // Server is the fake. Set its fields before the first request.

@@ -27,6 +27,8 @@ func (s *Server) write(handle http.HandlerFunc) http.HandlerFunc {
 			problem(w, http.StatusServiceUnavailable, client.CodeUnavailable, nil)
 		case Overloaded:
 			problem(w, http.StatusTooManyRequests, client.CodeOverloaded, nil)
+		case Forgotten:
+			problem(w, http.StatusNotFound, client.CodeWalletNotFound, nil)
 		case DropBefore:
 			panic(http.ErrAbortHandler)
 		case DropAfter:

@@ -41,11 +41,15 @@ func (a *account) run(ctx context.Context) error {
 		return err
 	}
 	for i := range a.rows.Rows {
-		if err := a.row(ctx, i); err != nil {
+		goesOn, err := a.row(ctx, i)
+		if err != nil {
 			return err
 		}
 		a.report.Sent++
 		a.accepted.Add(1)
+		if !goesOn {
+			break
+		}
 	}
 	for len(a.pending) > 0 {
 		if err := a.resolve(ctx, a.pending[0]); err != nil {
@@ -67,12 +71,13 @@ func (a *account) create(ctx context.Context) error {
 	})
 }
 
-func (a *account) row(ctx context.Context, i int) error {
+// row sends one row; goesOn is false if the next must not be sent.
+func (a *account) row(ctx context.Context, i int) (goesOn bool, err error) {
 	row := a.rows.Rows[i]
 	request := client.OperationRequest{WalletID: a.wallet,
 		OperationType: client.OperationType(row.Type.String()), Amount: int64(row.Amount)}
 	var answer api.Answer[client.Outcome]
-	err := a.patience.retry(ctx, func(ctx context.Context) (err error) {
+	err = a.patience.retry(ctx, func(ctx context.Context) (err error) {
 		answer, err = a.api.Submit(ctx, request, rowKey(a.config.Name, row.ID), "")
 		return err
 	})
@@ -85,27 +90,29 @@ func (a *account) row(ctx context.Context, i int) error {
 	if answer.Value.Operation.Status == client.Pending {
 		a.report.AnsweredPending++
 		a.pending = append(a.pending, pendingRow{i, answer.Location})
-		return nil
+		return true, nil
 	}
 	a.settled(i, answer.Value.Operation)
-	return nil
+	return true, nil
 }
 
 // refused notes a row that the service said no to; only an error that is not
-// about this row is returned.
-func (a *account) refused(i int, err error) error {
+// about this row is returned. A row that is not in the wallet's history ends the account:
+// what came behind it would be before it for ever, once it is sent again.
+func (a *account) refused(i int, err error) (goesOn bool, _ error) {
 	var refusal *api.Refusal
 	if !errors.As(err, &refusal) || refusal.Temporary() || refusal.Problem.Code == "" {
-		return err
+		return false, err
 	}
 	if refusal.Replayed {
 		a.report.Replayed++
 	}
-	if op := refusal.Failed(); op != nil {
+	reused := refusal.Problem.Code == client.CodeIdempotencyKeyReused // its operation is what the row was once
+	if op := refusal.Failed(); op != nil && !reused {
 		a.settled(i, *op)
-		return nil
+		return true, nil
 	}
 	a.report.Refused++
 	a.report.fail(a.rows.Rows[i], string(refusal.Problem.Code), refusal.Problem.Detail)
-	return nil
+	return reused, nil
 }

@@ -57,7 +57,7 @@ func (r *reader) parse(line int, record []string) Row {
 	row.Type = r.kind(record[r.at.kind])
 	row.Amount = r.amount(record[r.at.amount])
 	if r.result.HasBalances {
-		row.Balance = r.integer(r.at.balance, record[r.at.balance])
+		row.Balance = r.balance(record[r.at.balance])
 	}
 	return row
 }
@@ -80,6 +80,16 @@ func (r *reader) amount(value string) wallet.Amount {
 		r.fault(r.at.amount, fmt.Sprintf("%d is not from 1 to %d", amount, wallet.MaxAmount))
 	}
 	return amount
+}
+
+// balance may be below 0, as a bank lets an account be.
+func (r *reader) balance(value string) wallet.Amount {
+	before := len(r.faults)
+	balance := r.integer(r.at.balance, value)
+	if len(r.faults) == before && (balance < -wallet.MaxAmount || balance > wallet.MaxAmount) {
+		r.fault(r.at.balance, fmt.Sprintf("%d is not from -%d to %d", balance, wallet.MaxAmount, wallet.MaxAmount))
+	}
+	return balance
 }
 
 // integer reads minor units. "12.50" is refused, not guessed at.
