@@ -139,6 +139,7 @@ const (
 	CodeNotYetVisible        ProblemCode = "not_yet_visible"
 	CodeOperationNotFound    ProblemCode = "operation_not_found"
 	CodeOverloaded           ProblemCode = "overloaded"
+	CodeRequestTimeout       ProblemCode = "request_timeout"
 	CodeUnavailable          ProblemCode = "unavailable"
 	CodeUnsupportedMediaType ProblemCode = "unsupported_media_type"
 	CodeWalletNotFound       ProblemCode = "wallet_not_found"
@@ -168,6 +169,8 @@ func (e ProblemCode) Valid() bool {
 	case CodeOperationNotFound:
 		return true
 	case CodeOverloaded:
+		return true
+	case CodeRequestTimeout:
 		return true
 	case CodeUnavailable:
 		return true
@@ -428,6 +431,9 @@ type InvalidRequest = Problem
 
 // Overloaded An RFC 9457 problem document.
 type Overloaded = Problem
+
+// RequestTimeout An RFC 9457 problem document.
+type RequestTimeout = Problem
 
 // Unavailable An RFC 9457 problem document.
 type Unavailable = Problem
@@ -1610,6 +1616,8 @@ type SubmitOperationResponse struct {
 	ApplicationProblemJSON400 *InvalidRequest
 	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
 	ApplicationProblemJSON404 *Problem
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *RequestTimeout
 	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
 	ApplicationProblemJSON413 *BodyTooLarge
 	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
@@ -1658,6 +1666,11 @@ func (r SubmitOperationResponse) GetApplicationProblemJSON400() *InvalidRequest 
 // GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
 func (r SubmitOperationResponse) GetApplicationProblemJSON404() *Problem {
 	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r SubmitOperationResponse) GetApplicationProblemJSON408() *RequestTimeout {
+	return r.ApplicationProblemJSON408
 }
 
 // GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
@@ -1763,6 +1776,8 @@ type CreateWalletResponse struct {
 	JSON202 *Wallet
 	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
 	ApplicationProblemJSON400 *InvalidRequest
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *RequestTimeout
 	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
 	ApplicationProblemJSON413 *BodyTooLarge
 	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
@@ -1798,6 +1813,11 @@ func (r CreateWalletResponse) GetJSON202() *Wallet {
 // GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
 func (r CreateWalletResponse) GetApplicationProblemJSON400() *InvalidRequest {
 	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r CreateWalletResponse) GetApplicationProblemJSON408() *RequestTimeout {
+	return r.ApplicationProblemJSON408
 }
 
 // GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
@@ -2085,13 +2105,20 @@ func (r ListOperationsResponse) ContentType() string {
 // SubmitOperationsResponse200Headers the declared response headers of an HTTP 200 response for SubmitOperations
 type SubmitOperationsResponse200Headers struct {
 	CacheControl      *string
+	Deprecation       *string
 	PreferenceApplied *string
 }
 
 // SubmitOperationsResponse202Headers the declared response headers of an HTTP 202 response for SubmitOperations
 type SubmitOperationsResponse202Headers struct {
 	CacheControl      *string
+	Deprecation       *string
 	PreferenceApplied *string
+}
+
+// SubmitOperationsResponse400Headers the declared response headers of an HTTP 400 response for SubmitOperations
+type SubmitOperationsResponse400Headers struct {
+	Deprecation *string
 }
 
 // SubmitOperationsResponse429Headers the declared response headers of an HTTP 429 response for SubmitOperations
@@ -2121,6 +2148,8 @@ type SubmitOperationsResponse struct {
 	ApplicationProblemJSON400 *Problem
 	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
 	ApplicationProblemJSON404 *WalletNotFound
+	// ApplicationProblemJSON408 the response for an HTTP 408 `application/problem+json` response
+	ApplicationProblemJSON408 *RequestTimeout
 	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
 	ApplicationProblemJSON413 *BodyTooLarge
 	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
@@ -2135,6 +2164,8 @@ type SubmitOperationsResponse struct {
 	Headers200 *SubmitOperationsResponse200Headers
 	// Headers202 the parsed response headers for an HTTP 202 response
 	Headers202 *SubmitOperationsResponse202Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *SubmitOperationsResponse400Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *SubmitOperationsResponse429Headers
 	// Headers500 the parsed response headers for an HTTP 500 response
@@ -2161,6 +2192,11 @@ func (r SubmitOperationsResponse) GetApplicationProblemJSON400() *Problem {
 // GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
 func (r SubmitOperationsResponse) GetApplicationProblemJSON404() *WalletNotFound {
 	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON408 returns the response for an HTTP 408 `application/problem+json` response
+func (r SubmitOperationsResponse) GetApplicationProblemJSON408() *RequestTimeout {
+	return r.ApplicationProblemJSON408
 }
 
 // GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
@@ -2618,6 +2654,13 @@ func ParseSubmitOperationResponse(rsp *http.Response) (*SubmitOperationResponse,
 		}
 		response.ApplicationProblemJSON404 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest RequestTimeout
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
 		var dest BodyTooLarge
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -2887,6 +2930,13 @@ func ParseCreateWalletResponse(rsp *http.Response) (*CreateWalletResponse, error
 			return nil, err
 		}
 		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest RequestTimeout
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
 		var dest BodyTooLarge
@@ -3330,6 +3380,13 @@ func ParseSubmitOperationsResponse(rsp *http.Response) (*SubmitOperationsRespons
 		}
 		response.ApplicationProblemJSON404 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 408:
+		var dest RequestTimeout
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON408 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
 		var dest BodyTooLarge
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -3377,6 +3434,13 @@ func ParseSubmitOperationsResponse(rsp *http.Response) (*SubmitOperationsRespons
 			}
 			headers.CacheControl = &value
 		}
+		if values := rsp.Header.Values("Deprecation"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Deprecation", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Deprecation = &value
+		}
 		if values := rsp.Header.Values("Preference-Applied"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Preference-Applied", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -3394,6 +3458,13 @@ func ParseSubmitOperationsResponse(rsp *http.Response) (*SubmitOperationsRespons
 			}
 			headers.CacheControl = &value
 		}
+		if values := rsp.Header.Values("Deprecation"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Deprecation", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Deprecation = &value
+		}
 		if values := rsp.Header.Values("Preference-Applied"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Preference-Applied", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -3402,6 +3473,16 @@ func ParseSubmitOperationsResponse(rsp *http.Response) (*SubmitOperationsRespons
 			headers.PreferenceApplied = &value
 		}
 		response.Headers202 = &headers
+	case rsp.StatusCode == 400:
+		var headers SubmitOperationsResponse400Headers
+		if values := rsp.Header.Values("Deprecation"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Deprecation", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Deprecation = &value
+		}
+		response.Headers400 = &headers
 	case rsp.StatusCode == 429:
 		var headers SubmitOperationsResponse429Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"reflect"
 	"slices"
 	"strings"
@@ -99,6 +100,8 @@ func (c *Config) check() (faults []error) {
 	fault(c.WalletRequests >= 1, "WALLETD_WALLET_REQUESTS", "must be at least 1")
 	fault(c.Requests >= c.WalletRequests, "WALLETD_REQUESTS", "must be at least WALLETD_WALLET_REQUESTS")
 	fault(c.Connections >= 1, "WALLETD_CONNECTIONS", "must be at least 1")
+	fault(slices.Equal(c.CORSOrigins, []string{"*"}) || !slices.ContainsFunc(c.CORSOrigins, func(o string) bool { return !isOrigin(o) }),
+		"WALLETD_CORS_ORIGINS", "must be *, or scheme://host[:port] as browsers send it (no slash at the end), separated by commas")
 	fault(c.ShutdownDelay >= 0, "WALLETD_SHUTDOWN_DELAY", "must not be negative")
 	fault(c.ShutdownTimeout > 0, "WALLETD_SHUTDOWN_TIMEOUT", "must be positive")
 	fault(c.LogFormat == "text" || c.LogFormat == "json", "WALLETD_LOG_FORMAT", "must be text or json")
@@ -146,6 +149,12 @@ var saslMechanisms = []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"}
 
 // sslModes are those that PostgreSQL's clients know.
 var sslModes = []string{"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
+
+// isOrigin reports whether s is an origin as a browser sends it (RFC 6454, 6.2).
+func isOrigin(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.Scheme != "" && u.Host != "" && s == strings.ToLower(u.Scheme+"://"+u.Host)
+}
 
 func hostPort(s string) bool {
 	_, port, err := net.SplitHostPort(s)

@@ -19,6 +19,7 @@ var wrong = []string{
 	"WALLETD_BULK_BYTES=12",
 	"WALLETD_WALLET_REQUESTS=0",
 	"WALLETD_REQUESTS=many", "WALLETD_CONNECTIONS=0",
+	"WALLETD_CORS_ORIGINS=https://a.example/",
 	"WALLETD_SHUTDOWN_DELAY=-1s",
 	"WALLETD_SHUTDOWN_TIMEOUT=20",
 	"WALLETD_LOG_LEVEL=loud",
@@ -145,13 +146,26 @@ func TestAbsentFileIsNamed(t *testing.T) {
 // A line that is forgotten in wrong would leave its check untested.
 func TestEveryCheckedVariableIsAmongTheWrongOnes(t *testing.T) {
 	free := []string{ // any text is right
-		"WALLETD_CORS_ORIGINS", "WALLETD_KAFKA_GROUP", "WALLETD_POSTGRES_DATABASE", "WALLETD_POSTGRES_PASSWORD",
+		"WALLETD_KAFKA_GROUP", "WALLETD_POSTGRES_DATABASE", "WALLETD_POSTGRES_PASSWORD",
 		"WALLETD_POSTGRES_USER", "WALLETD_REDIS_PASSWORD", "WALLETD_REDIS_USERNAME",
 	}
 	for _, name := range variablesOf(reflect.TypeFor[Config](), "") {
 		tried := slices.ContainsFunc(wrong, func(line string) bool { return strings.HasPrefix(line, name+"=") })
 		if tried == slices.Contains(free, name) {
 			t.Errorf("%s: tried with a wrong value: %t", name, tried)
+		}
+	}
+}
+
+func TestOriginsAreWhatBrowsersSend(t *testing.T) {
+	for _, origin := range []string{"https://a.example", "http://127.0.0.1:3000", "http://[::1]:80", "chrome-extension://abc"} {
+		if !isOrigin(origin) {
+			t.Errorf("%s is refused", origin)
+		}
+	}
+	for _, text := range []string{"", "a.example", "foo bar", "https://a.example/", "https://a.example/path", "https://A.example", "https://u@a.example", " https://a.example", "*", "https://"} {
+		if isOrigin(text) {
+			t.Errorf("%q is taken", text)
 		}
 	}
 }

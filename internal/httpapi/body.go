@@ -1,10 +1,12 @@
 package httpapi
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -41,6 +43,8 @@ func (s *server) readBody(r *http.Request, b []byte, most int) ([]byte, error) {
 				return b, errGone
 			}
 			return b, nil
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return b, &wallet.Error{Code: codeRequestTimeout}
 		case err != nil:
 			return b, invalid([]wallet.FieldError{{Field: "body", Detail: "could not be read to its end"}})
 		}

@@ -16,7 +16,7 @@ const linesType = "application/x-ndjson"
 // SubmitOperations accepts many operations of one wallet and answers with the
 // outcome of each.
 func (s *server) SubmitOperations(w http.ResponseWriter, r *http.Request, _ api.ID, _ api.SubmitOperationsParams) {
-	ops, err := s.readBulk(r)
+	ops, err := s.readBulk(w.Header(), r)
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -37,7 +37,7 @@ func (s *server) SubmitOperations(w http.ResponseWriter, r *http.Request, _ api.
 }
 
 // readBulk reads the request; its faults are reported together.
-func (s *server) readBulk(r *http.Request) ([]wallet.Operation, error) {
+func (s *server) readBulk(answer http.Header, r *http.Request) ([]wallet.Operation, error) {
 	if err := checkMediaType(r.Header, jsonType[0], linesType); err != nil {
 		return nil, err
 	}
@@ -52,7 +52,10 @@ func (s *server) readBulk(r *http.Request) ([]wallet.Operation, error) {
 	if len(r.Header["Idempotency-Key"]) > 0 {
 		q.add("Idempotency-Key", "must be absent: each operation has its own idempotencyKey")
 	}
-	ops, faults := decodeBulk(*buf, id, isMedia(r.Header["Content-Type"], linesType))
+	ops, legacy, faults := decodeBulk(*buf, id, isMedia(r.Header["Content-Type"], linesType))
+	if legacy {
+		answer["Deprecation"] = legacySpelling
+	}
 	if faults = append(q.faults, faults...); len(faults) > 0 {
 		return nil, invalid(faults)
 	}

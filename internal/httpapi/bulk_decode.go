@@ -16,11 +16,12 @@ type bulk struct {
 	pathWallet uuid.UUID // of the path; nil if that is no id
 	count      int
 	ops        []wallet.Operation
+	legacy     bool // some wallet was spelled valletId
 }
 
 // decodeBulk reads a JSON array of operations, or one on each line. They are valid
-// if there are no faults.
-func decodeBulk(body []byte, walletID uuid.UUID, lines bool) ([]wallet.Operation, []wallet.FieldError) {
+// if there are no faults; legacy is right in any case.
+func decodeBulk(body []byte, walletID uuid.UUID, lines bool) (ops []wallet.Operation, legacy bool, faults []wallet.FieldError) {
 	b := bulk{pathWallet: walletID, ops: make([]wallet.Operation, 0, min(MaxBulkOperations, 1+len(body)/leastItemBytes))}
 	b.known = walletIDMember | valletIDMember | typeMember | amountMember | keyMember
 	if lines {
@@ -32,7 +33,7 @@ func decodeBulk(body []byte, walletID uuid.UUID, lines bool) ([]wallet.Operation
 	if len(b.ops) == 0 && len(b.faults) == 0 {
 		b.addText("must have at least one operation")
 	}
-	return b.ops, b.faults
+	return b.ops, b.legacy, b.faults
 }
 
 // leastItemBytes is the length of the shortest operation.
@@ -64,7 +65,7 @@ func (b *bulk) element() (ok bool) {
 	} else if ok = b.skip(1); ok {
 		b.addText("must be a JSON object")
 	}
-	b.nth = 0
+	b.leave()
 	return ok && len(b.faults) < maxFaults
 }
 
@@ -82,7 +83,7 @@ func (b *bulk) lines(body []byte) {
 		if b.document() {
 			b.end()
 		}
-		b.nth = 0
+		b.leave()
 	}
 }
 
@@ -99,6 +100,11 @@ func (b *bulk) begin() {
 	b.count++
 	b.nth = b.count
 	b.seen, b.submission, b.valletID, b.key = 0, submission{}, uuid.Nil, ""
+}
+
+func (b *bulk) leave() {
+	b.nth = 0
+	b.legacy = b.legacy || b.seen&valletIDMember != 0
 }
 
 // end takes in an operation that was read whole.

@@ -160,6 +160,13 @@ func TestThousandOperationsAreTaken(t *testing.T) {
 	}
 }
 
+func TestABulkThatSpellsAWalletTheOldWayIsToldSo(t *testing.T) {
+	r := newRig(t)
+	const old = `[{"operationType":"DEPOSIT","amount":1},{"valletId":"` + aliceText + `","operationType":"DEPOSIT","amount":%d}]`
+	r.bulk(fmt.Sprintf(old, 1)).status(200).header("Deprecation", "@1767225600")
+	r.bulk(fmt.Sprintf(old, 0)).header("Deprecation", "@1767225600").problem(400, "invalid_request", "[1].amount")
+}
+
 func TestABulksRequestIsCheckedAsAWhole(t *testing.T) {
 	r := newRig(t, func(c *Config) { c.MaxBulkBytes = 100 })
 	one := "[" + item("DEPOSIT", "1", "") + "]"
@@ -217,7 +224,7 @@ func BenchmarkDecodeBulk(b *testing.B) {
 	body := []byte("[" + strings.Join(items, ",") + "]")
 	b.ReportAllocs()
 	for b.Loop() {
-		if ops, faults := decodeBulk(body, alice, false); len(ops) != 500 {
+		if ops, _, faults := decodeBulk(body, alice, false); len(ops) != 500 {
 			b.Fatal(faults)
 		}
 	}

@@ -28,7 +28,7 @@ func FuzzBulk(f *testing.F) {
 		f.Add([]byte(body), true)
 	}
 	f.Fuzz(func(t *testing.T, body []byte, lines bool) {
-		ops, faults := decodeBulk(body, alice, lines)
+		ops, _, faults := decodeBulk(body, alice, lines)
 		checkFaults(t, faults)
 		if len(faults) > 0 {
 			return

@@ -14,6 +14,7 @@ import (
 // Errors that only HTTP knows.
 const (
 	codeBodyTooLarge         wallet.Code = "body_too_large"
+	codeRequestTimeout       wallet.Code = "request_timeout"
 	codeUnsupportedMediaType wallet.Code = "unsupported_media_type"
 	codeNotFound             wallet.Code = "not_found"
 	codeMethodNotAllowed     wallet.Code = "method_not_allowed"
@@ -40,6 +41,7 @@ type problemKind struct {
 var problemKinds = map[wallet.Code]problemKind{
 	wallet.CodeInvalidRequest:       {http.StatusBadRequest, "Invalid request", "the request is wrong", false},
 	codeBodyTooLarge:                {http.StatusRequestEntityTooLarge, "Body too large", "the body is too long", false},
+	codeRequestTimeout:              {http.StatusRequestTimeout, "Request timeout", "the body did not come in time", true},
 	codeUnsupportedMediaType:        {http.StatusUnsupportedMediaType, "Unsupported media type", "the body must be JSON", false},
 	codeNotFound:                    {http.StatusNotFound, "Not found", "there is nothing at this path", false},
 	codeMethodNotAllowed:            {http.StatusMethodNotAllowed, "Method not allowed", "the path has no such method", false},

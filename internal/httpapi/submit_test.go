@@ -5,11 +5,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/walletd/walletd/internal/httpapi/api"
 	"github.com/walletd/walletd/internal/wallet"
@@ -297,4 +303,46 @@ func TestPanic(t *testing.T) {
 	}
 	r.answerSubmit(nil)
 	r.post(operationJSON("DEPOSIT", "1")).status(200)
+}
+
+// Of a request in HTTP/1.0 nobody knows where a body of no said length ends: what would be
+// read as the next request may be part of it.
+func TestNothingFollowsARequestInHTTP10(t *testing.T) {
+	r := newRig(t)
+	body := operationJSON("DEPOSIT", "1")
+	inner := fmt.Sprintf("POST /api/v1/wallet HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	c, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(patience))
+	if _, err := io.WriteString(c, "POST /api/v1/wallet/create HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n"+inner); err != nil {
+		t.Fatal(err)
+	}
+	all, err := io.ReadAll(c)
+	if n := strings.Count(string(all), "HTTP/1."); err != nil || n != 1 || len(r.submitted) != 0 {
+		t.Errorf("%d answers, %d operations, %v:\n%s", n, len(r.submitted), err, all)
+	}
+}
+
+// late is a body whose rest does not come before the deadline.
+type late struct{}
+
+func (late) Read([]byte) (int, error) { return 0, os.ErrDeadlineExceeded }
+
+func TestABodyThatIsTooSlowMayBeSentAgain(t *testing.T) {
+	r := newRig(t)
+	handler, err := New(Config{Intake: r, Balances: r, History: r, Health: r, Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	req := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/api/v1/wallet", late{})
+	req.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, req)
+	r.contract.check(t, req, w.Result(), w.Body.Bytes())
+	if w.Code != http.StatusRequestTimeout || !strings.Contains(w.Body.String(), `"retryable":true`) {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
 }

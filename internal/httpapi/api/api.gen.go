@@ -136,6 +136,7 @@ const (
 	CodeNotYetVisible        ProblemCode = "not_yet_visible"
 	CodeOperationNotFound    ProblemCode = "operation_not_found"
 	CodeOverloaded           ProblemCode = "overloaded"
+	CodeRequestTimeout       ProblemCode = "request_timeout"
 	CodeUnavailable          ProblemCode = "unavailable"
 	CodeUnsupportedMediaType ProblemCode = "unsupported_media_type"
 	CodeWalletNotFound       ProblemCode = "wallet_not_found"
@@ -165,6 +166,8 @@ func (e ProblemCode) Valid() bool {
 	case CodeOperationNotFound:
 		return true
 	case CodeOverloaded:
+		return true
+	case CodeRequestTimeout:
 		return true
 	case CodeUnavailable:
 		return true
@@ -425,6 +428,9 @@ type InvalidRequest = Problem
 
 // Overloaded An RFC 9457 problem document.
 type Overloaded = Problem
+
+// RequestTimeout An RFC 9457 problem document.
+type RequestTimeout = Problem
 
 // Unavailable An RFC 9457 problem document.
 type Unavailable = Problem
