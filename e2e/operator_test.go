@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"os/exec"
 	"strings"
@@ -97,4 +98,14 @@ func TestAnOperatorAcceptsATopicThatWasMadeAnew(t *testing.T) {
 	}
 	says(t, s.operator(0, "journal", "status"), "ledger follows  "+s.topic+", id "+s.topicID())
 	says(t, s.operator(0, "interventions"), "journal_accept", "ada", "the disk is gone", s.topicID())
+	s.drained()
+	var audit struct{ Totals map[string]int }
+	said := s.operator(5, "audit", "--json") // its progress first
+	if err := json.NewDecoder(strings.NewReader(said[strings.Index(said, "{"):])).Decode(&audit); err != nil {
+		t.Fatalf("%v in\n%s", err, said)
+	}
+	// What the lost topic had: the creations, and the first deposits.
+	if want := map[string]int{"not_journaled": 2 * len(ids)}; !maps.Equal(audit.Totals, want) {
+		t.Errorf("the audit counts %v, want %v", audit.Totals, want)
+	}
 }

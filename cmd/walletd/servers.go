@@ -132,6 +132,7 @@ func (s *System) observe() {
 			return 1
 		})
 	}
+	gauge("walletd_build_info", "1, labelled with the version that runs.", prometheus.Labels{"version": build.Version()}, func() float64 { return 1 })
 	up("postgres", s.ledger.Err)
 	up("kafka", s.journal.Available)
 	up("redis", s.balances.Err)
