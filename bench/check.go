@@ -32,11 +32,11 @@ func (s *subject) drained(ctx context.Context, wallets []string, accepted int64)
 	}
 }
 
-// exactly holds the wallets' rows against their histories: as many operations as
+// selectHistories holds the wallets' rows against their histories: as many operations as
 // were accepted (types and statuses: 1 deposit, 2 withdraw; 1 applied, 2 failed),
 // sequences without a gap, the balance the sum of what was applied, the version the
 // last sequence, every balance the one before moved by its operation.
-const exactly = `
+const selectHistories = `
 WITH o AS (
 	SELECT wallet_id, sequence, balance_after, CASE WHEN status = 2 THEN 0 WHEN type = 1 THEN amount ELSE -amount END AS moved,
 		balance_after - lag(balance_after, 1, 0::bigint) OVER (PARTITION BY wallet_id ORDER BY sequence) AS step
@@ -57,7 +57,7 @@ func (s *subject) check(ctx context.Context, wallets []string, accepted, unknown
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	var operations, wrong int64
-	if err := s.ledger.QueryRow(ctx, exactly, wallets).Scan(&operations, &wrong); err != nil {
+	if err := s.ledger.QueryRow(ctx, selectHistories, wallets).Scan(&operations, &wrong); err != nil {
 		return fmt.Errorf("%s: %w", s.name, err)
 	}
 	if operations < accepted || operations > accepted+unknown || wrong > 0 {

@@ -97,9 +97,9 @@ const (
 	walletsGrowth    = 1.5  // cost per operation, from a thousand wallets to a million
 )
 
-// beside returns what an operation costs as a multiple of the first point's, in units
+// relativeCost returns what an operation costs as a multiple of the first point's, in units
 // of the loader's own cost. The loader does the same for an operation at each point:
 // so the speed of a machine that others use too drops out.
-func (f figure) beside(first figure) float64 {
+func (f figure) relativeCost(first figure) float64 {
 	return f.cost() / f.CPUMicros[loader] / (first.cost() / first.CPUMicros[loader])
 }

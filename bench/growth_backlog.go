@@ -110,7 +110,7 @@ func (b *bench) drain(ctx context.Context, w io.Writer, operations int64) (perSe
 		return 0, 0, err
 	}
 	fmt.Fprintf(w, "journaled while PostgreSQL was frozen, walletd then has %d MiB\t%d\t%.0f\n", s.usage()["service"].RSS>>20, piled, float64(piled)/took.Seconds())
-	beside := b.beside(ctx, load{Rate: besideRate, Wallets: len(ids), file: file})
+	beside := b.startLive(ctx, load{Rate: besideRate, Wallets: len(ids), file: file})
 	if took, err = s.until(ctx, before+piled); err != nil {
 		return 0, 0, err
 	}
@@ -121,7 +121,7 @@ func (b *bench) drain(ctx context.Context, w io.Writer, operations int64) (perSe
 		return 0, 0, at.err
 	}
 	fmt.Fprintf(w, "live requests beside it, and how many were not accepted\t%d\t%d\n", at.accepted(), at.unhappy())
-	return perSecond, at.unhappy(), s.exactly(ctx, before, piled+at.accepted())
+	return perSecond, at.unhappy(), s.expectExactly(ctx, before, piled+at.accepted())
 }
 
 // answered is what became of a load beside the draining.
@@ -130,7 +130,7 @@ type answered struct {
 	err error
 }
 
-func (b *bench) beside(ctx context.Context, l load) <-chan answered {
+func (b *bench) startLive(ctx context.Context, l load) <-chan answered {
 	done := make(chan answered, 1)
 	go func() {
 		said, err := l.put(ctx, b.bin, b.subjects[flushed].process.url, besideFor)
@@ -139,9 +139,9 @@ func (b *bench) beside(ctx context.Context, l load) <-chan answered {
 	return done
 }
 
-// exactly waits until the ledger has so many operations more than before, and is an
+// expectExactly waits until the ledger has so many operations more than before, and is an
 // error if it then has more than these.
-func (s *subject) exactly(ctx context.Context, before, accepted int64) error {
+func (s *subject) expectExactly(ctx context.Context, before, accepted int64) error {
 	if _, err := s.until(ctx, before+accepted); err != nil {
 		return err
 	}
@@ -173,6 +173,6 @@ func (b *bench) pile(ctx context.Context, l load, operations int64) (piled int64
 func (s *subject) restart(ctx context.Context) (time.Duration, error) {
 	s.process.stop()
 	start := time.Now()
-	err := s.launch(ctx)
+	err := s.start(ctx)
 	return time.Since(start), err
 }

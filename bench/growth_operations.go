@@ -39,11 +39,11 @@ func (b *bench) operationsCurve(ctx context.Context, w io.Writer, points []int) 
 		if i == 0 {
 			first = last
 		}
-		fmt.Fprintf(w, "%d\t%.0f\t%.0f\t%.0f\t%.2f\t%.2f\t%.2f\t%.2f\n", have, last.PerSecond, last.cost(), last.CPUMicros[loader], last.beside(first.figure), last.page, last.one, last.balance)
+		fmt.Fprintf(w, "%d\t%.0f\t%.0f\t%.0f\t%.2f\t%.2f\t%.2f\t%.2f\n", have, last.PerSecond, last.cost(), last.CPUMicros[loader], last.relativeCost(first.figure), last.page, last.one, last.balance)
 	}
 	at := fmt.Sprintf("with %d operations in the ledger, of its cost with %d", have, points[0])
 	return []target{
-		atMost("an operation "+at, last.beside(first.figure), operationsGrowth, ""),
+		atMost("an operation "+at, last.relativeCost(first.figure), operationsGrowth, ""),
 		atMost("a page of 50 "+at+", in cached balances", last.page/last.balance/(first.page/first.balance), operationsGrowth, ""),
 		atMost("an operation by id "+at+", in cached balances", last.one/last.balance/(first.one/first.balance), operationsGrowth, ""),
 	}, nil

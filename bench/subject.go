@@ -14,7 +14,7 @@ import (
 type subject struct {
 	name    string
 	process *process
-	launch  func(context.Context) error // of walletd: starts it, again after a stop
+	start   func(context.Context) error // of walletd: starts it, again after a stop
 	more    []string                    // environment of its next launch, over its usual one
 	parts   map[string]int              // process ids whose CPU is spent on its requests
 	ledger  *pgxpool.Pool               // nil: nothing is kept, nothing to check
@@ -118,12 +118,12 @@ func (c *components) walletd(ctx context.Context, bin, name string, kafka *embed
 		return nil, err
 	}
 	s := &subject{ledger: ledger, parts: map[string]int{"postgres": c.postgres.Pid(), "kafka": kafka.Pid(), "redis": c.redis.Pid()}}
-	s.launch = func(ctx context.Context) (err error) {
+	s.start = func(ctx context.Context) (err error) {
 		s.process, err = launch(ctx, c.dir, "walletd-"+name, addresses[0], "/readyz", append(slices.Clone(env), s.more...), filepath.Join(bin, "walletd"), "serve")
 		if err == nil {
 			s.parts["service"] = s.process.Process.Pid
 		}
 		return err
 	}
-	return s, s.launch(ctx)
+	return s, s.start(ctx)
 }

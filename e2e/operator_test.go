@@ -100,9 +100,9 @@ func TestAnOperatorAcceptsATopicThatWasMadeAnew(t *testing.T) {
 	says(t, s.operator(0, "interventions"), "journal_accept", "ada", "the disk is gone", s.topicID())
 	s.drained()
 	var audit struct{ Totals map[string]int }
-	said := s.operator(5, "audit", "--json") // its progress first
-	if err := json.NewDecoder(strings.NewReader(said[strings.Index(said, "{"):])).Decode(&audit); err != nil {
-		t.Fatalf("%v in\n%s", err, said)
+	progress, report, _ := strings.Cut(s.operator(5, "audit", "--json"), "{")
+	if err := json.NewDecoder(strings.NewReader("{" + report)).Decode(&audit); err != nil {
+		t.Fatalf("%v in\n%s{%s", err, progress, report)
 	}
 	// What the lost topic had: the creations, and the first deposits.
 	if want := map[string]int{"not_journaled": 2 * len(ids)}; !maps.Equal(audit.Totals, want) {

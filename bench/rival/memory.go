@@ -40,7 +40,7 @@ type request struct {
 func newMemory() (http.Handler, error) {
 	m := &memory{wallets: map[uuid.UUID]wallet.State{}}
 	return httpapi.New(httpapi.Config{Intake: m, Balances: m, History: m, Health: m,
-		Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(), DefaultWait: httpapi.MaxWait})
+		Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(), DefaultWait: wallet.MaxWait})
 }
 
 // Create is httpapi's.

@@ -143,7 +143,7 @@ func (c *dlqReplay) Run(s *screen) error {
 	if err != nil {
 		return err
 	}
-	receipt, err := d.journal.Redeliver(d.ctx, letter, topic)
+	receipt, err := d.journal.ReplayLetter(d.ctx, letter, topic)
 	if err != nil {
 		return err
 	}

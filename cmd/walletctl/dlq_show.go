@@ -72,7 +72,7 @@ func (c *dlqList) Run(s *screen) error {
 	}
 	defer d.close()
 	all, next := []letter{}, ""
-	err = d.journal.Letters(d.ctx, c.From.Receipt, func(part []journal.Letter) (bool, error) {
+	err = d.journal.VisitLetters(d.ctx, c.From.Receipt, func(part []journal.Letter) (bool, error) {
 		subjects := make([]string, len(part))
 		for n, l := range part {
 			subjects[n] = l.Subject()

@@ -28,7 +28,7 @@ func (d *desk) bury(poison wallet.Poison, origin wallet.Receipt) {
 		d.Fatal(err)
 	}
 	defer j.Close()
-	if err := j.DeadLetter(d.Context(), wallet.Record{Kind: wallet.KindPoison, Poison: &poison, Receipt: origin}); err != nil {
+	if err := j.Bury(d.Context(), wallet.Record{Kind: wallet.KindPoison, Poison: &poison, Receipt: origin}); err != nil {
 		d.Fatal(err)
 	}
 }

@@ -43,7 +43,7 @@ func (c *journalAccept) Run(s *screen) error {
 		return err
 	}
 	defer l.Close()
-	a, err := now.Acceptance(c.From == "end")
+	a, err := now.Repointing(c.From == "end")
 	if err != nil {
 		return &failure{exitRefused, err}
 	}
@@ -54,7 +54,7 @@ func (c *journalAccept) Run(s *screen) error {
 	if !c.Yes && !s.confirmed() {
 		return errNotConfirmed
 	}
-	if err := l.Accept(s.ctx, a, c.trace(now, a)); err != nil {
+	if err := l.Repoint(s.ctx, a, c.trace(now, a)); err != nil {
 		return fmt.Errorf("nothing was changed, or it is not known (journal status tells): %w", err)
 	}
 	if s.flags.JSON {
@@ -65,7 +65,7 @@ func (c *journalAccept) Run(s *screen) error {
 }
 
 // consequences says what the acceptance does and what it gives up.
-func consequences(now journal.Standing, a wallet.Acceptance) string {
+func consequences(now journal.Standing, a wallet.Repointing) string {
 	var text strings.Builder
 	if a.From.ID != a.To.ID {
 		fmt.Fprintf(&text, "The ledger leaves topic %s, id %s: what was in it beyond the ledger's offsets is lost.\n", a.From.Name, a.From.ID)
@@ -93,7 +93,7 @@ func given(now journal.Standing, m wallet.Move) string {
 	return ": " + strings.Join(parts, ", ")
 }
 
-func (c *journalAccept) trace(now journal.Standing, a wallet.Acceptance) wallet.Intervention {
+func (c *journalAccept) trace(now journal.Standing, a wallet.Repointing) wallet.Intervention {
 	moves := make([]map[string]any, len(a.Moves))
 	for n, m := range a.Moves {
 		p := now.Partitions[m.Partition]

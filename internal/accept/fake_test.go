@@ -288,7 +288,7 @@ func (a *fakeApplier) NoteExists(id uuid.UUID) {
 	a.known[id] = true
 }
 
-// Met keeps what the ledger has said.
+// NoteState keeps what the ledger has said.
 func (a *fakeApplier) NoteState(w wallet.Wallet) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

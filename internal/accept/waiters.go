@@ -18,7 +18,7 @@ type waiter struct {
 	seats    []seat
 	outcomes []wallet.Outcome // the request may read them after remove
 	open     atomic.Int64     // outcomes that are not known yet
-	woken    chan struct{}    // gets one when waiting for outcomes is over: none is open, or there is a reason not to go on
+	woken    chan struct{}    // receives once when waiting is over: all outcomes are known, or there is a reason to stop
 	answered chan struct{}    // closed by the journal's answer; receipt and err do not change after it
 
 	mu      sync.Mutex

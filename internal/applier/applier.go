@@ -39,8 +39,8 @@ type Journal interface {
 	// Append writes records, of one wallet in their order, and returns the place of each
 	// once all have their answer: NoReceipt, and an error, for what is not acknowledged.
 	Append(records ...wallet.Record) ([]wallet.Receipt, error)
-	// DeadLetter keeps a record that does not decode; nil once it is acknowledged.
-	DeadLetter(ctx context.Context, rec wallet.Record) error
+	// Bury keeps a record that does not decode; nil once it is acknowledged.
+	Bury(ctx context.Context, rec wallet.Record) error
 	// PartitionOf returns the partition of a wallet's records.
 	PartitionOf(walletID uuid.UUID) int32
 	// Resume goes on fetching a partition for which Fetched has returned false.
@@ -87,9 +87,7 @@ func New(cfg Config) *Applier {
 		Config: cfg, lanes: newLanes(cfg.Limits.Lanes),
 		workers: map[int32]*worker{}, stopped: map[int32]error{}, progressed: make(chan struct{}, 1),
 	}
-	if cfg.Metrics != nil {
-		cfg.Metrics.registerer.MustRegister(state{a})
-	}
+	cfg.Metrics.registerer.MustRegister(state{a})
 	return a
 }
 
@@ -140,7 +138,7 @@ func (a *Applier) Revoked(partition int32) {
 	delete(a.workers, partition)
 	a.mu.Unlock()
 	if w != nil {
-		a.moved()
+		a.signalProgress()
 		w.stop() // it may say at its end that the partition is stopped
 		a.lanes.forget(func(id uuid.UUID) bool { return a.Journal.PartitionOf(id) == partition })
 	}
@@ -154,7 +152,7 @@ func (a *Applier) MarkStopped(partition int32, err error) {
 	a.mu.Lock()
 	a.stopped[partition] = err
 	a.mu.Unlock()
-	a.moved()
+	a.signalProgress()
 	a.Log.Error("partition stopped: its records are kept and not applied until an operator decides", "partition", partition, "error", err)
 }
 

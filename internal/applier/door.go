@@ -44,8 +44,9 @@ func (d *door) fetched(records []wallet.Record) bool {
 }
 
 // acknowledged takes those of the replica's own records that are the next ones and
-// find room; otherwise the fetch will bring them. It returns how many operations the
-// worker has to be told of, which is the caller's; 0 if it has been told of others.
+// find room; otherwise the fetch will bring them. It returns how many operations are
+// queued if none were before, so that the caller signals the worker; else 0: that was
+// signalled already.
 func (d *door) acknowledged(records ...wallet.Record) (operations int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -51,8 +51,8 @@ func (a *Applier) isOver(g goal) bool {
 	return a.workers[p] != g.worker || a.stopped[p] != nil
 }
 
-// moved has whoever waits for workers look again.
-func (a *Applier) moved() {
+// signalProgress has whoever waits for workers look again.
+func (a *Applier) signalProgress() {
 	select {
 	case a.progressed <- struct{}{}:
 	default:

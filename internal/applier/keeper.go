@@ -43,7 +43,7 @@ func (k *keeper) run(ctx context.Context) {
 
 func (k *keeper) round(ctx context.Context) {
 	k.failed = false
-	if k.count.Load() > 0 {
+	if k.listCount.Load() > 0 {
 		k.requeue(ctx)
 	}
 	if k.partition == backfiller {
@@ -115,9 +115,9 @@ func (k *keeper) append(ctx context.Context, records []wallet.Record) []wallet.R
 const backfiller = 0
 
 // backfill appends creations and direct operations to the journal and notes in the
-// ledger that they are there. It goes round all wallets, whatever came of a round: what
-// a partition does not acknowledge does not hold the others up, nor do those that come
-// without end hold it up.
+// ledger that they are there. It visits all wallets in turn, whatever came of a round, so
+// that neither a partition that does not acknowledge nor a wallet with operations without
+// end starves the others.
 func (k *keeper) backfill(ctx context.Context) {
 	if !k.note(ctx) { // else a ledger that takes no notes has the same records written for ever
 		return
@@ -130,7 +130,7 @@ func (k *keeper) backfill(ctx context.Context) {
 		k.complain(ctx, "the ledger does not tell which operations lack a backfill record", err)
 		return
 	}
-	k.lacking.Store(oldest(ops))
+	k.oldestUnjournaled.Store(oldest(ops))
 	k.write(ctx, ops)
 	k.beyond = uuid.Nil
 	if len(ops) == k.Limits.Backfills {

@@ -57,9 +57,6 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 }
 
 func (m *Metrics) committed(b *batch, took time.Duration) {
-	if m == nil {
-		return
-	}
 	m.batches.Inc()
 	m.seconds.Observe(took.Seconds())
 	m.size.Observe(float64(len(b.Operations)))
@@ -79,9 +76,6 @@ func (m *Metrics) committed(b *batch, took time.Duration) {
 }
 
 func (m *Metrics) direct(err error) {
-	if m == nil {
-		return
-	}
 	result := "committed"
 	if err != nil {
 		result = "failed"
@@ -90,9 +84,6 @@ func (m *Metrics) direct(err error) {
 }
 
 func (m *Metrics) dropped(err error) {
-	if m == nil {
-		return
-	}
 	reason := "unavailable"
 	if errors.Is(err, wallet.ErrFenced) {
 		reason = "fenced"
@@ -100,14 +91,8 @@ func (m *Metrics) dropped(err error) {
 	m.drops.WithLabelValues(reason).Inc()
 }
 
-func (m *Metrics) conflicted()   { m.inc(func(m *Metrics) prometheus.Counter { return m.conflicts }) }
-func (m *Metrics) setAside()     { m.inc(func(m *Metrics) prometheus.Counter { return m.asides }) }
-func (m *Metrics) requeued()     { m.inc(func(m *Metrics) prometheus.Counter { return m.copies }) }
-func (m *Metrics) alarm()        { m.inc(func(m *Metrics) prometheus.Counter { return m.alarms }) }
-func (m *Metrics) deadLettered() { m.inc(func(m *Metrics) prometheus.Counter { return m.dead }) }
-
-func (m *Metrics) inc(c func(*Metrics) prometheus.Counter) {
-	if m != nil {
-		c(m).Inc()
-	}
-}
+func (m *Metrics) conflicted()   { m.conflicts.Inc() }
+func (m *Metrics) setAside()     { m.asides.Inc() }
+func (m *Metrics) requeued()     { m.copies.Inc() }
+func (m *Metrics) alarm()        { m.alarms.Inc() }
+func (m *Metrics) deadLettered() { m.dead.Inc() }

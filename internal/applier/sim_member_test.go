@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/walletd/walletd/internal/applier"
 	"github.com/walletd/walletd/internal/applier/simtest"
@@ -63,7 +64,8 @@ func (s *sim) member() *member {
 		l.Lanes = 1 + s.draw(2)
 	}
 	p := port{m}
-	m.Applier = applier.New(applier.Config{Ledger: p, Journal: p, Announcer: p, Limits: l, Log: slog.New(slog.DiscardHandler), Now: m.now})
+	m.Applier = applier.New(applier.Config{Ledger: p, Journal: p, Announcer: p, Limits: l, Log: slog.New(slog.DiscardHandler),
+		Metrics: applier.NewMetrics(prometheus.NewRegistry()), Now: m.now})
 	m.LockLanesWith(func(id uuid.UUID) applier.Mutex {
 		s.mu.Lock()
 		defer s.mu.Unlock()

@@ -182,8 +182,8 @@ func (p port) lose(rec wallet.Record, f simtest.Fault) {
 	}
 }
 
-// DeadLetter implements applier.Journal.
-func (p port) DeadLetter(_ context.Context, rec wallet.Record) (err error) {
+// Bury implements applier.Journal.
+func (p port) Bury(_ context.Context, rec wallet.Record) (err error) {
 	p.call("buries", int(rec.Receipt.Partition), func() string { return fmt.Sprint(rec.Receipt) }, appendFaults, func(f simtest.Fault) {
 		if f != simtest.CutOff {
 			p.s.log.Bury(rec)

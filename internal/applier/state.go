@@ -42,9 +42,9 @@ func (s state) Collect(ch chan<- prometheus.Metric) {
 	now := s.Now()
 	for p, w := range s.workers {
 		send(oldestUnapplied, p, w.oldest(now).Seconds())
-		send(requeuedLists, p, float64(w.count.Load()))
+		send(requeuedLists, p, float64(w.listCount.Load()))
 		if p == backfiller {
-			ch <- prometheus.MustNewConstMetric(oldestUnjournaled, prometheus.GaugeValue, age(w.lacking.Load(), now).Seconds())
+			ch <- prometheus.MustNewConstMetric(oldestUnjournaled, prometheus.GaugeValue, age(w.oldestUnjournaled.Load(), now).Seconds())
 		}
 		if s.stopped[p] == nil {
 			send(partitionStopped, p, 0)

@@ -22,13 +22,13 @@ type worker struct {
 	partition int32
 	log       *slog.Logger
 
-	door  *door
-	next  atomic.Int64 // the ledger's offset as far as this worker knows
-	lists map[uuid.UUID]wallet.List
-	count atomic.Int64 // of lists, for the keeper
+	door      *door
+	next      atomic.Int64 // the ledger's offset as far as this worker knows
+	lists     map[uuid.UUID]wallet.List
+	listCount atomic.Int64 // of lists, for the keeper
 
-	applying atomic.Int64 // when the oldest operation being applied was accepted, in microseconds; 0: none
-	lacking  atomic.Int64 // the same of those that the keeper's last look found without a backfill record
+	applying          atomic.Int64 // when the oldest operation being applied was accepted, in microseconds; 0: none
+	oldestUnjournaled atomic.Int64 // the same of those that the keeper's last look found without a backfill record
 
 	committed chan wallet.Committed // to the announcer, in commit order
 	cancel    context.CancelFunc
@@ -79,10 +79,10 @@ func (w *worker) follow(p wallet.Progress) {
 func (w *worker) reached(next int64) {
 	w.next.Store(next)
 	w.ledgerNext.set(w.partition, next)
-	w.moved()
+	w.signalProgress()
 }
 
-func (w *worker) counted() { w.count.Store(int64(len(w.lists))) }
+func (w *worker) counted() { w.listCount.Store(int64(len(w.lists))) }
 
 func (w *worker) run(ctx context.Context) {
 	for {
@@ -110,7 +110,7 @@ func (w *worker) bury(ctx context.Context, records []wallet.Record) error {
 		}
 		w.log.Error("record does not decode: dead-lettered", "offset", r.Receipt.Offset, "error", r.Poison.Err)
 		for pause := newPause(w.Limits); ; {
-			err := w.Journal.DeadLetter(ctx, r)
+			err := w.Journal.Bury(ctx, r)
 			if err == nil {
 				break
 			}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/walletd/walletd/internal/applier"
 	"github.com/walletd/walletd/internal/applier/simtest"
@@ -61,7 +62,7 @@ func (w *world) replica(options ...func(*replica, *applier.Config)) *replica {
 	r := &replica{world: w, journal: simtest.NewJournal(w.log), told: simtest.NewTold()}
 	cfg := applier.Config{
 		Ledger: w.ledger, Journal: r.journal, Announcer: r.told, Limits: limits(),
-		Log: slog.New(slog.DiscardHandler), Now: time.Now,
+		Log: slog.New(slog.DiscardHandler), Metrics: applier.NewMetrics(prometheus.NewRegistry()), Now: time.Now,
 	}
 	for _, option := range options {
 		option(r, &cfg)

@@ -55,8 +55,8 @@ type Journal interface {
 	Extent(ctx context.Context) (t wallet.Topic, starts, ends map[int32]int64, err error)
 	// Replay delivers the records of each partition in [from, to), in offset order.
 	Replay(ctx context.Context, from, to map[int32]int64, deliver func([]wallet.Record) error) error
-	// DeadLetters returns where the records were that are dead letters.
-	DeadLetters(ctx context.Context) (map[wallet.Receipt]bool, error)
+	// BuriedPlaces returns where the records were that are dead letters.
+	BuriedPlaces(ctx context.Context) (map[wallet.Receipt]bool, error)
 	// PartitionAmong returns a wallet's partition.
 	PartitionAmong(walletID uuid.UUID, partitions int32) int32
 }

@@ -13,7 +13,7 @@ func (a *Audit) deadLetters(ctx context.Context) error {
 	if len(a.poison) == 0 {
 		return nil
 	}
-	letters, err := a.Journal.DeadLetters(ctx)
+	letters, err := a.Journal.BuriedPlaces(ctx)
 	if err != nil {
 		return err
 	}

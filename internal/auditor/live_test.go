@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/walletd/walletd/internal/applier"
 	"github.com/walletd/walletd/internal/audit"
@@ -36,7 +37,8 @@ func (p *places) work(wallets int) *work {
 		Brokers: p.cfg.Kafka.Brokers, Topic: p.topic.Name, Group: "work", AckTimeout: 5 * time.Second,
 		RequestTimeout: 5 * time.Second, SessionTimeout: 6 * time.Second, Replica: uuid.New(), Log: log,
 	}))
-	w.applier = applier.New(applier.Config{Ledger: p.ledger, Journal: w.journal, Announcer: cache, Limits: applier.DefaultLimits(), Log: log, Now: time.Now})
+	w.applier = applier.New(applier.Config{Ledger: p.ledger, Journal: w.journal, Announcer: cache, Limits: applier.DefaultLimits(), Log: log,
+		Metrics: applier.NewMetrics(prometheus.NewRegistry()), Now: time.Now})
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { cache.Run(ctx) })

@@ -4,6 +4,7 @@ package breaker
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -28,13 +29,12 @@ type Breaker struct {
 	hint chan struct{} // asks for a probe now
 }
 
-type unasked struct{}
-
-func (unasked) Error() string { return "not asked yet" }
+// errUnasked is why a breaker is open at first.
+var errUnasked = errors.New("not asked yet")
 
 // New returns an open breaker. Run probes.
 func New(cfg Config) *Breaker {
-	b := &Breaker{Config: cfg, err: unasked{}, down: make(chan struct{}), hint: make(chan struct{}, 1)}
+	b := &Breaker{Config: cfg, err: errUnasked, down: make(chan struct{}), hint: make(chan struct{}, 1)}
 	close(b.down)
 	return b
 }

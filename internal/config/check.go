@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/caarlos0/env/v11"
+
+	"github.com/walletd/walletd/internal/wallet"
 )
 
 // parseFaults names the variable of each fault and never quotes its value.
@@ -94,7 +96,7 @@ func (c *Config) check() (faults []error) {
 	for _, b := range c.Kafka.Brokers {
 		fault(hostPort(b), "WALLETD_KAFKA_BROKERS", "must be host:port, separated by commas")
 	}
-	fault(c.Wait >= 0 && c.Wait <= 30*time.Second, "WALLETD_WAIT", "must be 0s to 30s")
+	fault(c.Wait >= 0 && c.Wait <= wallet.MaxWait, "WALLETD_WAIT", "must be 0s to 30s")
 	fault(c.BodyBytes >= 1024, "WALLETD_BODY_BYTES", "must be at least 1024")
 	fault(c.BulkBytes >= 1024, "WALLETD_BULK_BYTES", "must be at least 1024")
 	fault(c.WalletRequests >= 1, "WALLETD_WALLET_REQUESTS", "must be at least 1")

@@ -50,7 +50,7 @@ func FuzzPrefer(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, first, second string) {
 		p := parsePrefer([]string{first, second})
-		if w := p.wait(0); w < 0 || w > MaxWait {
+		if w := p.wait(0); w < 0 || w > wallet.MaxWait {
 			t.Fatalf("%q, %q: wait %s", first, second, w)
 		}
 		if again := parsePrefer([]string{p.applied()}); again != p {

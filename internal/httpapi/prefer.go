@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/walletd/walletd/internal/wallet"
 )
 
 // preference is what a request says about waiting (RFC 7240 §4.1, §4.3).
@@ -65,9 +67,9 @@ func (p *preference) read(one string) {
 	}
 }
 
-// parseWait reads delta-seconds; more than MaxWait is MaxWait.
+// parseWait reads delta-seconds; more than wallet.MaxWait is wallet.MaxWait.
 func parseWait(s string) (int, bool) {
-	const most = int(MaxWait / time.Second)
+	const most = int(wallet.MaxWait / time.Second)
 	n := 0
 	for _, c := range []byte(s) {
 		if c < '0' || c > '9' {

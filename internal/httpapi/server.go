@@ -9,12 +9,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/walletd/walletd/internal/httpapi/api"
+	"github.com/walletd/walletd/internal/wallet"
 )
 
 // Bounds of a request.
 const (
-	// MaxWait is the longest time that a request waits for its outcome.
-	MaxWait = 30 * time.Second
 	// DefaultMaxBodyBytes is the longest body that is read unless configured otherwise.
 	DefaultMaxBodyBytes = 16 << 10
 	// DefaultMaxBulkBytes is the same for a bulk: room for MaxBulkOperations with
@@ -45,7 +44,7 @@ func (c Config) check() error {
 		return errors.New("httpapi: Intake, Balances, History and Health are required")
 	case c.Log == nil || c.Registerer == nil:
 		return errors.New("httpapi: Log and Registerer are required")
-	case c.DefaultWait < 0 || c.DefaultWait > MaxWait:
+	case c.DefaultWait < 0 || c.DefaultWait > wallet.MaxWait:
 		return errors.New("httpapi: DefaultWait must be from 0 to 30 s")
 	case c.MaxBodyBytes < 0 || c.MaxBulkBytes < 0:
 		return errors.New("httpapi: MaxBodyBytes and MaxBulkBytes must not be negative")

@@ -164,7 +164,7 @@ func TestNewNamesWhatIsMissing(t *testing.T) {
 	for name, spoil := range map[string]func(*Config){
 		"Intake":       func(c *Config) { c.Intake = nil },
 		"Log":          func(c *Config) { c.Log = nil },
-		"DefaultWait":  func(c *Config) { c.DefaultWait = MaxWait + 1 },
+		"DefaultWait":  func(c *Config) { c.DefaultWait = wallet.MaxWait + 1 },
 		"MaxBodyBytes": func(c *Config) { c.MaxBodyBytes = -1 },
 	} {
 		c := good()

@@ -41,11 +41,11 @@ func deadLetterClient(cfg Config, more ...kgo.Opt) (*kgo.Client, error) {
 	)...)
 }
 
-// DeadLetter writes a record that does not decode to the dead-letter topic: its
+// Bury writes a record that does not decode to the dead-letter topic: its
 // own key, value and headers, and where it was found; of one that is too large only
 // where, for the journal keeps it. nil means acknowledged. It waits for the brokers
 // as long as ctx lives.
-func (j *Journal) DeadLetter(ctx context.Context, rec wallet.Record) error {
+func (j *Journal) Bury(ctx context.Context, rec wallet.Record) error {
 	p := fitting(rec.Poison)
 	r := &kgo.Record{Topic: deadLetters(j.Topic), Key: p.Key, Value: p.Value}
 	for _, h := range p.Headers {

@@ -31,7 +31,7 @@ func TestPoisonLargerThanAJournalRecordIsKeptAsDeadLetter(t *testing.T) {
 		if poison.Kind != wallet.KindPoison {
 			t.Fatalf("read as %d", poison.Kind)
 		}
-		if err := j.DeadLetter(t.Context(), poison); err != nil {
+		if err := j.Bury(t.Context(), poison); err != nil {
 			t.Fatalf("%d bytes: %v", bytesOf, err)
 		}
 		letter := content(t, j.Brokers, deadLetters(j.Topic), 0, i+1)[i]

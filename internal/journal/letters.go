@@ -50,7 +50,7 @@ func (l Letter) record() *kgo.Record {
 // buried it may know more.
 func (l Letter) Decode() wallet.Record { return Decode(l.record()) }
 
-// letterOf takes the headers that DeadLetter has added off again. Whatever else
+// letterOf takes the headers that Bury has added off again. Whatever else
 // somebody wrote to the topic is a letter without them.
 func letterOf(topic uuid.UUID, r *kgo.Record) Letter {
 	l := Letter{Topic: topic, Place: wallet.Receipt{Partition: r.Partition, Offset: r.Offset}, At: r.Timestamp.UTC(), Origin: wallet.NoReceipt, Key: r.Key, Value: r.Value}
@@ -69,10 +69,10 @@ func letterOf(topic uuid.UUID, r *kgo.Record) Letter {
 	return l
 }
 
-// Letters calls visit with the dead letters, some at a time in the order of their
+// VisitLetters calls visit with the dead letters, some at a time in the order of their
 // places, from a place on, until it returns false or there are no more. Without
 // their topic there are none.
-func (j *Journal) Letters(ctx context.Context, from wallet.Receipt, visit func([]Letter) (bool, error)) error {
+func (j *Journal) VisitLetters(ctx context.Context, from wallet.Receipt, visit func([]Letter) (bool, error)) error {
 	name := deadLetters(j.Topic)
 	topics, err := j.admin.ListTopics(ctx, name)
 	if err != nil {
@@ -101,10 +101,10 @@ func (j *Journal) Letters(ctx context.Context, from wallet.Receipt, visit func([
 	return nil
 }
 
-// DeadLetters returns where the records were that are dead letters.
-func (j *Journal) DeadLetters(ctx context.Context) (map[wallet.Receipt]bool, error) {
+// BuriedPlaces returns where the records were that are dead letters.
+func (j *Journal) BuriedPlaces(ctx context.Context) (map[wallet.Receipt]bool, error) {
 	places := map[wallet.Receipt]bool{}
-	return places, j.Letters(ctx, wallet.Receipt{}, func(letters []Letter) (bool, error) {
+	return places, j.VisitLetters(ctx, wallet.Receipt{}, func(letters []Letter) (bool, error) {
 		for _, l := range letters {
 			if l.Origin.Known() {
 				places[l.Origin] = true
@@ -151,7 +151,7 @@ func (j *Journal) lettersOf(ctx context.Context, topic [16]byte, partition int32
 
 // Letter returns the dead letter at a place; false: there is none.
 func (j *Journal) Letter(ctx context.Context, place wallet.Receipt) (letter Letter, found bool, err error) {
-	err = j.Letters(ctx, place, func(letters []Letter) (bool, error) {
+	err = j.VisitLetters(ctx, place, func(letters []Letter) (bool, error) {
 		if len(letters) > 0 {
 			letter, found = letters[0], letters[0].Place == place
 		}
@@ -160,7 +160,7 @@ func (j *Journal) Letter(ctx context.Context, place wallet.Receipt) (letter Lett
 	return letter, found, err
 }
 
-// Redeliver appends a dead letter's record to the journal again: its own key, value
+// ReplayLetter appends a dead letter's record to the journal again: its own key, value
 // and headers. One that decodes goes to its wallet's partition, behind everything
 // that is there; one that does not goes where it was. The place is returned once
 // all in-sync replicas have it.
@@ -169,7 +169,7 @@ func (j *Journal) Letter(ctx context.Context, place wallet.Receipt) (letter Lett
 // between the two leaves the letter open, and replaying it again appends the record
 // twice, which is harmless: each operation is applied once, by its id. The other
 // order could mark a letter that never got into the journal, and lose it.
-func (j *Journal) Redeliver(ctx context.Context, l Letter, topic wallet.Topic) (wallet.Receipt, error) {
+func (j *Journal) ReplayLetter(ctx context.Context, l Letter, topic wallet.Topic) (wallet.Receipt, error) {
 	r := l.record()
 	r.Topic, r.Offset, r.Partition = topic.Name, 0, max(r.Partition, 0)
 	if rec := l.Decode(); rec.Kind != wallet.KindPoison {

@@ -16,7 +16,7 @@ func (j *Journal) all(t *testing.T, from wallet.Receipt) (letters []Letter) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	if err := j.Letters(ctx, from, func(part []Letter) (bool, error) {
+	if err := j.VisitLetters(ctx, from, func(part []Letter) (bool, error) {
 		letters = append(letters, part...)
 		return true, nil
 	}); err != nil {
@@ -35,7 +35,7 @@ func TestADeadLetterIsReadAsTheRecordWasFound(t *testing.T) {
 	// Its own headers may look like those that burying adds.
 	poison := &wallet.Poison{Key: []byte("k"), Value: []byte{0, 1, 2}, Err: errors.New("no"), Headers: []wallet.Header{{Key: headerOffset, Value: []byte("7")}, {Key: "a", Value: nil}}}
 	for offset := range int64(3) {
-		if err := j.DeadLetter(t.Context(), wallet.Record{Kind: wallet.KindPoison, Poison: poison, Receipt: wallet.Receipt{Partition: 5, Offset: offset}}); err != nil {
+		if err := j.Bury(t.Context(), wallet.Record{Kind: wallet.KindPoison, Poison: poison, Receipt: wallet.Receipt{Partition: 5, Offset: offset}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -70,7 +70,7 @@ func TestTheLastOffsetOfTheDeadLettersMayBeNone(t *testing.T) {
 	broker := embeddedtest.Kfake(t)
 	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, newApplier(nil))
 	poison := &wallet.Poison{Value: []byte{0}, Err: errors.New("no")}
-	if err := j.DeadLetter(t.Context(), wallet.Record{Kind: wallet.KindPoison, Poison: poison}); err != nil {
+	if err := j.Bury(t.Context(), wallet.Record{Kind: wallet.KindPoison, Poison: poison}); err != nil {
 		t.Fatal(err)
 	}
 	foreign, err := kgo.NewClient(kgo.SeedBrokers(j.Brokers...), kgo.TransactionalID("foreign"))

@@ -52,7 +52,7 @@ func TestARefusalToWriteDeadLettersEndsWithItsReason(t *testing.T) {
 	eventually(t, "a dead letter is written", func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
-		err := j.DeadLetter(ctx, wallet.Record{Kind: wallet.KindPoison, Poison: &wallet.Poison{Err: errors.New("broken")}})
+		err := j.Bury(ctx, wallet.Record{Kind: wallet.KindPoison, Poison: &wallet.Poison{Err: errors.New("broken")}})
 		if err != nil {
 			refused++
 		}

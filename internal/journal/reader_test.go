@@ -72,7 +72,7 @@ func TestPoisonIsReadInItsPlaceAndKeptAsDeadLetterWithWhereItWas(t *testing.T) {
 	if poison.Kind != wallet.KindPoison || poison.Receipt.Offset != 1 || a.fetched[2].Kind != wallet.KindOperations {
 		t.Fatalf("read %+v", a.fetched)
 	}
-	if err := j.DeadLetter(t.Context(), poison); err != nil {
+	if err := j.Bury(t.Context(), poison); err != nil {
 		t.Fatal(err)
 	}
 	letter := content(t, j.Brokers, deadLetters(j.Topic), 0, 1)[0]
@@ -98,7 +98,7 @@ func TestDeadLetterThatIsNotAcknowledgedIsAnError(t *testing.T) {
 	defer release()
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	err := j.DeadLetter(ctx, wallet.Record{Kind: wallet.KindPoison, Poison: &wallet.Poison{Err: errors.New("broken")}})
+	err := j.Bury(ctx, wallet.Record{Kind: wallet.KindPoison, Poison: &wallet.Poison{Err: errors.New("broken")}})
 	if !errors.Is(err, wallet.ErrUnacknowledged) {
 		t.Error(err)
 	}

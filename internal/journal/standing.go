@@ -109,11 +109,11 @@ func (s Standing) stopped(p Partition) error {
 // ErrNothingToAccept says that every partition can be applied as it is.
 var ErrNothingToAccept = errors.New("there is nothing to accept: no partition is stopped for what the journal lacks")
 
-// Acceptance is what an operator would accept: that the ledger goes on with the
+// Repointing is what an operator would accept: that the ledger goes on with the
 // journal as Kafka has it, each stopped partition from the start of what is there,
 // or from its end.
-func (s Standing) Acceptance(fromEnd bool) (wallet.Acceptance, error) {
-	a := wallet.Acceptance{From: s.Ledger, To: s.Kafka}
+func (s Standing) Repointing(fromEnd bool) (wallet.Repointing, error) {
+	a := wallet.Repointing{From: s.Ledger, To: s.Kafka}
 	switch {
 	case s.Ledger.ID == uuid.Nil:
 		return a, fmt.Errorf("%w: the ledger follows no topic yet", ErrNothingToAccept)

@@ -154,7 +154,7 @@ func TestStandingSaysWhyPartitionsAreStopped(t *testing.T) {
 				t.Errorf("%+v, lag %d", p, p.Lag())
 			}
 			for fromEnd, to := range map[bool]int64{false: c.start, true: c.end} {
-				a, err := s.Acceptance(fromEnd)
+				a, err := s.Repointing(fromEnd)
 				if (err != nil) != c.notAcceptable {
 					t.Fatalf("%+v, %v", a, err)
 				}
@@ -176,7 +176,7 @@ func TestStandingSaysWhyPartitionsAreStopped(t *testing.T) {
 	if s.Partitions[0].Stopped == nil {
 		t.Errorf("without a topic: %+v", s)
 	}
-	if _, err := s.Acceptance(false); err == nil || !strings.Contains(err.Error(), "with 1 partitions") {
+	if _, err := s.Repointing(false); err == nil || !strings.Contains(err.Error(), "with 1 partitions") {
 		t.Error(err)
 	}
 }

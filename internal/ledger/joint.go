@@ -85,8 +85,8 @@ func (j *joint) forgetExpected(partition int32) {
 	j.next()
 }
 
-// stopExpecting has the transaction that so many had begun before wait no longer for those
-// that are expected.
+// stopExpecting ends the wait for expected batches, unless a transaction has begun since
+// so many had.
 func (j *joint) stopExpecting(before int) {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -33,6 +33,9 @@ type Cursor struct {
 	Sequence int64 // of the last numbered operation shown; 0: none was
 }
 
+// MaxWait is the longest time that a request waits for its outcome.
+const MaxWait = 30 * time.Second
+
 // Page is a part of a wallet's list of operations.
 type Page struct {
 	Operations []Operation

@@ -67,12 +67,12 @@ func (j *Journal) append(rec wallet.Record) (wallet.Receipt, error) {
 	return rec.Receipt, nil
 }
 
-// DeadLetter implements applier.Journal.
-func (j *Journal) DeadLetter(_ context.Context, rec wallet.Record) error {
+// Bury implements applier.Journal.
+func (j *Journal) Bury(_ context.Context, rec wallet.Record) error {
 	if err := j.refused(rec); err != nil {
 		return err
 	}
-	j.Bury(rec)
+	j.Log.Bury(rec)
 	return nil
 }
 

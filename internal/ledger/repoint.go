@@ -28,7 +28,7 @@ const putOffsets = `
 INSERT INTO journal_offsets (topic_id, partition, next_offset)
 SELECT $1, m.* FROM unnest($2::integer[], $3::bigint[]) AS m`
 
-// Accept has the ledger follow a.To from the offsets of a.Moves, and leaves the
+// Repoint has the ledger follow a.To from the offsets of a.Moves, and leaves the
 // trace, in one transaction. ErrTopicChanged: the ledger is not where a says it is;
 // nothing has happened.
 //
@@ -36,7 +36,7 @@ SELECT $1, m.* FROM unnest($2::integer[], $3::bigint[]) AS m`
 // that move are taken away, those of another topic all of them, and no new ones are
 // made for a topic that is not followed: a batch that began at one of them, even
 // one on its way at this moment, is fenced.
-func (l *Ledger) Accept(ctx context.Context, a wallet.Acceptance, i wallet.Intervention) error {
+func (l *Ledger) Repoint(ctx context.Context, a wallet.Repointing, i wallet.Intervention) error {
 	ctx, cancel := context.WithTimeout(ctx, l.config.CommitTimeout)
 	defer cancel()
 	var p pgx.Batch
@@ -46,7 +46,7 @@ func (l *Ledger) Accept(ctx context.Context, a wallet.Acceptance, i wallet.Inter
 	return l.classified(l.commits.SendBatch(ctx, &p).Close())
 }
 
-func queueMoves(p *pgx.Batch, a wallet.Acceptance) {
+func queueMoves(p *pgx.Batch, a wallet.Repointing) {
 	var had, partitions []int32
 	var from, to []int64
 	for _, m := range a.Moves {

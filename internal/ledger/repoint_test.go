@@ -14,13 +14,13 @@ import (
 )
 
 // acceptance has the ledger follow a topic that was made anew, from its start.
-func (b *book) acceptance() wallet.Acceptance {
+func (b *book) acceptance() wallet.Repointing {
 	b.t.Helper()
 	follows, offsets, err := b.Standing(testContext(b.t))
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	a := wallet.Acceptance{From: follows, To: wallet.Topic{Name: follows.Name, ID: uuid.New(), Partitions: follows.Partitions}}
+	a := wallet.Repointing{From: follows, To: wallet.Topic{Name: follows.Name, ID: uuid.New(), Partitions: follows.Partitions}}
 	for p := range follows.Partitions {
 		next, ok := offsets[p]
 		if !ok {
@@ -31,8 +31,8 @@ func (b *book) acceptance() wallet.Acceptance {
 	return a
 }
 
-func (b *book) accept(a wallet.Acceptance) error {
-	return b.Accept(testContext(b.t), a, wallet.Intervention{Who: "ada", Action: wallet.ActionAccept, Subject: a.To.ID.String(), Reason: "the disk is gone", Detail: map[string]any{"from": a.From.ID}})
+func (b *book) accept(a wallet.Repointing) error {
+	return b.Repoint(testContext(b.t), a, wallet.Intervention{Who: "ada", Action: wallet.ActionAccept, Subject: a.To.ID.String(), Reason: "the disk is gone", Detail: map[string]any{"from": a.From.ID}})
 }
 
 func TestAcceptHasTheLedgerFollowAnotherTopicAndFencesTheOneBefore(t *testing.T) {
@@ -67,11 +67,11 @@ func TestAcceptHasTheLedgerFollowAnotherTopicAndFencesTheOneBefore(t *testing.T)
 func TestAcceptChangesNothingWhenTheLedgerIsNotWhereItSays(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
-	for name, change := range map[string]func(*wallet.Acceptance){
-		"another topic":      func(a *wallet.Acceptance) { a.From.ID = uuid.New() },
-		"another generation": func(a *wallet.Acceptance) { a.From.Generation++ },
-		"more partitions":    func(a *wallet.Acceptance) { a.To.Partitions++ },
-		"another offset":     func(a *wallet.Acceptance) { a.Moves[1].From = 7 },
+	for name, change := range map[string]func(*wallet.Repointing){
+		"another topic":      func(a *wallet.Repointing) { a.From.ID = uuid.New() },
+		"another generation": func(a *wallet.Repointing) { a.From.Generation++ },
+		"more partitions":    func(a *wallet.Repointing) { a.To.Partitions++ },
+		"another offset":     func(a *wallet.Repointing) { a.Moves[1].From = 7 },
 	} {
 		a, before := b.acceptance(), b.dump()
 		change(&a)
