@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/walletd/walletd/internal/config"
 	"github.com/walletd/walletd/internal/embedded"
 )
 
@@ -96,18 +96,13 @@ func (c *components) database(ctx context.Context, name string) (string, error) 
 
 // variables point a walletd at the components.
 func (c *components) variables(dsn string, kafka *embedded.Kafka, name string) ([]string, error) {
-	u, err := url.Parse(dsn)
-	if err != nil {
+	var p config.Postgres
+	if err := p.Point(dsn); err != nil {
 		return nil, err
 	}
-	password, _ := u.User.Password()
-	return []string{
-		"WALLETD_POSTGRES_HOST=" + u.Hostname(), "WALLETD_POSTGRES_PORT=" + u.Port(),
-		"WALLETD_POSTGRES_USER=" + u.User.Username(), "WALLETD_POSTGRES_PASSWORD=" + password,
-		"WALLETD_POSTGRES_DATABASE=" + strings.TrimPrefix(u.Path, "/"), "WALLETD_POSTGRES_SSLMODE=disable",
-		"WALLETD_KAFKA_BROKERS=" + strings.Join(kafka.Brokers(), ","), "WALLETD_KAFKA_TOPIC=" + name, "WALLETD_KAFKA_GROUP=" + name,
-		"WALLETD_REDIS_ADDRESS=" + c.redis.Addr(), "WALLETD_LOG_LEVEL=warn",
-	}, nil
+	return append(p.Environ(),
+		"WALLETD_KAFKA_BROKERS="+strings.Join(kafka.Brokers(), ","), "WALLETD_KAFKA_TOPIC="+name, "WALLETD_KAFKA_GROUP="+name,
+		"WALLETD_REDIS_ADDRESS="+c.redis.Addr(), "WALLETD_LOG_LEVEL=warn"), nil
 }
 
 // workDir makes the directory of a run. PostgreSQL runs as another user when this

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/walletd/walletd/internal/config"
 	"github.com/walletd/walletd/internal/embedded"
 )
 
@@ -93,19 +92,15 @@ func (s *stack) add(n int, env ...string) {
 }
 
 func (s *stack) env(extra ...string) map[string]string {
-	dsn, err := url.Parse(s.postgres.DSN())
-	if err != nil {
+	var at config.Postgres
+	if err := at.Point(s.postgres.DSNFor(s.database)); err != nil {
 		s.t.Fatal(err)
 	}
-	host, port, _ := net.SplitHostPort(dsn.Host)
-	password, _ := dsn.User.Password()
 	env := map[string]string{
-		"WALLETD_POSTGRES_HOST": host, "WALLETD_POSTGRES_PORT": port, "WALLETD_POSTGRES_USER": dsn.User.Username(),
-		"WALLETD_POSTGRES_PASSWORD": password, "WALLETD_POSTGRES_DATABASE": s.database,
 		"WALLETD_KAFKA_BROKERS": strings.Join(s.brokers, ","), "WALLETD_KAFKA_TOPIC": s.topic, "WALLETD_KAFKA_GROUP": s.topic,
 		"WALLETD_KAFKA_PARTITIONS": strconv.Itoa(partitions), "WALLETD_REDIS_ADDRESS": s.redis.Addr(),
 	}
-	for _, kv := range slices.Concat(s.always, extra) {
+	for _, kv := range slices.Concat(at.Environ(), s.always, extra) {
 		k, v, _ := strings.Cut(kv, "=")
 		maps.Copy(env, map[string]string{k: v})
 	}

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -17,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/walletd/walletd/internal/config"
 	"github.com/walletd/walletd/internal/embedded/embeddedtest"
 	"github.com/walletd/walletd/internal/ledger"
 	"github.com/walletd/walletd/internal/wallet"
@@ -62,17 +62,13 @@ func sit(t *testing.T) *desk {
 }
 
 func (d *desk) environment(dsn string) {
-	at, err := url.Parse(dsn)
-	if err != nil {
+	var at config.Postgres
+	if err := at.Point(dsn); err != nil {
 		d.Fatal(err)
 	}
-	password, _ := at.User.Password()
-	for name, value := range map[string]string{
-		"POSTGRES_HOST": at.Hostname(), "POSTGRES_PORT": at.Port(), "POSTGRES_USER": at.User.Username(),
-		"POSTGRES_PASSWORD": password, "POSTGRES_DATABASE": strings.TrimPrefix(at.Path, "/"),
-		"KAFKA_BROKERS": strings.Join(d.broker.ListenAddrs(), ","), "KAFKA_TOPIC": journalTopic,
-	} {
-		d.Setenv("WALLETD_"+name, value)
+	for _, variable := range append(at.Environ(), "WALLETD_KAFKA_BROKERS="+strings.Join(d.broker.ListenAddrs(), ","), "WALLETD_KAFKA_TOPIC="+journalTopic) {
+		name, value, _ := strings.Cut(variable, "=")
+		d.Setenv(name, value)
 	}
 }
 

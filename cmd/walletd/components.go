@@ -76,20 +76,14 @@ func (c componentsCmd) Run(ctx context.Context) error {
 
 // variables are how walletd, and walletctl, are told where components are.
 func variables(p config.Postgres, brokers []string, redis string) string {
-	return fmt.Sprintf(`WALLETD_POSTGRES_HOST=%s
-WALLETD_POSTGRES_PORT=%d
-WALLETD_POSTGRES_USER=%s
-WALLETD_POSTGRES_PASSWORD=%s
-WALLETD_POSTGRES_DATABASE=%s
-WALLETD_KAFKA_BROKERS=%s
-WALLETD_REDIS_ADDRESS=%s
-`, p.Host, p.Port, p.User, string(p.Password), p.Database, strings.Join(brokers, ","), redis)
+	all := append(p.Environ(), "WALLETD_KAFKA_BROKERS="+strings.Join(brokers, ","), "WALLETD_REDIS_ADDRESS="+redis)
+	return strings.Join(all, "\n") + "\n"
 }
 
 // announce says where the components are, in the form that walletd is configured.
 func (c componentsCmd) announce(pg *embedded.Postgres, kafka *embedded.Kafka, redis *embedded.Redis) error {
-	p, err := postgresAt(config.Postgres{}, pg.DSN())
-	if err != nil {
+	var p config.Postgres
+	if err := p.Point(pg.DSN()); err != nil {
 		return err
 	}
 	text := variables(p, kafka.Brokers(), redis.Addr())

@@ -6,12 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/walletd/walletd/internal/config"
@@ -95,25 +92,10 @@ func checkPorts(cfg config.Config) error {
 
 // useParts points the configuration at the embedded components.
 func useParts(cfg config.Config, parts *embedded.Dev) (config.Config, error) {
-	var err error
-	cfg.Postgres, err = postgresAt(cfg.Postgres, parts.DSN())
+	err := cfg.Postgres.Point(parts.DSN())
 	cfg.Kafka.Brokers, cfg.Kafka.Replication, cfg.Kafka.TLS, cfg.Kafka.SASL = parts.Brokers(), 1, "off", ""
 	cfg.Redis.Address, cfg.Redis.TLS, cfg.Redis.Username, cfg.Redis.Password = parts.RedisAddr(), "off", "", ""
 	return cfg, err
-}
-
-// postgresAt returns p with the server, user and database of a connection URL.
-func postgresAt(p config.Postgres, dsn string) (config.Postgres, error) {
-	u, err := url.Parse(dsn)
-	if err != nil {
-		return p, err
-	}
-	if p.Port, err = strconv.Atoi(u.Port()); err != nil {
-		return p, err
-	}
-	password, _ := u.User.Password()
-	p.Host, p.User, p.Password, p.Database, p.SSLMode = u.Hostname(), u.User.Username(), config.Secret(password), strings.TrimPrefix(u.Path, "/"), "disable"
-	return p, nil
 }
 
 // componentsPoll is how often it is looked whether all components are up.

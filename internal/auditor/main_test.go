@@ -4,9 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/url"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -114,11 +111,11 @@ func database(t testing.TB) config.Postgres {
 	}
 	name := fmt.Sprintf("auditor_%d", databases.Add(1))
 	execute(t, server.DSN(), "CREATE DATABASE "+name+" TEMPLATE "+from)
-	u := must[*url.URL](t)(url.Parse(server.DSNFor(name)))
-	host, port, _ := net.SplitHostPort(u.Host)
-	password, _ := u.User.Password()
-	return config.Postgres{Host: host, Port: must[int](t)(strconv.Atoi(port)), User: u.User.Username(),
-		Password: config.Secret(password), Database: name, SSLMode: "disable"}
+	var p config.Postgres
+	if err := p.Point(server.DSNFor(name)); err != nil {
+		t.Fatal(err)
+	}
+	return p
 }
 
 func makeTemplate(t testing.TB, server, dsn, name string) error {

@@ -76,6 +76,29 @@ func (p Postgres) DSN() string {
 	return u.String()
 }
 
+// Point has p name the server, user and database of a connection URL, without TLS.
+func (p *Postgres) Point(dsn string) error {
+	u, err := url.Parse(dsn)
+	if err != nil {
+		return err
+	}
+	port, err := strconv.Atoi(u.Port())
+	if err != nil {
+		return err
+	}
+	password, _ := u.User.Password()
+	p.Host, p.Port, p.User, p.Password, p.Database = u.Hostname(), port, u.User.Username(), Secret(password), strings.TrimPrefix(u.Path, "/")
+	p.SSLMode = "disable"
+	return nil
+}
+
+// Environ are the variables that say where the ledger is, as NAME=value.
+func (p Postgres) Environ() []string {
+	const prefix = "WALLETD_POSTGRES_"
+	return []string{prefix + "HOST=" + p.Host, prefix + "PORT=" + strconv.Itoa(p.Port), prefix + "USER=" + p.User,
+		prefix + "PASSWORD=" + string(p.Password), prefix + "DATABASE=" + p.Database, prefix + "SSLMODE=" + p.SSLMode}
+}
+
 // Kafka says where the journal is.
 type Kafka struct {
 	Brokers        []string      `env:"BROKERS,required,notEmpty"`

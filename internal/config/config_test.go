@@ -99,3 +99,14 @@ func TestAbsentVariableHasTheCommittedDefault(t *testing.T) {
 		t.Errorf("without the optional variables: %+v, %v\nwith them: %+v", got, err, want)
 	}
 }
+
+func TestWhereAPostgresIsCanBeSaidByVariables(t *testing.T) {
+	var at Postgres
+	if err := at.Point("postgres://ada:p%40ss@[::1]:5433/books"); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Load(committed, at.Environ())
+	if got := c.Postgres; err != nil || got.Host != "::1" || got.Port != 5433 || got.User != "ada" || got.Password != "p@ss" || got.Database != "books" || got.SSLMode != "disable" {
+		t.Errorf("%+v, %v", got, err)
+	}
+}

@@ -87,13 +87,11 @@ func (j *Journal) VisitLetters(ctx context.Context, from wallet.Receipt, visit f
 		return err
 	}
 	for p := max(from.Partition, 0); p < int32(len(topic.Partitions)); p++ {
-		start, _ := starts.Lookup(name, p)
-		end, _ := ends.Lookup(name, p)
-		at := start.Offset
+		at := starts[p]
 		if p == from.Partition {
 			at = max(at, from.Offset)
 		}
-		more, err := j.lettersOf(ctx, topic.ID, p, at, end.Offset, visit)
+		more, err := j.lettersOf(ctx, topic.ID, p, at, ends[p], visit)
 		if err != nil || !more {
 			return err
 		}

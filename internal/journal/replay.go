@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -30,25 +29,8 @@ func (j *Journal) Extent(ctx context.Context) (t wallet.Topic, starts, ends map[
 	if err != nil {
 		return t, nil, nil, err
 	}
-	if starts, err = j.offsets(ctx, j.Topic, j.admin.ListStartOffsets); err == nil {
-		ends, err = j.offsets(ctx, j.Topic, j.admin.ListEndOffsets)
-	}
+	starts, ends, err = j.bounds(ctx, j.Topic)
 	return t, starts, ends, err
-}
-
-func (j *Journal) offsets(ctx context.Context, topic string, list func(context.Context, ...string) (kadm.ListedOffsets, error)) (map[int32]int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, j.RequestTimeout)
-	defer cancel()
-	listed, err := list(ctx, topic)
-	if err == nil {
-		err = listed.Error()
-	}
-	if err != nil {
-		return nil, fmt.Errorf("the brokers do not tell the offsets of %s: %w", topic, err)
-	}
-	offsets := map[int32]int64{}
-	listed.Each(func(o kadm.ListedOffset) { offsets[o.Partition] = o.Offset })
-	return offsets, nil
 }
 
 // PartitionAmong returns the partition of a wallet's records among so many.
@@ -60,16 +42,6 @@ func (j *Journal) PartitionAmong(walletID uuid.UUID, partitions int32) int32 {
 // beside whoever reads the journal in earnest: it is in no group. An error of
 // deliver ends it.
 func (j *Journal) Replay(ctx context.Context, from, to map[int32]int64, deliver func([]wallet.Record) error) error {
-	return j.replay(ctx, j.Topic, from, to, func(records []*kgo.Record) error {
-		decoded := make([]wallet.Record, len(records))
-		for i, r := range records {
-			decoded[i] = Decode(r)
-		}
-		return deliver(decoded)
-	})
-}
-
-func (j *Journal) replay(ctx context.Context, topic string, from, to map[int32]int64, deliver func([]*kgo.Record) error) error {
 	begin := map[int32]kgo.Offset{}
 	for p, end := range to {
 		if from[p] < end {
@@ -80,7 +52,7 @@ func (j *Journal) replay(ctx context.Context, topic string, from, to map[int32]i
 		return nil
 	}
 	client, err := kgo.NewClient(append(clientOptions(j.Config),
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: begin}),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{j.Topic: begin}),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		// A foreign transaction's marker has an offset too: the last one may be it.
 		kgo.KeepControlRecords(),
@@ -93,11 +65,11 @@ func (j *Journal) replay(ctx context.Context, topic string, from, to map[int32]i
 	for len(begin) > 0 {
 		fetches, err := poll(ctx, client, pollRecords)
 		if err != nil {
-			return fmt.Errorf("%s cannot be read: %w", topic, err)
+			return fmt.Errorf("%s cannot be read: %w", j.Topic, err)
 		}
 		fetches.EachPartition(func(f kgo.FetchTopicPartition) {
 			if err == nil {
-				err = deliver(within(client, f, to[f.Partition], begin))
+				err = deliver(decoded(within(client, f, to[f.Partition], begin)))
 			}
 		})
 		if err != nil {
@@ -105,6 +77,14 @@ func (j *Journal) replay(ctx context.Context, topic string, from, to map[int32]i
 		}
 	}
 	return nil
+}
+
+func decoded(records []*kgo.Record) []wallet.Record {
+	all := make([]wallet.Record, len(records))
+	for i, r := range records {
+		all[i] = Decode(r)
+	}
+	return all
 }
 
 // poll waits for up to so many records, no longer than replayPatience.

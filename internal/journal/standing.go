@@ -42,7 +42,7 @@ func (j *Journal) Standing(ctx context.Context, follows wallet.Topic, offsets ma
 	if s.Kafka, err = j.topicInKafka(ctx); err != nil && !errors.Is(err, kerr.UnknownTopicOrPartition) {
 		return s, err
 	}
-	var starts, ends kadm.ListedOffsets
+	var starts, ends map[int32]int64
 	if s.Kafka.ID != uuid.Nil {
 		s.Kafka.Generation = follows.Generation
 		if starts, ends, err = j.bounds(ctx, j.Topic); err != nil {
@@ -56,33 +56,37 @@ func (j *Journal) Standing(ctx context.Context, follows wallet.Topic, offsets ma
 }
 
 // bounds asks for the first and the next offset of each partition of a topic.
-func (j *Journal) bounds(ctx context.Context, topic string) (starts, ends kadm.ListedOffsets, err error) {
+func (j *Journal) bounds(ctx context.Context, topic string) (starts, ends map[int32]int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, j.RequestTimeout)
 	defer cancel()
-	if starts, err = j.admin.ListStartOffsets(ctx, topic); err == nil {
-		err = starts.Error()
-	}
-	if err == nil {
-		if ends, err = j.admin.ListEndOffsets(ctx, topic); err == nil {
-			err = ends.Error()
-		}
+	if starts, err = listedOffsets(j.admin.ListStartOffsets(ctx, topic)); err == nil {
+		ends, err = listedOffsets(j.admin.ListEndOffsets(ctx, topic))
 	}
 	if err != nil {
-		err = fmt.Errorf("%w: %w", wallet.ErrUnreachable, err)
+		err = fmt.Errorf("%w: offsets of %s: %w", wallet.ErrUnreachable, topic, err)
 	}
 	return starts, ends, err
 }
 
-func (s Standing) partition(number int32, offsets map[int32]int64, starts, ends kadm.ListedOffsets) Partition {
+func listedOffsets(listed kadm.ListedOffsets, err error) (map[int32]int64, error) {
+	if err == nil {
+		err = listed.Error()
+	}
+	byPartition := map[int32]int64{}
+	listed.Each(func(o kadm.ListedOffset) { byPartition[o.Partition] = o.Offset })
+	return byPartition, err
+}
+
+func (s Standing) partition(number int32, offsets map[int32]int64, starts, ends map[int32]int64) Partition {
 	p := Partition{Partition: number, Next: -1, Start: -1, End: -1}
 	if next, ok := offsets[number]; ok {
 		p.Next = next
 	}
-	if start, ok := starts.Lookup(s.Kafka.Name, number); ok {
-		p.Start = start.Offset
+	if start, ok := starts[number]; ok {
+		p.Start = start
 	}
-	if end, ok := ends.Lookup(s.Kafka.Name, number); ok {
-		p.End = end.Offset
+	if end, ok := ends[number]; ok {
+		p.End = end
 	}
 	p.Stopped = s.stopped(p)
 	return p
