@@ -46,7 +46,7 @@ type aside struct {
 	} `json:"firstOperation"`
 }
 
-func newAside(d wallet.Due) aside {
+func newAside(d wallet.ListHead) aside {
 	a := aside{WalletID: d.List.WalletID, Length: d.Length, Attempt: d.Attempt, Refusals: d.Refusals, NotBefore: d.NotBefore.UTC(), LastError: d.LastError}
 	f, op := &a.First, d.First.Operation
 	f.OperationID, f.Type, f.Amount, f.AcceptedAt = op.ID, op.Type.String(), int64(op.Amount), op.AcceptedAt.UTC()

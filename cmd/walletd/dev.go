@@ -13,7 +13,7 @@ import (
 
 	"github.com/walletd/walletd/internal/config"
 	"github.com/walletd/walletd/internal/embedded"
-	"github.com/walletd/walletd/internal/wallet"
+	"github.com/walletd/walletd/internal/httpapi"
 )
 
 type devCommand struct {
@@ -106,7 +106,7 @@ const componentsPoll = 20 * time.Millisecond
 func (s *System) awaitComponents(ctx context.Context) bool {
 	tick := time.NewTicker(componentsPoll)
 	defer tick.Stop()
-	for slices.ContainsFunc(s.Components(ctx), func(c wallet.Component) bool { return !c.Up }) {
+	for slices.ContainsFunc(s.Components(), func(c httpapi.Component) bool { return !c.Up }) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

@@ -17,6 +17,7 @@ import (
 	"github.com/walletd/walletd/internal/balance"
 	"github.com/walletd/walletd/internal/config"
 	"github.com/walletd/walletd/internal/connect"
+	"github.com/walletd/walletd/internal/httpapi"
 	"github.com/walletd/walletd/internal/journal"
 	"github.com/walletd/walletd/internal/ledger"
 	"github.com/walletd/walletd/internal/wallet"
@@ -147,9 +148,7 @@ func (s *System) Start() error {
 	s.cancel = cancel
 	s.background.Go(func() { s.ledger.Run(ctx) })
 	s.background.Go(func() { s.migrate(ctx) })
-	s.background.Go(func() { s.balances.Run(ctx) })
-	s.background.Go(func() { s.balances.Repair(ctx) })
-	s.background.Go(func() { s.balances.Subscribe(ctx, s.announced) })
+	s.background.Go(func() { s.balances.Run(ctx, s.announced) })
 	s.background.Go(func() { s.intake.Run(ctx) })
 	s.background.Go(func() { s.measure(ctx) })
 	s.journal.Start(s.ledger, s.applier)
@@ -233,17 +232,17 @@ func (s *System) Ready() bool {
 }
 
 // Components implements httpapi.Health.
-func (s *System) Components(context.Context) []wallet.Component {
-	return []wallet.Component{
+func (s *System) Components() []httpapi.Component {
+	return []httpapi.Component{
 		component("postgres", reason(s.ledger.Err())),
 		component("kafka", reason(s.journal.Available()), s.applier.Stopped()),
 		component("redis", reason(s.balances.Err())),
 	}
 }
 
-func component(name string, faults ...error) wallet.Component {
+func component(name string, faults ...error) httpapi.Component {
 	err := errors.Join(faults...)
-	c := wallet.Component{Name: name, Up: err == nil}
+	c := httpapi.Component{Name: name, Up: err == nil}
 	if err != nil {
 		c.Detail = err.Error()
 	}

@@ -117,6 +117,20 @@ func (in *Intake) Close() {
 	in.waiters.wakeAll()
 }
 
+// waitGrace is how long requests that wait go on waiting when the service stops.
+const waitGrace = 2 * time.Second
+
+// Drain lets waiting requests go on for a moment and then ends their waits.
+func (in *Intake) Drain(ctx context.Context) {
+	timer := time.NewTimer(waitGrace)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	in.Close()
+}
+
 // retrySoon is what a client is told to wait for components to come back.
 const retrySoon = 2 * time.Second
 

@@ -82,17 +82,3 @@ func badReceipt(why string) error {
 	return &wallet.Error{Code: wallet.CodeInvalidRequest, Detail: "the receipt " + why,
 		Fields: []wallet.FieldError{{Field: "journal", Detail: why}}}
 }
-
-// waitGrace is how long requests that wait go on waiting when the service stops.
-const waitGrace = 2 * time.Second
-
-// Drain lets waiting requests go on for a moment and then ends their waits.
-func (in *Intake) Drain(ctx context.Context) {
-	timer := time.NewTimer(waitGrace)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-	in.Close()
-}

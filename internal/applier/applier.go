@@ -29,7 +29,7 @@ type Ledger interface {
 	// Expect says that batches are on their way to Commit.
 	Expect(batches ...wallet.Coming)
 	Locked(ctx context.Context, ids []uuid.UUID) ([]uuid.UUID, error)
-	Due(ctx context.Context, partition int32, at time.Time, most time.Duration, limit int) ([]wallet.Due, error)
+	Due(ctx context.Context, partition int32, at time.Time, most time.Duration, limit int) ([]wallet.ListHead, error)
 	Unjournaled(ctx context.Context, beyond uuid.UUID, limit int) ([]wallet.Operation, error)
 	Journaled(ctx context.Context, keys []wallet.Key) error
 }

@@ -125,7 +125,7 @@ func (p port) Locked(ctx context.Context, ids []uuid.UUID) (out []uuid.UUID, err
 }
 
 // Due implements applier.Ledger.
-func (p port) Due(ctx context.Context, partition int32, at time.Time, most time.Duration, limit int) (out []wallet.Due, err error) {
+func (p port) Due(ctx context.Context, partition int32, at time.Time, most time.Duration, limit int) (out []wallet.ListHead, err error) {
 	p.call("asks for due lists", int(partition), partitionText(partition), readFaults, func(f simtest.Fault) { out, err = p.ledger(f).Due(ctx, partition, at, most, limit) })
 	return out, err
 }

@@ -41,7 +41,7 @@ func (p *places) work(wallets int) *work {
 		Metrics: applier.NewMetrics(prometheus.NewRegistry()), Now: time.Now})
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	running.Go(func() { cache.Run(ctx) })
+	running.Go(func() { cache.Breaker.Run(ctx) })
 	w.journal.Start(p.ledger, w.applier)
 	for range wallets {
 		id := uuid.New()

@@ -108,7 +108,7 @@ func unwatched(t *testing.T, cfg Config) *Cache {
 	for {
 		ctx, cancel := context.WithCancel(context.Background())
 		var probing sync.WaitGroup
-		probing.Go(func() { c.Run(ctx) })
+		probing.Go(func() { c.Breaker.Run(ctx) })
 		up(t, c)
 		cancel()
 		probing.Wait()
@@ -212,9 +212,7 @@ func TestCloseLeavesNothingBehind(t *testing.T) {
 			c := Open(cfg)
 			ctx, cancel := context.WithCancel(context.Background())
 			var running sync.WaitGroup
-			running.Go(func() { c.Run(ctx) })
-			running.Go(func() { c.Repair(ctx) })
-			running.Go(func() { c.Subscribe(ctx, func([]wallet.Operation) {}) })
+			running.Go(func() { c.Run(ctx, func([]wallet.Operation) {}) })
 			eventually(t, "subscribed", c.Listening)
 			fault(t)
 			_ = c.Put(ctx, at(uuid.New(), 1))

@@ -72,6 +72,16 @@ func Open(cfg Config) *Cache {
 	return c
 }
 
+// Run looks whether Redis is there, repairs what could not be put, and delivers what other
+// replicas announce to this one, until ctx ends.
+func (c *Cache) Run(ctx context.Context, deliver func(ops []wallet.Operation)) {
+	var running sync.WaitGroup
+	running.Go(func() { c.Breaker.Run(ctx) })
+	running.Go(func() { c.Repair(ctx) })
+	running.Go(func() { c.Subscribe(ctx, deliver) })
+	running.Wait()
+}
+
 // Close closes the connections.
 func (c *Cache) Close() {
 	c.clientMu.Lock()

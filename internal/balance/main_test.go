@@ -113,7 +113,7 @@ func running(t *testing.T, cfg Config) *Cache {
 	c := Open(cfg)
 	ctx, cancel := context.WithCancel(context.Background())
 	var probing sync.WaitGroup
-	probing.Go(func() { c.Run(ctx) })
+	probing.Go(func() { c.Breaker.Run(ctx) })
 	t.Cleanup(func() {
 		cancel()
 		probing.Wait()

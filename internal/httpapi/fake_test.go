@@ -33,7 +33,7 @@ type fake struct {
 	wallet     func() (wallet.Wallet, error)
 	page       func() (wallet.Page, error)
 	operation  func() (wallet.Operation, error)
-	components []wallet.Component
+	components []Component
 	unready    bool
 }
 
@@ -144,6 +144,6 @@ func (f *fake) Operation(_ context.Context, _, id uuid.UUID, r wallet.Receipt) (
 	return op, nil
 }
 
-func (f *fake) Components(context.Context) []wallet.Component { return f.components }
+func (f *fake) Components() []Component { return f.components }
 
 func (f *fake) Ready() bool { return !f.unready }

@@ -15,7 +15,7 @@ func (s *server) GetLiveness(w http.ResponseWriter, _ *http.Request) {
 // GetReadiness answers whether writes can be accepted, and how each component is.
 func (s *server) GetReadiness(w http.ResponseWriter, r *http.Request) {
 	ready := api.Readiness{Status: api.Ready, Components: []api.Component{}}
-	for _, c := range s.Health.Components(r.Context()) {
+	for _, c := range s.Health.Components() {
 		status := api.Down
 		if c.Up {
 			status = api.Up

@@ -43,7 +43,14 @@ type History interface {
 // Health tells how the components are.
 type Health interface {
 	// Components returns the state of each component.
-	Components(ctx context.Context) []wallet.Component
+	Components() []Component
 	// Ready reports whether writes can be accepted.
 	Ready() bool
+}
+
+// Component is the state of one thing that walletd stands on.
+type Component struct {
+	Name   string // postgres, kafka, redis
+	Up     bool
+	Detail string // why it is not up, for an operator; no secrets
 }

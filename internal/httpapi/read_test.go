@@ -187,7 +187,7 @@ func TestGetOperation(t *testing.T) {
 
 func TestHealth(t *testing.T) {
 	r := newRig(t)
-	r.components = []wallet.Component{{Name: "postgres", Up: true}, {Name: "redis", Detail: "refused"}}
+	r.components = []Component{{Name: "postgres", Up: true}, {Name: "redis", Detail: "refused"}}
 	r.get("/livez").status(200).text(`{"status":"live"}`)
 	components := `"components":[{"name":"postgres","status":"up"},{"name":"redis","status":"down","detail":"refused"}]}`
 	r.get("/readyz?x=1").status(200).text(`{"status":"ready",` + components)

@@ -19,7 +19,7 @@ WHERE l.wallet_id > $1 ORDER BY l.wallet_id LIMIT $2`
 // Aside returns up to limit wallets that are set aside, each with the first
 // operation of its list, by wallet: those after the given one (uuid.Nil: from the
 // first).
-func (l *Ledger) Aside(ctx context.Context, after uuid.UUID, limit int) ([]wallet.Due, error) {
+func (l *Ledger) Aside(ctx context.Context, after uuid.UUID, limit int) ([]wallet.ListHead, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.config.ReadTimeout)
 	defer cancel()
 	rows, err := l.reads.Query(ctx, selectAside, after, limit)

@@ -68,7 +68,7 @@ ORDER BY l.not_before LIMIT $3`
 // Due returns up to limit of the partition's lists that are due at the given
 // time, longest due first. A list that is to wait for longer than most from then, which
 // nobody lets one, was set aside by a clock that was ahead, and is due too.
-func (l *Ledger) Due(ctx context.Context, partition int32, at time.Time, most time.Duration, limit int) ([]wallet.Due, error) {
+func (l *Ledger) Due(ctx context.Context, partition int32, at time.Time, most time.Duration, limit int) ([]wallet.ListHead, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.config.ReadTimeout)
 	defer cancel()
 	rows, err := l.reads.Query(ctx, selectDue, partition, at, limit, at.Add(most))
@@ -79,8 +79,8 @@ func (l *Ledger) Due(ctx context.Context, partition int32, at time.Time, most ti
 	return due, l.classified(err)
 }
 
-func scanDue(row pgx.CollectableRow) (wallet.Due, error) {
-	var d wallet.Due
+func scanDue(row pgx.CollectableRow) (wallet.ListHead, error) {
+	var d wallet.ListHead
 	h, e := &d.List, &d.First
 	err := row.Scan(&h.WalletID, &h.Length, &h.Attempt, &h.Refusals, &h.NotBefore, &h.LastError,
 		&e.Position, &e.Kind, &e.ID, &e.Type, &e.Amount, &e.AcceptedAt, &e.Receipt.Partition, &e.Receipt.Offset)

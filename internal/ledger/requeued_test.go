@@ -63,7 +63,7 @@ func TestDueNamesTheListsWhoseTimeHasComeLongestFirst(t *testing.T) {
 		b.mustCommit(&wallet.Batch{Fence: b.fence(int64(i), int64(i+1)), Lists: []wallet.ListChange{{List: h, Append: entries(request(id, 1), request(id, 2))}}})
 	}
 	most := 15 * time.Minute
-	due := func(partition int32, at time.Time, limit int) []wallet.Due {
+	due := func(partition int32, at time.Time, limit int) []wallet.ListHead {
 		t.Helper()
 		got, err := b.Due(testContext(t), partition, at, most, limit)
 		if err != nil {

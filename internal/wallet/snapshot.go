@@ -45,8 +45,8 @@ type ListStanding struct {
 	Entries   int   // that are there
 }
 
-// Due is a requeued list whose next copy is due, with its first entry.
-type Due struct {
+// ListHead is a requeued list with its first entry.
+type ListHead struct {
 	List
 	First Entry
 }

@@ -95,7 +95,7 @@ func (f *Faulty) Locked(ctx context.Context, ids []uuid.UUID) ([]uuid.UUID, erro
 }
 
 // Due implements applier.Ledger.
-func (f *Faulty) Due(ctx context.Context, partition int32, at time.Time, most time.Duration, limit int) ([]wallet.Due, error) {
+func (f *Faulty) Due(ctx context.Context, partition int32, at time.Time, most time.Duration, limit int) ([]wallet.ListHead, error) {
 	if _, err := f.before(Call{Method: "Due"}); err != nil {
 		return nil, err
 	}

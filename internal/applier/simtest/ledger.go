@@ -131,16 +131,16 @@ func (l *Ledger) Read(_ context.Context, q wallet.SnapshotQuery) (wallet.Snapsho
 func (l *Ledger) Locked(context.Context, []uuid.UUID) ([]uuid.UUID, error) { return nil, nil }
 
 // Due implements applier.Ledger.
-func (l *Ledger) Due(_ context.Context, partition int32, at time.Time, most time.Duration, limit int) ([]wallet.Due, error) {
+func (l *Ledger) Due(_ context.Context, partition int32, at time.Time, most time.Duration, limit int) ([]wallet.ListHead, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var due []wallet.Due
+	var due []wallet.ListHead
 	for id, list := range l.lists {
 		if list.partition == partition && (!list.NotBefore.After(at) || list.NotBefore.After(at.Add(most))) && len(l.books.Entries[id]) > 0 {
-			due = append(due, wallet.Due{List: list.List, First: l.books.Entries[id][0]})
+			due = append(due, wallet.ListHead{List: list.List, First: l.books.Entries[id][0]})
 		}
 	}
-	slices.SortFunc(due, func(a, b wallet.Due) int {
+	slices.SortFunc(due, func(a, b wallet.ListHead) int {
 		return cmp.Or(a.NotBefore.Compare(b.NotBefore), slices.Compare(a.WalletID[:], b.WalletID[:]))
 	})
 	return due[:min(len(due), limit)], nil
