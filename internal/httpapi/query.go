@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -75,9 +76,17 @@ func (q *query) sequence(name string) int64 {
 
 // moment reads an RFC 3339 time.
 func (q *query) moment(name string) time.Time {
-	var t time.Time
-	if text, given := q.value(name); given && t.UnmarshalText([]byte(text)) != nil {
+	text, given := q.value(name)
+	if !given {
+		return time.Time{}
+	}
+	t, err := time.Parse(time.RFC3339, strings.ToUpper(text))
+	switch {
+	case err == nil && !strings.Contains(text, ","): // which Parse takes for a point
+	case strings.Contains(text, " "):
 		q.add(name, "must be an RFC 3339 time; a + is written %2B")
+	default:
+		q.add(name, "must be an RFC 3339 time")
 	}
 	return t
 }

@@ -111,7 +111,7 @@ func TestListOperations(t *testing.T) {
 	}
 	q := url.Values{
 		"limit": {"1000"}, "cursor": {list.NextCursor}, "status": {"FAILED"}, "operationType": {"WITHDRAW"},
-		"from": {"2026-05-04T12:00:00+02:00"}, "to": {"2026-05-04T10:00:00.000001Z"},
+		"from": {"2026-05-04T12:00:00+02:00"}, "to": {"2026-05-04t10:00:00.000001z"},
 	}
 	r.get(path + "?" + q.Encode()).status(200)
 	got, from := r.queries[2], time.Date(2026, 5, 4, 10, 0, 0, 0, time.UTC)
@@ -143,7 +143,7 @@ func TestListOperationsRefuses(t *testing.T) {
 		{"limit=0", "limit"}, {"limit=1001", "limit"}, {"limit=", "limit"}, {"limit=-1", "limit"}, {"limit=1e1", "limit"},
 		{"limit=1&limit=2", "limit"}, {"Limit=1", "Limit"}, {"offset=3&page=2", "offset page"},
 		{"status=applied", "status"}, {"status=", "status"}, {"operationType=X", "operationType"},
-		{"from=yesterday", "from"}, {"from=2026-05-04", "from"}, {"to=2026-05-04T10:00:00+02:00", "to"},
+		{"from=yesterday", "from"}, {"from=2026-05-04", "from"}, {"from=2026-05-04T10:00:00,5Z", "from"}, {"to=2026-05-04T10:00:00+02:00", "to"},
 		{"from=2026-05-04T10:00:00Z&to=2026-05-04T10:00:00Z", "to"},
 		{"cursor=", "cursor"}, {"cursor=x", "cursor"}, {"cursor=djEuMC4w", "cursor"}, {"cursor=djEuMC4y=", "cursor"}, {"cursor=djIuMC4y", "cursor"},
 		{"limit=x&status=x&operationType=x&from=x&to=x&cursor=x", "limit status operationType from to cursor"},
