@@ -336,6 +336,10 @@ func TestAnOperationIsFoundWhereverItIs(t *testing.T) {
 	if op, found, _ := find(id, waiting.ID, wallet.NoReceipt); !found || op != entries(waiting)[0].Operation {
 		t.Errorf("requeued: %+v, %t, want %+v", op, found, entries(waiting)[0].Operation)
 	}
+	exec(t, b.conn, fmt.Sprintf("UPDATE requeued SET kind = 3 WHERE operation_id = '%s'", waiting.ID))
+	if op, found, _ := find(id, waiting.ID, wallet.NoReceipt); !found || op != entries(waiting)[0].Operation {
+		t.Errorf("a requeued backfill: %+v, %t", op, found)
+	}
 	if op, found, _ := find(missing.WalletID, missing.ID, wallet.NoReceipt); !found || op != refused {
 		t.Errorf("of a wallet that is not there: %+v, %t", op, found)
 	}

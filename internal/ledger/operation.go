@@ -95,12 +95,13 @@ func (l *Ledger) Outcomes(ctx context.Context, keys []wallet.Key) ([]wallet.Oper
 	return ops, l.classified(err)
 }
 
+// A backfill is requeued for what a restored ledger lacks.
 const selectOperation = `
 SELECT ` + operationColumns + `, r.type, r.amount, r.accepted_at, r.partition, r.journal_offset,
 	(SELECT next_offset FROM journal_offsets JOIN journal USING (topic_id) WHERE partition = $3)
 FROM (VALUES (1)) AS one
 LEFT JOIN operations o ON o.wallet_id = $1 AND o.operation_id = $2
-LEFT JOIN LATERAL (SELECT * FROM requeued WHERE wallet_id = $1 AND operation_id = $2 AND kind = 1 ORDER BY position LIMIT 1) r ON true`
+LEFT JOIN LATERAL (SELECT * FROM requeued WHERE wallet_id = $1 AND operation_id = $2 AND kind <> 2 ORDER BY position LIMIT 1) r ON true`
 
 // Operation returns an operation: as the ledger has it, or PENDING while it is
 // requeued. passed is the partition's next offset (0 if it has none) when neither
