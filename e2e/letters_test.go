@@ -27,7 +27,7 @@ func TestAnOperatorSettlesDeadLetters(t *testing.T) {
 	says(t, s.operator(0, "dlq", "show", "0-0"), " 2-", "does not decode", `"hand"`, "|by hand|")
 	says(t, s.operator(3, "dlq", "replay", "0-0"), "does not decode")
 	s.operator(0, "dlq", "discard", "0-0", "--reason", "written by a tool", "--by", "ada")
-	says(t, s.operator(3, "dlq", "discard", "0-0", "--reason", "again"), "settled before: discarded by ada")
+	says(t, s.operator(3, "dlq", "discard", "0-0", "--reason", "again"), "resolved before: discarded by ada")
 
 	op := wallet.Operation{ID: uuid.New(), WalletID: id, Type: wallet.Deposit, Amount: 23, AcceptedAt: time.Now()}
 	r := journal.Encode(&wallet.Record{Kind: wallet.KindOperations, WalletID: id, Operations: []wallet.Operation{op}})
@@ -39,7 +39,7 @@ func TestAnOperatorSettlesDeadLetters(t *testing.T) {
 	says(t, s.operator(0, "dlq", "list", "--state", "open"), "0-1", "version 1 is not known", "1 dead letters")
 	says(t, s.operator(0, "dlq", "show", "0-1"), "decodes: operations of wallet "+id.String())
 	s.operator(0, "dlq", "replay", "0-1", "--reason", "upgraded")
-	says(t, s.operator(3, "dlq", "replay", "0-1"), "settled before: replayed by")
+	says(t, s.operator(3, "dlq", "replay", "0-1"), "resolved before: replayed by")
 	s.operator(0, "dlq", "replay", "0-1", "--force", "--reason", "once more")
 	s.drained()
 	ops := s.audit(id, nil)
