@@ -90,7 +90,7 @@ type Config struct {
 type Limits struct {
 	WalletRequests int           // unanswered at once of one wallet, and without an outcome; beyond it 429
 	Requests       int           // the same of this replica
-	WalletWaits    int           // requests of one wallet that wait at once; beyond it 202, as without a wait
+	WalletWaits    int           // unanswered requests of one wallet, beyond which none waits: 202
 	Waits          int           // the same of this replica
 	DirectTimeout  time.Duration // of the direct way; beyond it 503, of unknown outcome
 	ListLength     int           // of a wallet's requeued list; at it 429

@@ -169,10 +169,11 @@ func (a *Audit) meetRefused(r *wallet.Record, op, has *wallet.Operation) {
 	}
 	a.refused[op.Key()] = true
 	acc := a.accounts[op.WalletID]
+	_, wasListed := a.waiting[op.Key()] // since before its wallet's creation, perhaps
 	switch {
 	case has.Status.String() != "FAILED" || has.Reason.String() != "wallet_not_found" || acc.sequence > 0:
 		a.find(of(WrongOutcome, op, r.Receipt), "the ledger says %s %s without a sequence; the wallet had %d operations then", has.Status, has.Reason, acc.sequence)
-	case acc.created && has.Origin != wallet.Direct:
+	case acc.created && !wasListed && has.Origin != wallet.Direct:
 		a.find(of(WrongOutcome, op, r.Receipt), "the ledger says that there was no wallet; its creation is before it in the journal")
 	}
 	a.meetFirst(r, op, has)

@@ -24,6 +24,9 @@ func (d *dirty) add(wallets []wallet.Wallet, expired time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, w := range wallets {
+		if onlyExists(w) {
+			w.Balance = 0 // by the time it is put, something may have come after it
+		}
 		if old, ok := d.wallets[w.ID]; ok && old.Sequence >= w.Sequence {
 			continue
 		}

@@ -34,6 +34,9 @@ func (c *Cache) Wallet(ctx context.Context, id uuid.UUID, fresh bool, minSequenc
 	return w, err
 }
 
+// lateFill is longer than a read of the ledger takes, unless this process was stopped.
+const lateFill = 5 * time.Second
+
 // fill reads the ledger and puts what it found.
 func (c *Cache) fill(ctx context.Context, id uuid.UUID) (wallet.Wallet, error) {
 	began := c.Now()
@@ -42,7 +45,7 @@ func (c *Cache) fill(ctx context.Context, id uuid.UUID) (wallet.Wallet, error) {
 		return w, err
 	}
 	put := c.Put
-	if c.Now().Sub(began) > c.Timeout {
+	if c.Now().Sub(began) > lateFill {
 		put = c.Renew // a newer one may have been put meanwhile, and be gone again
 	}
 	_ = put(ctx, w) // failed: the breaker has noted it, and the wallet is dirty

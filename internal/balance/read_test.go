@@ -281,9 +281,9 @@ func TestAWalletIsFoundWhileItsCreationIsApplied(t *testing.T) {
 	}
 }
 
-// What a slow read of the ledger brings is not put as the newest where Redis has nothing
+// What a read of the ledger brings that was under way while the process stood still is not put as the newest where Redis has nothing
 // any more.
-func TestASlowReadDoesNotPutWhatIsOldByNow(t *testing.T) {
+func TestALateReadDoesNotPutWhatIsOldByNow(t *testing.T) {
 	redis, now, id := embeddedtest.Miniredis(t), &clock{now: time.Unix(1_700_000_000, 0)}, uuid.New()
 	l := &meanwhile{ledger: newLedger(at(id, 4))}
 	cfg := testConfig(redis.Addr(), nil)
@@ -292,10 +292,28 @@ func TestASlowReadDoesNotPutWhatIsOldByNow(t *testing.T) {
 	l.happens = func() {
 		_ = c.Put(t.Context(), l.commit(id))
 		redis.Del(keyPrefix + id.String())
-		now.advance(cfg.Timeout + time.Second)
+		now.advance(lateFill + time.Second)
 	}
 	_, _ = c.Wallet(t.Context(), id, false, 0)
 	if w, err := c.Wallet(t.Context(), id, false, 0); err != nil || w.Sequence != 5 {
 		t.Errorf("%+v, %v", w, err)
+	}
+}
+
+// A ledger that is slower than Redis may be is read once and not each time.
+func TestASlowLedgerFillsTheCache(t *testing.T) {
+	redis, now, id := embeddedtest.Miniredis(t), &clock{now: time.Unix(1_700_000_000, 0)}, uuid.New()
+	l := &meanwhile{ledger: newLedger(at(id, 4))}
+	cfg := testConfig(redis.Addr(), nil)
+	cfg.Ledger, cfg.Now, cfg.Timeout = l, now.Now, time.Second
+	c := opened(t, cfg)
+	for range 3 {
+		l.happens = func() { now.advance(2 * time.Second) }
+		if w, err := c.Wallet(t.Context(), id, false, 0); err != nil || w.Sequence != 4 {
+			t.Fatalf("%+v, %v", w, err)
+		}
+	}
+	if n := l.asked(); n != 1 {
+		t.Errorf("%d reads of the ledger", n)
 	}
 }

@@ -135,6 +135,41 @@ func TestARepairSpreadsThatAWalletExists(t *testing.T) {
 }
 
 // What failed while an older balance was under repair still has to be repaired.
+// That a wallet was just made, and is empty, is not repaired: something may have come after,
+// and may be lost with the Redis that had it.
+func TestARepairDoesNotSayThatAWalletIsEmpty(t *testing.T) {
+	for name, c := range map[string]struct {
+		lost func(redis *miniredis.Miniredis)
+	}{
+		"what came after could not be put": {func(redis *miniredis.Miniredis) { redis.SetError("LOADING") }},
+		"what came after is lost":          {(*miniredis.Miniredis).FlushAll},
+	} {
+		t.Run(name, func(t *testing.T) {
+			redis, id := embeddedtest.Miniredis(t), uuid.New()
+			l := newLedger()
+			maker, owner, other := opened(t, testConfig(redis.Addr(), l)), opened(t, testConfig(redis.Addr(), l)), opened(t, testConfig(redis.Addr(), l))
+			redis.SetError("LOADING")
+			_ = maker.PutMade(t.Context(), wallet.Wallet{ID: id, UpdatedAt: time.Now()})
+			redis.SetError("")
+			up(t, owner)
+			c.lost(redis)
+			w := l.commit(id)
+			owner.Announce(t.Context(), wallet.Committed{Wallets: []wallet.Wallet{w}})
+			c.lost(redis)
+			redis.SetError("")
+			up(t, maker)
+			up(t, other)
+			repairing(t, maker)
+			eventually(t, "it is repaired", func() bool { return maker.Dirty() == 0 })
+			for _, reader := range []*Cache{maker, other} {
+				if got, err := reader.Wallet(t.Context(), id, false, 0); err != nil || got != w {
+					t.Errorf("%+v, %v, the ledger has %+v", got, err, w)
+				}
+			}
+		})
+	}
+}
+
 func TestRepairForgetsOnlyWhatItHasPut(t *testing.T) {
 	d, id := dirty{wallets: map[uuid.UUID]wallet.Wallet{}, most: 10}, uuid.New()
 	d.add([]wallet.Wallet{at(id, 1)}, time.Time{})

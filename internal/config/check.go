@@ -155,7 +155,8 @@ var sslModes = []string{"disable", "allow", "prefer", "require", "verify-ca", "v
 // isOrigin reports whether s is an origin as a browser sends it (RFC 6454, 6.2).
 func isOrigin(s string) bool {
 	u, err := url.Parse(s)
-	return err == nil && u.Scheme != "" && u.Host != "" && s == strings.ToLower(u.Scheme+"://"+u.Host)
+	usual := u != nil && (u.Scheme == "http" && u.Port() == "80" || u.Scheme == "https" && u.Port() == "443") // which is left out
+	return err == nil && u.Scheme != "" && u.Host != "" && !usual && !strings.Contains(s, "*") && s == strings.ToLower(u.Scheme+"://"+u.Host)
 }
 
 func hostPort(s string) bool {

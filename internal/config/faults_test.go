@@ -158,12 +158,12 @@ func TestEveryCheckedVariableIsAmongTheWrongOnes(t *testing.T) {
 }
 
 func TestOriginsAreWhatBrowsersSend(t *testing.T) {
-	for _, origin := range []string{"https://a.example", "http://127.0.0.1:3000", "http://[::1]:80", "chrome-extension://abc"} {
+	for _, origin := range []string{"https://a.example", "http://127.0.0.1:3000", "http://[::1]:8000", "chrome-extension://abc"} {
 		if !isOrigin(origin) {
 			t.Errorf("%s is refused", origin)
 		}
 	}
-	for _, text := range []string{"", "a.example", "foo bar", "https://a.example/", "https://a.example/path", "https://A.example", "https://u@a.example", " https://a.example", "*", "https://"} {
+	for _, text := range []string{"", "a.example", "foo bar", "https://a.example/", "https://a.example/path", "https://A.example", "https://u@a.example", " https://a.example", "https://a.example:443", "https://*.example", "*", "https://"} {
 		if isOrigin(text) {
 			t.Errorf("%q is taken", text)
 		}

@@ -61,7 +61,7 @@ const expectNoIntervention = `
 SELECT expect((SELECT count(*) FROM interventions WHERE subject = $1 AND action = ANY($2)), 0, '` + stateResolved + `')`
 
 // Resolve leaves the trace of what became of a dead letter. Unless again is set, it
-// is refused with ErrSettled when one is there already, also when two operators
+// is refused with ErrResolved when one is there already, also when two operators
 // write at once.
 func (l *Ledger) Resolve(ctx context.Context, i wallet.Intervention, again bool) error {
 	ctx, cancel := context.WithTimeout(ctx, l.config.CommitTimeout)
