@@ -376,7 +376,7 @@ type Problem struct {
 	// Outcome What became of the request.
 	Outcome Fate `json:"outcome"`
 
-	// Errors Every fault of the request.
+	// Errors Every fault of the request, of a bulk at least the first 32.
 	Errors []FieldError `json:"errors,omitempty"`
 
 	// Operation The operation that the problem is about, where one is known.
@@ -647,7 +647,8 @@ type ClientInterface interface {
 	// Accepts up to 1000 operations of one wallet and waits for their outcomes, which are answered in the same order.
 	// Each is an operation of its own, as if it had been sent by itself, with its own `idempotencyKey`: one that is
 	// refused changes nothing for the others. They are applied in their order; operations of other requests may come
-	// between. A key that is there again is a repeat of its first occurrence.
+	// between. A key that is there again is a repeat of its first occurrence. A header `Idempotency-Key` is refused
+	// with 400, since it would be of all of them.
 	//
 	// All faults of a request are reported at once, up to a bound, as `[3].amount`; then nothing of it was accepted.
 	// The load limits count each operation. After 503 with `outcome` unknown repeat the request with the same keys.
@@ -662,7 +663,8 @@ type ClientInterface interface {
 	// Accepts up to 1000 operations of one wallet and waits for their outcomes, which are answered in the same order.
 	// Each is an operation of its own, as if it had been sent by itself, with its own `idempotencyKey`: one that is
 	// refused changes nothing for the others. They are applied in their order; operations of other requests may come
-	// between. A key that is there again is a repeat of its first occurrence.
+	// between. A key that is there again is a repeat of its first occurrence. A header `Idempotency-Key` is refused
+	// with 400, since it would be of all of them.
 	//
 	// All faults of a request are reported at once, up to a bound, as `[3].amount`; then nothing of it was accepted.
 	// The load limits count each operation. After 503 with `outcome` unknown repeat the request with the same keys.
@@ -798,7 +800,8 @@ func (c *Client) ListOperations(ctx context.Context, walletID WalletID, params *
 // Accepts up to 1000 operations of one wallet and waits for their outcomes, which are answered in the same order.
 // Each is an operation of its own, as if it had been sent by itself, with its own `idempotencyKey`: one that is
 // refused changes nothing for the others. They are applied in their order; operations of other requests may come
-// between. A key that is there again is a repeat of its first occurrence.
+// between. A key that is there again is a repeat of its first occurrence. A header `Idempotency-Key` is refused
+// with 400, since it would be of all of them.
 //
 // All faults of a request are reported at once, up to a bound, as `[3].amount`; then nothing of it was accepted.
 // The load limits count each operation. After 503 with `outcome` unknown repeat the request with the same keys.
@@ -823,7 +826,8 @@ func (c *Client) SubmitOperationsWithBody(ctx context.Context, walletID WalletID
 // Accepts up to 1000 operations of one wallet and waits for their outcomes, which are answered in the same order.
 // Each is an operation of its own, as if it had been sent by itself, with its own `idempotencyKey`: one that is
 // refused changes nothing for the others. They are applied in their order; operations of other requests may come
-// between. A key that is there again is a repeat of its first occurrence.
+// between. A key that is there again is a repeat of its first occurrence. A header `Idempotency-Key` is refused
+// with 400, since it would be of all of them.
 //
 // All faults of a request are reported at once, up to a bound, as `[3].amount`; then nothing of it was accepted.
 // The load limits count each operation. After 503 with `outcome` unknown repeat the request with the same keys.
@@ -1498,7 +1502,8 @@ type ClientWithResponsesInterface interface {
 	// Accepts up to 1000 operations of one wallet and waits for their outcomes, which are answered in the same order.
 	// Each is an operation of its own, as if it had been sent by itself, with its own `idempotencyKey`: one that is
 	// refused changes nothing for the others. They are applied in their order; operations of other requests may come
-	// between. A key that is there again is a repeat of its first occurrence.
+	// between. A key that is there again is a repeat of its first occurrence. A header `Idempotency-Key` is refused
+	// with 400, since it would be of all of them.
 	//
 	// All faults of a request are reported at once, up to a bound, as `[3].amount`; then nothing of it was accepted.
 	// The load limits count each operation. After 503 with `outcome` unknown repeat the request with the same keys.
@@ -1513,7 +1518,8 @@ type ClientWithResponsesInterface interface {
 	// Accepts up to 1000 operations of one wallet and waits for their outcomes, which are answered in the same order.
 	// Each is an operation of its own, as if it had been sent by itself, with its own `idempotencyKey`: one that is
 	// refused changes nothing for the others. They are applied in their order; operations of other requests may come
-	// between. A key that is there again is a repeat of its first occurrence.
+	// between. A key that is there again is a repeat of its first occurrence. A header `Idempotency-Key` is refused
+	// with 400, since it would be of all of them.
 	//
 	// All faults of a request are reported at once, up to a bound, as `[3].amount`; then nothing of it was accepted.
 	// The load limits count each operation. After 503 with `outcome` unknown repeat the request with the same keys.
@@ -1891,6 +1897,11 @@ type GetWalletResponse409Headers struct {
 	RetryAfter *int
 }
 
+// GetWalletResponse429Headers the declared response headers of an HTTP 429 response for GetWallet
+type GetWalletResponse429Headers struct {
+	RetryAfter *int
+}
+
 // GetWalletResponse500Headers the declared response headers of an HTTP 500 response for GetWallet
 type GetWalletResponse500Headers struct {
 	Location *string
@@ -1913,6 +1924,8 @@ type GetWalletResponse struct {
 	ApplicationProblemJSON404 *WalletNotFound
 	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
 	ApplicationProblemJSON409 *Problem
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *Overloaded
 	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationProblemJSON500 *Internal
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
@@ -1925,6 +1938,8 @@ type GetWalletResponse struct {
 	Headers400 *GetWalletResponse400Headers
 	// Headers409 the parsed response headers for an HTTP 409 response
 	Headers409 *GetWalletResponse409Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *GetWalletResponse429Headers
 	// Headers500 the parsed response headers for an HTTP 500 response
 	Headers500 *GetWalletResponse500Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -1949,6 +1964,11 @@ func (r GetWalletResponse) GetApplicationProblemJSON404() *WalletNotFound {
 // GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
 func (r GetWalletResponse) GetApplicationProblemJSON409() *Problem {
 	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r GetWalletResponse) GetApplicationProblemJSON429() *Overloaded {
+	return r.ApplicationProblemJSON429
 }
 
 // GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
@@ -2263,6 +2283,11 @@ type GetOperationResponse400Headers struct {
 	Deprecation *string
 }
 
+// GetOperationResponse429Headers the declared response headers of an HTTP 429 response for GetOperation
+type GetOperationResponse429Headers struct {
+	RetryAfter *int
+}
+
 // GetOperationResponse500Headers the declared response headers of an HTTP 500 response for GetOperation
 type GetOperationResponse500Headers struct {
 	Location *string
@@ -2283,6 +2308,8 @@ type GetOperationResponse struct {
 	ApplicationProblemJSON400 *InvalidRequest
 	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
 	ApplicationProblemJSON404 *Problem
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *Overloaded
 	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationProblemJSON500 *Internal
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
@@ -2291,6 +2318,8 @@ type GetOperationResponse struct {
 	Headers200 *GetOperationResponse200Headers
 	// Headers400 the parsed response headers for an HTTP 400 response
 	Headers400 *GetOperationResponse400Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *GetOperationResponse429Headers
 	// Headers500 the parsed response headers for an HTTP 500 response
 	Headers500 *GetOperationResponse500Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -2310,6 +2339,11 @@ func (r GetOperationResponse) GetApplicationProblemJSON400() *InvalidRequest {
 // GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
 func (r GetOperationResponse) GetApplicationProblemJSON404() *Problem {
 	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r GetOperationResponse) GetApplicationProblemJSON429() *Overloaded {
+	return r.ApplicationProblemJSON429
 }
 
 // GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
@@ -2531,7 +2565,8 @@ func (c *ClientWithResponses) ListOperationsWithResponse(ctx context.Context, wa
 // Accepts up to 1000 operations of one wallet and waits for their outcomes, which are answered in the same order.
 // Each is an operation of its own, as if it had been sent by itself, with its own `idempotencyKey`: one that is
 // refused changes nothing for the others. They are applied in their order; operations of other requests may come
-// between. A key that is there again is a repeat of its first occurrence.
+// between. A key that is there again is a repeat of its first occurrence. A header `Idempotency-Key` is refused
+// with 400, since it would be of all of them.
 //
 // All faults of a request are reported at once, up to a bound, as `[3].amount`; then nothing of it was accepted.
 // The load limits count each operation. After 503 with `outcome` unknown repeat the request with the same keys.
@@ -2552,7 +2587,8 @@ func (c *ClientWithResponses) SubmitOperationsWithBodyWithResponse(ctx context.C
 // Accepts up to 1000 operations of one wallet and waits for their outcomes, which are answered in the same order.
 // Each is an operation of its own, as if it had been sent by itself, with its own `idempotencyKey`: one that is
 // refused changes nothing for the others. They are applied in their order; operations of other requests may come
-// between. A key that is there again is a repeat of its first occurrence.
+// between. A key that is there again is a repeat of its first occurrence. A header `Idempotency-Key` is refused
+// with 400, since it would be of all of them.
 //
 // All faults of a request are reported at once, up to a bound, as `[3].amount`; then nothing of it was accepted.
 // The load limits count each operation. After 503 with `outcome` unknown repeat the request with the same keys.
@@ -3114,6 +3150,13 @@ func ParseGetWalletResponse(rsp *http.Response) (*GetWalletResponse, error) {
 		}
 		response.ApplicationProblemJSON409 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Overloaded
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest Internal
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -3185,6 +3228,16 @@ func ParseGetWalletResponse(rsp *http.Response) (*GetWalletResponse, error) {
 			headers.RetryAfter = &value
 		}
 		response.Headers409 = &headers
+	case rsp.StatusCode == 429:
+		var headers GetWalletResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
 	case rsp.StatusCode == 500:
 		var headers GetWalletResponse500Headers
 		if values := rsp.Header.Values("Location"); len(values) > 0 {
@@ -3560,6 +3613,13 @@ func ParseGetOperationResponse(rsp *http.Response) (*GetOperationResponse, error
 		}
 		response.ApplicationProblemJSON404 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Overloaded
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest Internal
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -3597,6 +3657,16 @@ func ParseGetOperationResponse(rsp *http.Response) (*GetOperationResponse, error
 			headers.Deprecation = &value
 		}
 		response.Headers400 = &headers
+	case rsp.StatusCode == 429:
+		var headers GetOperationResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = &value
+		}
+		response.Headers429 = &headers
 	case rsp.StatusCode == 500:
 		var headers GetOperationResponse500Headers
 		if values := rsp.Header.Values("Location"); len(values) > 0 {

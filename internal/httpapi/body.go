@@ -64,7 +64,7 @@ func tooLarge(most int) error {
 // checkMediaType refuses a body that is of none of the types, not in UTF-8, or
 // compressed.
 func checkMediaType(h http.Header, types ...string) error {
-	if e := h.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
+	if slices.ContainsFunc(h["Content-Encoding"], func(e string) bool { return e != "" && !strings.EqualFold(e, "identity") }) {
 		return unsupported("Content-Encoding", "must be absent: bodies are not decompressed")
 	}
 	for _, media := range types {

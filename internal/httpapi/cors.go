@@ -6,9 +6,10 @@ import (
 )
 
 // What pages of other origins may send and read (the Fetch standard, §3.2).
+// Authorization is for a gateway in front.
 var (
 	corsMethods = []string{"GET, HEAD, POST"}
-	corsHeaders = []string{"Content-Type, Idempotency-Key, Prefer, If-None-Match, Cache-Control"}
+	corsHeaders = []string{"Content-Type, Idempotency-Key, Prefer, If-None-Match, Cache-Control, Authorization"}
 	corsExposed = []string{"Location, ETag, Idempotency-Replayed, Preference-Applied, Retry-After, Deprecation, Allow"}
 	corsMaxAge  = []string{"7200"} // seconds; browsers keep a preflight no longer
 	corsAny     = []string{"*"}

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"fmt"
 	"unicode/utf8"
 
@@ -14,6 +15,9 @@ const (
 	maxFaults         = 32
 	maxFieldNameBytes = 64
 )
+
+// byteOrderMark of UTF-8, which JSON must not have (RFC 8259, §8.1).
+var byteOrderMark = []byte("\ufeff")
 
 // decoder reads a body and collects everything that is wrong with it. Decoding
 // of money is our own because encoding/json takes the last of duplicate keys,
@@ -51,6 +55,9 @@ func (d *decoder) whole(opening byte, what string, read func() bool) bool {
 	switch c := d.space(); {
 	case d.at == len(d.text):
 		d.addText("must not be empty")
+		return false
+	case bytes.HasPrefix(d.text[d.at:], byteOrderMark):
+		d.addText("must not begin with a byte order mark")
 		return false
 	case c != opening:
 		d.addText("must be a JSON " + what)

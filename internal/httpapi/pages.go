@@ -36,6 +36,13 @@ func describe(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write(description)
 }
 
+// sendLinesAsTheyAre takes back what Swagger UI does to the example of a body whose
+// media type has "json" in its name: it sends it as one JSON string.
+const sendLinesAsTheyAre = `r => {
+	if (r.headers?.["Content-Type"] === "application/x-ndjson" && typeof r.body === "string" && r.body.startsWith('"')) r.body = JSON.parse(r.body)
+	return r
+}`
+
 // swagger serves Swagger UI's page and its assets.
 func (s *server) swagger() http.HandlerFunc {
 	ui := v5emb.NewHandlerWithConfig(swgui.Config{
@@ -45,6 +52,7 @@ func (s *server) swagger() http.HandlerFunc {
 		SettingsUI: map[string]string{
 			"showExtensions":         "false", // x-order and its like concern the generator
 			"displayRequestDuration": "true",
+			"requestInterceptor":     sendLinesAsTheyAre,
 		},
 	})
 	return func(w http.ResponseWriter, r *http.Request) {

@@ -44,7 +44,7 @@ var refusedBodies = []struct {
 	{`null`, []string{"body must be a JSON object"}},
 	{`[]`, []string{"body must be a JSON object"}},
 	{`"x"`, []string{"body must be a JSON object"}},
-	{"\ufeff{}", []string{"body must be a JSON object"}},
+	{"\ufeff{}", []string{"body must not begin with a byte order mark"}},
 	{`{}`, []string{"walletId is required", "operationType is required", "amount is required"}},
 	{`{` + aliceMember + `,"operationType":"deposit","amount":0}`, []string{"operationType must be DEPOSIT or WITHDRAW", "amount " + amountRule}},
 	{`{"walletId":7,"operationType":true,"amount":"1"}`, []string{

@@ -45,7 +45,7 @@ func TestCORSAnyOrigin(t *testing.T) {
 	r := newRig(t)
 	a := r.do("OPTIONS", "/api/v1/wallet", "", "Origin: http://a.example", "Access-Control-Request-Method: POST",
 		"Access-Control-Request-Headers: content-type,idempotency-key,prefer").status(204).header("Access-Control-Allow-Origin", "*")
-	for _, want := range []string{"Content-Type", "Idempotency-Key", "Prefer", "If-None-Match", "Cache-Control"} {
+	for _, want := range []string{"Content-Type", "Idempotency-Key", "Prefer", "If-None-Match", "Cache-Control", "Authorization"} {
 		if !strings.Contains(a.Header.Get("Access-Control-Allow-Headers"), want) {
 			t.Errorf("%s must not be sent", want)
 		}

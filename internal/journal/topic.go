@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"time"
 
@@ -69,7 +70,11 @@ func (j *Journal) untilMet(ledger Ledger) (wallet.Topic, bool) {
 		}
 		if err.Error() != last && j.ctx.Err() == nil {
 			last = err.Error()
-			j.Log.Warn("journal not met yet", "error", err)
+			level := slog.LevelWarn
+			if errors.Is(err, kerr.UnknownTopicOrPartition) && time.Since(began) < ledgerGrace {
+				level = slog.LevelInfo // as in every first start
+			}
+			j.Log.Log(j.ctx, level, "journal not met yet", "error", err)
 		}
 		if !sleep(j.ctx, meetEvery) {
 			return met, false
