@@ -72,16 +72,17 @@ func (b *batch) query(records []wallet.Record, ids, versions bool) wallet.Snapsh
 			continue
 		}
 		a := b.account(r.WalletID)
-		applies := a.list != nil && r.Attempt > a.list.head.Attempt && b.aside[a.id] == ""
+		_, aside := b.aside[a.id] // nothing of it is decided, and reading it may be what is refused
+		applies := a.list != nil && r.Attempt > a.list.head.Attempt && !aside
 		if applies && !slices.Contains(q.Lists, a.id) {
 			q.Lists = append(q.Lists, a.id)
 		}
-		if !seen[a.id] && (versions || applies || !a.lane.cached) {
+		if !seen[a.id] && !aside && (versions || applies || !a.lane.cached) {
 			seen[a.id] = true
 			q.Wallets = append(q.Wallets, a.id)
 		}
 		// The ledger has what is backfilled, as a rule: that is asked, not tried.
-		if ids && r.Kind == wallet.KindOperations || r.Kind == wallet.KindBackfill {
+		if ids && r.Kind == wallet.KindOperations && !aside || r.Kind == wallet.KindBackfill {
 			for _, op := range r.Operations {
 				q.Operations = append(q.Operations, op.Key())
 			}

@@ -133,9 +133,18 @@ func (a *Applier) answer(ln *lane, c wallet.Committed, calls []*call) {
 	}
 }
 
-// applyCalls commits earlier operations and calls as one batch; if SQL refuses
-// that, one call after the other, so that only the offender fails.
+// applyCalls commits earlier operations and calls: many earlier ones in batches of
+// their own, and the rest and the calls as one. If SQL refuses that, one call after the
+// other, so that only the offender fails.
 func (a *Applier) applyCalls(id uuid.UUID, ln *lane, earlier []unsettled, calls []*call) wallet.Committed {
+	if most := a.Limits.BatchOperations; len(earlier) > most {
+		b, err := a.commitDirect(id, ln, earlier[:most], nil)
+		if err != nil {
+			return ln.fail(calls, err)
+		}
+		b.advance()
+		return b.announcement(-1, 0).And(a.applyCalls(id, ln, earlier[most:], calls))
+	}
 	b, err := a.commitDirect(id, ln, earlier, calls)
 	if err == nil {
 		b.advance()
@@ -144,20 +153,24 @@ func (a *Applier) applyCalls(id uuid.UUID, ln *lane, earlier []unsettled, calls 
 		}
 		return b.announcement(-1, 0)
 	}
-	ln.cached = false
 	if errors.Is(err, wallet.ErrRefused) && len(calls) > 1 {
+		ln.cached = false
 		all := wallet.Committed{Partition: -1}
 		for i := range calls {
-			one := a.applyCalls(id, ln, earlier, calls[i:i+1])
-			all.Results = append(all.Results, one.Results...)
-			all.Wallets, all.Passed = append(all.Wallets, one.Wallets...), append(all.Passed, one.Passed...)
+			all = all.And(a.applyCalls(id, ln, earlier, calls[i:i+1]))
 		}
 		return all
 	}
+	return ln.fail(calls, err)
+}
+
+// fail tells the calls why nothing of them was committed, or that it is not known.
+func (ln *lane) fail(calls []*call, err error) wallet.Committed {
+	ln.cached = false
 	for _, c := range calls {
 		c.err = err
 	}
-	return wallet.Committed{}
+	return wallet.Committed{Partition: -1}
 }
 
 // outcomes returns what was decided of the operations.

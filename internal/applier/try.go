@@ -104,6 +104,9 @@ func (t *try) adapt(err error) error {
 // findLocked sets aside the wallets that somebody holds locked.
 func (t *try) findLocked() error {
 	held, err := t.Ledger.Locked(context.Background(), walletsOf(t.records))
+	if errors.Is(err, wallet.ErrRefused) {
+		return t.bisect(err)
+	}
 	if err != nil {
 		return err
 	}

@@ -127,14 +127,14 @@ func (w *worker) bury(ctx context.Context, records []wallet.Record) error {
 // apply brings the records into the ledger. It returns false if the worker has to
 // end: it was stopped, or its partition was.
 func (w *worker) apply(ctx context.Context, records []wallet.Record) bool {
-	pause, unknown := newPause(w.Limits), false
+	pause, unknown, most := newPause(w.Limits), false, len(records)
 	for {
 		if records = from(records, w.next.Load()); len(records) == 0 {
 			return ctx.Err() == nil
 		}
-		n, err := w.applySome(records)
+		n, err := w.applySome(records[:min(most, len(records))])
 		if err == nil {
-			records, pause, unknown = records[n:], newPause(w.Limits), false
+			records, pause, unknown, most = records[n:], newPause(w.Limits), false, 2*most
 			w.applying.Store(oldestOf(records))
 			continue
 		}
@@ -145,8 +145,12 @@ func (w *worker) apply(ctx context.Context, records []wallet.Record) bool {
 		if pause.wait(ctx) != nil {
 			return false
 		}
+		tried := w.next.Load()
 		if w.reload(ctx) != nil {
 			return false
+		}
+		if errors.Is(err, wallet.ErrUnavailable) && w.next.Load() == tried {
+			most = max(1, min(most, len(records))/2) // a slow ledger may take less at a time
 		}
 		// What fences may be this worker's own commit before, which landed late. Another
 		// owner tells what it has committed.
@@ -176,7 +180,8 @@ func (w *worker) reload(ctx context.Context) error {
 
 // tell announces what the ledger has of records that it has passed without this
 // worker's knowing: their commit had an unknown outcome and was written after all.
-// It asks until the ledger answers, for nobody else can tell; false: ctx has ended.
+// It asks until the ledger answers, for nobody else can tell; what the ledger refuses to
+// read of them stays untold. False: ctx has ended.
 func (w *worker) tell(ctx context.Context, passed []wallet.Record) bool {
 	if len(passed) == 0 {
 		return true
@@ -190,6 +195,10 @@ func (w *worker) tell(ctx context.Context, passed []wallet.Record) bool {
 	s, err := w.Ledger.Read(ctx, q)
 	for pause := newPause(w.Limits); err != nil; s, err = w.Ledger.Read(ctx, q) {
 		w.log.Warn("what was passed is not announced yet", "error", err)
+		if errors.Is(err, wallet.ErrRefused) {
+			n := len(passed) / 2
+			return n == 0 || w.tell(ctx, passed[:n]) && w.tell(ctx, passed[n:])
+		}
 		if pause.wait(ctx) != nil {
 			return false
 		}

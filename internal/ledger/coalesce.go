@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -36,7 +37,8 @@ type reply[V any] struct {
 }
 
 // get returns what a statement has read that began after get was called. A statement's
-// error goes to all who share it.
+// error goes to all who share it, but for a refusal, which may be of one key only: then
+// each is read alone.
 func (c *coalescer[K, V]) get(ctx context.Context, key K) (value V, found bool, err error) {
 	l := &lookup[K, V]{key: key, reply: make(chan reply[V], 1)}
 	if c.enter(l) {
@@ -81,14 +83,24 @@ func (c *coalescer[K, V]) take() []*lookup[K, V] {
 func (c *coalescer[K, V]) serve() {
 	runtime.Gosched()
 	for batch := c.take(); batch != nil; batch = c.take() {
-		keys := make([]K, len(batch))
-		for i, l := range batch {
-			keys[i] = l.key
+		c.answer(batch)
+	}
+}
+
+func (c *coalescer[K, V]) answer(batch []*lookup[K, V]) {
+	keys := make([]K, len(batch))
+	for i, l := range batch {
+		keys[i] = l.key
+	}
+	values, err := c.read(keys)
+	if errors.Is(err, wallet.ErrRefused) && len(batch) > 1 {
+		for i := range batch {
+			c.answer(batch[i : i+1])
 		}
-		values, err := c.read(keys)
-		for _, l := range batch {
-			value, found := values[l.key]
-			l.reply <- reply[V]{value, found, err}
-		}
+		return
+	}
+	for _, l := range batch {
+		value, found := values[l.key]
+		l.reply <- reply[V]{value, found, err}
 	}
 }

@@ -51,8 +51,8 @@ func rolledBack(err error) bool {
 	return errors.As(err, &pg) && pg.SeverityUnlocalized == "ERROR"
 }
 
-// classify wraps err with the one domain error that says how to go on.
-// Whatever did not come from the server has an unknown outcome.
+// classify wraps err with the one domain error that says how to go on. Whatever did
+// not come from the server, or ended the session, has an unknown outcome.
 func classify(err error) error {
 	if err == nil {
 		return nil
@@ -65,8 +65,12 @@ func classify(err error) error {
 	if !ok && len(pg.Code) == 5 {
 		kind, ok = kinds[pg.Code[:2]]
 	}
-	if !ok {
+	switch {
+	case ok:
+	case rolledBack(err):
 		kind = wallet.ErrRefused
+	default:
+		kind = wallet.ErrUnavailable
 	}
 	return fmt.Errorf("%w: %w", kind, err)
 }

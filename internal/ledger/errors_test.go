@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/walletd/walletd/internal/embedded/embeddedtest"
 	"github.com/walletd/walletd/internal/ledger"
@@ -72,6 +73,17 @@ func TestEveryStateOfTheServerHasItsMeaning(t *testing.T) {
 	}
 	exec(t, b.conn, `DROP TRIGGER raises ON wallets`)
 	b.mustCommit(move(id, funds, 1))
+}
+
+// A server that ends the session may have written the transaction before.
+func TestWhatEndsTheSessionIsOfUnknownOutcome(t *testing.T) {
+	t.Parallel()
+	for _, severity := range []string{"FATAL", "PANIC"} {
+		for _, code := range []string{"XX000", "XX001", "22023", "F0000", "P0001"} {
+			err := ledger.Classify(fmt.Errorf("commit: %w", &pgconn.PgError{Severity: severity, SeverityUnlocalized: severity, Code: code}))
+			wantKind(t, err, wallet.ErrUnavailable)
+		}
+	}
 }
 
 func TestALockedRowRefusesTheBatchWithinTheLockTimeout(t *testing.T) {

@@ -75,3 +75,6 @@ func (l *Ledger) AskingOperations() int {
 	defer l.operations.mu.Unlock()
 	return len(l.operations.waiting)
 }
+
+// Classify says how to go on after an error of a call.
+var Classify = classify

@@ -229,7 +229,7 @@ func (l *Ledger) commitParts(ctx context.Context, parts []*part) error {
 	fences, b := merge(parts)
 	err := l.commit(ctx, fences, b)
 	l.joint.leave()
-	if len(parts) > 1 && err != nil && (rolledBack(err) || !errors.Is(err, wallet.ErrUnavailable)) {
+	if len(parts) > 1 && rolledBack(err) {
 		err = errAlone
 	}
 	for _, p := range parts[1:] {

@@ -11,6 +11,13 @@ type Committed struct {
 	Results   []Result
 }
 
+// And returns what this commit and a later one by the same way made true.
+func (c Committed) And(later Committed) Committed {
+	c.Wallets, c.Passed = append(c.Wallets, later.Wallets...), append(c.Passed, later.Passed...)
+	c.Results = append(c.Results, later.Results...)
+	return c
+}
+
 // Operations are the operations of the results.
 func (c Committed) Operations() []Operation {
 	ops := make([]Operation, len(c.Results))

@@ -1,0 +1,186 @@
+package applier_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/walletd/walletd/internal/applier"
+	"github.com/walletd/walletd/internal/applier/simtest"
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// damaged is a ledger that refuses to read or write one wallet's row, as PostgreSQL does
+// when its block is damaged, from the moment the damage is done.
+type damaged struct {
+	applier.Ledger
+	id   uuid.UUID
+	done *atomic.Bool
+}
+
+var errDamaged = fmt.Errorf("%w: invalid page in block 0 of relation base/5/16384 (SQLSTATE XX001)", wallet.ErrRefused)
+
+func (l damaged) Read(ctx context.Context, q wallet.SnapshotQuery) (wallet.Snapshot, error) {
+	if l.done.Load() && slices.Contains(q.Wallets, l.id) {
+		return wallet.Snapshot{}, errDamaged
+	}
+	return l.Ledger.Read(ctx, q)
+}
+
+func (l damaged) Locked(ctx context.Context, ids []uuid.UUID) ([]uuid.UUID, error) {
+	if l.done.Load() && slices.Contains(ids, l.id) {
+		return nil, errDamaged
+	}
+	return l.Ledger.Locked(ctx, ids)
+}
+
+func (l damaged) Commit(ctx context.Context, b *wallet.Batch) error {
+	if l.done.Load() && slices.ContainsFunc(b.Changes, func(c wallet.Change) bool { return c.ID == l.id }) {
+		return errDamaged
+	}
+	return l.Ledger.Commit(ctx, b)
+}
+
+func damage(id uuid.UUID, done *atomic.Bool) func(*replica, *applier.Config) {
+	return func(_ *replica, c *applier.Config) { c.Ledger = damaged{c.Ledger, id, done} }
+}
+
+func TestAWalletThatCannotBeReadIsSetAsideAndTheOthersGoOn(t *testing.T) {
+	t.Parallel()
+	w := newMemoryWorld(t, 1)
+	bad, good := w.created(), w.created()
+	w.append(deposit(bad, 1))
+	w.append(deposit(good, 1))
+	var done atomic.Bool
+	done.Store(true)
+	w.owning(damage(bad, &done))
+	w.await("the others' operations, and a list of the wallet that is damaged", func(b simtest.Books) bool {
+		return b.Wallets[good].Sequence == 1 && len(b.Entries[bad]) == 1
+	})
+	done.Store(false)
+	w.await("the list is applied once the row can be read", func(b simtest.Books) bool {
+		return b.Wallets[bad].Sequence == 1 && len(b.Entries[bad]) == 0
+	})
+}
+
+// held is a ledger in which somebody holds one wallet's row locked.
+type held struct {
+	applier.Ledger
+	id       uuid.UUID
+	released *atomic.Bool
+}
+
+func (l held) Locked(context.Context, []uuid.UUID) ([]uuid.UUID, error) {
+	if l.released.Load() {
+		return nil, nil
+	}
+	return []uuid.UUID{l.id}, nil
+}
+
+func (l held) Commit(ctx context.Context, b *wallet.Batch) error {
+	if !l.released.Load() && slices.ContainsFunc(b.Changes, func(c wallet.Change) bool { return c.ID == l.id }) {
+		return fmt.Errorf("%w: canceling statement due to lock timeout", wallet.ErrLocked)
+	}
+	return l.Ledger.Commit(ctx, b)
+}
+
+func TestALockedWalletBesideOneThatCannotBeReadIsFound(t *testing.T) {
+	t.Parallel()
+	w := newMemoryWorld(t, 1)
+	bad, locked, good := w.created(), w.created(), w.created()
+	for _, id := range []uuid.UUID{good, locked, bad} {
+		w.append(deposit(id, 1))
+	}
+	var done, released atomic.Bool
+	r := w.replica(func(_ *replica, c *applier.Config) { c.Ledger = held{c.Ledger, locked, &released} }, damage(bad, &done))
+	// Its lane knows the damaged wallet already: only the look for locked rows reads it.
+	r.mustDirect(deposit(bad, 1))
+	done.Store(true)
+	r.journal.Own(0)
+	w.await("the operations that nothing is in the way of", func(b simtest.Books) bool {
+		return b.Wallets[good].Sequence == 1 && len(b.Entries[bad]) == 1 && len(b.Entries[locked]) == 1
+	})
+	released.Store(true)
+	done.Store(false)
+	w.await("the lists are applied", func(b simtest.Books) bool {
+		return b.Wallets[bad].Sequence == 2 && b.Wallets[locked].Sequence == 1
+	})
+}
+
+// A commit's answer was lost, and it landed; what is read to tell it has a wallet that
+// cannot be read. That one stays untold: the other is told, and what follows goes on.
+func TestWhatCannotBeToldOfAnUnreadableWalletHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	w := newMemoryWorld(t, 1)
+	bad, good := w.created(), w.created()
+	w.append(deposit(bad, 1), deposit(bad, 2))
+	first, second := w.append(deposit(good, 1)), w.append(deposit(good, 1))
+	var done atomic.Bool
+	r := w.owning(withFaults(func(c simtest.Call) simtest.Fault {
+		if c.Method == "Commit" && done.CompareAndSwap(false, true) {
+			return simtest.LostAnswer
+		}
+		return simtest.None
+	}), damage(bad, &done))
+	for i, rec := range []wallet.Record{first, second} {
+		if out := r.outcome(rec.Operations[0]); out.Sequence != int64(i+1) {
+			t.Errorf("told: %+v", out)
+		}
+	}
+	third := w.append(deposit(good, 1))
+	r.outcome(third.Operations[0])
+}
+
+// narrow is a ledger that is too slow for more than so many operations in the time that a
+// commit has.
+type narrow struct {
+	applier.Ledger
+	most int
+}
+
+func (l narrow) Commit(ctx context.Context, b *wallet.Batch) error {
+	if len(b.Operations) > l.most {
+		return fmt.Errorf("%w: canceling statement due to statement timeout", wallet.ErrUnavailable)
+	}
+	return l.Ledger.Commit(ctx, b)
+}
+
+func TestALedgerThatTakesFewOperationsAtATimeGetsThem(t *testing.T) {
+	t.Parallel()
+	w := newMemoryWorld(t, 1)
+	id := w.created()
+	for range 1000 {
+		w.append(deposit(id, 1))
+	}
+	w.owning(func(_ *replica, c *applier.Config) { c.Ledger = narrow{c.Ledger, 100} })
+	w.await("all operations", func(b simtest.Books) bool { return b.Wallets[id].Sequence == 1000 })
+}
+
+// What a replica had acknowledged before goes ahead of its first direct operation, in
+// commits that are no larger than any other.
+func TestALongBacklogGoesAheadOfADirectOperationInBatches(t *testing.T) {
+	t.Parallel()
+	w := newMemoryWorld(t, 1)
+	id := w.created()
+	r := w.replica(withLimits(func(l *applier.Limits) { l.BatchOperations = 100 }),
+		func(_ *replica, c *applier.Config) { c.Ledger = narrow{c.Ledger, 101} })
+	for range 55 {
+		var ops []wallet.Operation
+		for range 10 {
+			ops = append(ops, deposit(id, 1))
+		}
+		if _, err := r.journal.Write(ops...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if op := r.mustDirect(deposit(id, 1)); op.Sequence != 551 || op.BalanceAfter != 551 {
+		t.Errorf("applied as %+v", op)
+	}
+	if n, _ := r.Unsettled(id, epoch); n != 0 {
+		t.Errorf("%d operations are not known to be applied", n)
+	}
+}
