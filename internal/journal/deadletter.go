@@ -2,9 +2,11 @@ package journal
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/walletd/walletd/internal/wallet"
@@ -19,6 +21,13 @@ const (
 
 // deadLetters returns the name of the topic for records that do not decode.
 func deadLetters(topic string) string { return topic + ".dead-letters" }
+
+func (j *Journal) createLetters() error {
+	if err := j.createOne(deadLetters(j.Topic), 1, maxDeadLetterBytes); err != nil {
+		return fmt.Errorf("create the topic of dead letters: %w", err)
+	}
+	return nil
+}
 
 // maxDeadLetterBytes bounds a dead letter, before compression: a broker's limit on
 // a record is on its compressed size, so that what does not decode may be larger
@@ -61,6 +70,9 @@ func (j *Journal) Bury(ctx context.Context, rec wallet.Record) error {
 	case err := <-done:
 		if err != nil {
 			j.lettersFailed.Store(true)
+		}
+		if errors.Is(err, kerr.UnknownTopicOrPartition) {
+			err = errors.Join(err, j.createLetters())
 		}
 		return err
 	case <-ctx.Done():

@@ -18,7 +18,12 @@ func (j *Journal) Disks(ctx context.Context) ([]Disk, error) {
 	ctx, cancel := context.WithTimeout(ctx, j.RequestTimeout)
 	defer cancel()
 	topic := kadm.TopicsSet{}
-	topic.Add(j.Topic)
+	for p := range j.PartitionCount() { // named, each broker that has one is asked; else only one broker is
+		topic.Add(j.Topic, p)
+	}
+	if len(topic) == 0 {
+		return nil, nil
+	}
 	all, err := j.admin.DescribeAllLogDirs(ctx, topic)
 	var disks []Disk
 	all.Each(func(d kadm.DescribedLogDir) {

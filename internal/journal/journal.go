@@ -80,6 +80,7 @@ type Journal struct {
 	ctx       context.Context // ends with Close
 	cancel    context.CancelFunc
 	meeting   sync.WaitGroup // whoever meets the topic, and leaves it
+	halted    int32          // partitions that were stopped because what the ledger follows is not there; the meeting's
 	running   sync.WaitGroup
 	closeOnce sync.Once
 

@@ -28,6 +28,7 @@ const patience = 60 * time.Second
 type fakeLedger struct {
 	mu    sync.Mutex
 	topic wallet.Topic
+	next  map[int32]int64
 	err   error
 	asked int
 }
@@ -37,6 +38,11 @@ func (l *fakeLedger) Topic(context.Context) (wallet.Topic, error) {
 	defer l.mu.Unlock()
 	l.asked++
 	return l.topic, l.err
+}
+
+func (l *fakeLedger) Standing(ctx context.Context) (wallet.Topic, map[int32]int64, error) {
+	t, err := l.Topic(ctx)
+	return t, l.next, err
 }
 
 func (l *fakeLedger) Follow(_ context.Context, t wallet.Topic) (wallet.Topic, error) {

@@ -21,7 +21,11 @@ const (
 	followInterval = 5 * time.Second // between commits of the group's own offsets
 	fetchAgain     = time.Second     // after a fetch that failed
 	missedMost     = 5               // answers that there is no such topic, a second apart, until that is believed
+	rejoinAfter    = 5 * time.Second // at least, a reader that misses a partition makes room for another
 )
+
+// errLost is for an operator.
+var errLost = errors.New("the journal does not have what the ledger's offset asks for")
 
 // reader fetches the partitions that the group gives to this replica. Where to
 // begin is always the ledger's word; the group's committed offsets only follow it,
@@ -35,14 +39,16 @@ type reader struct {
 	kill   context.CancelFunc // ends the client's requests
 	ended  sync.WaitGroup
 
+	born        time.Time
 	mu          sync.Mutex
+	begun       map[int32]bool // partitions that the group has given; false: the client does not fetch it
 	halted      map[int32]bool // stays paused while it is this replica's
 	revocations map[int32]int  // how often it was taken away: what was found out before says nothing of it
 }
 
 // read starts the reader.
 func (j *Journal) read(t wallet.Topic) error {
-	r := &reader{Journal: j, topic: t, halted: map[int32]bool{}, revocations: map[int32]int{}}
+	r := &reader{Journal: j, topic: t, born: time.Now(), begun: map[int32]bool{}, halted: map[int32]bool{}, revocations: map[int32]int{}}
 	r.ctx, r.cancel = context.WithCancel(j.ctx)
 	var requests context.Context
 	requests, r.kill = context.WithCancel(context.Background())
@@ -98,6 +104,9 @@ func (r *reader) startOffsets(ctx context.Context, offsets map[string]map[int32]
 		if err == nil {
 			begin[p] = kgo.NewOffset().At(next)
 		}
+		r.mu.Lock()
+		r.begun[p] = true
+		r.mu.Unlock()
 	}
 	return map[string]map[int32]kgo.Offset{r.topic.Name: begin}, nil
 }
@@ -108,6 +117,7 @@ func (r *reader) revoked(_ context.Context, _ *kgo.Client, lost map[string][]int
 		r.mu.Lock()
 		r.revocations[p]++
 		r.halted[p] = false
+		delete(r.begun, p)
 		r.mu.Unlock()
 		r.resume(p)
 	}
@@ -179,6 +189,23 @@ func (r *reader) resume(partition int32) {
 	r.client.ResumeFetchPartitions(map[string][]int32{r.topic.Name: {partition}})
 }
 
+// missesSome reports whether a partition that the group has given is not fetched, and will
+// not be before the next assignment: the group's own offset of it, which is not even wanted,
+// was refused, and the client leaves such a partition out.
+func (r *reader) missesSome() bool {
+	if r == nil || time.Since(r.born) < rejoinAfter {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, begun := range r.begun {
+		if !begun {
+			return true
+		}
+	}
+	return false
+}
+
 // failed stops a partition whose records are not there any more, or whose topic
 // is another one; everything else may pass. The client tries again at once, so a
 // partition that fails is paused: for good, or for a moment.
@@ -187,6 +214,11 @@ func (r *reader) failed(topic string, partition int32, err error) {
 		r.Log.Warn("fetch failed", "error", err)
 		return
 	}
+	r.mu.Lock()
+	if _, given := r.begun[partition]; !given && partition >= 0 {
+		r.begun[partition] = false // startOffsets was not asked about it
+	}
+	r.mu.Unlock()
 	var lost *kgo.ErrDataLoss
 	revocations := r.revocationsOf(partition)
 	if errors.Is(err, kerr.OffsetOutOfRange) || errors.As(err, &lost) {
@@ -218,7 +250,7 @@ func (r *reader) stop(partition int32, revocations int, err error) {
 	r.halted[partition] = true
 	r.pause(partition)
 	r.mu.Unlock()
-	r.applier.Halt(partition, fmt.Errorf("the journal does not have what the ledger's offset asks for: %w", err))
+	r.applier.Halt(partition, fmt.Errorf("%w: %w", errLost, err))
 }
 
 // isThere asks whether the topic is the one that is read, until that is known: a broker

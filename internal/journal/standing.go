@@ -73,7 +73,11 @@ func listedOffsets(listed kadm.ListedOffsets, err error) (map[int32]int64, error
 		err = listed.Error()
 	}
 	byPartition := map[int32]int64{}
-	listed.Each(func(o kadm.ListedOffset) { byPartition[o.Partition] = o.Offset })
+	listed.Each(func(o kadm.ListedOffset) {
+		if o.Err == nil {
+			byPartition[o.Partition] = o.Offset
+		}
+	})
 	return byPartition, err
 }
 

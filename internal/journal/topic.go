@@ -19,6 +19,8 @@ import (
 type Ledger interface {
 	// Topic returns the topic that the ledger follows; a zero one if it follows none.
 	Topic(ctx context.Context) (wallet.Topic, error)
+	// Standing returns that topic and the ledger's offsets of its partitions.
+	Standing(ctx context.Context) (wallet.Topic, map[int32]int64, error)
 	// Follow makes the ledger follow the topic if it follows none yet, and returns
 	// the one it follows.
 	Follow(ctx context.Context, t wallet.Topic) (wallet.Topic, error)
@@ -49,13 +51,13 @@ func (j *Journal) Start(ledger Ledger, applier Applier) {
 			if !ok {
 				return
 			}
-			j.Log.Warn("the ledger goes on with the journal as an operator has accepted it", "topic", now.Name, "id", now.ID, "generation", now.Generation)
 			j.leave(now)
 		}
 	})
 }
 
-// untilMet tries to meet the topic until it is written and read; false: Close.
+// untilMet tries to meet the topic until it is written and read; false: Close. While it is
+// not the one that the ledger follows, its partitions are stopped.
 func (j *Journal) untilMet(ledger Ledger) (wallet.Topic, bool) {
 	began, last := time.Now(), ""
 	for {
@@ -70,6 +72,7 @@ func (j *Journal) untilMet(ledger Ledger) (wallet.Topic, bool) {
 		}
 		if err.Error() != last && j.ctx.Err() == nil {
 			last = err.Error()
+			j.halt(met.Partitions, err)
 			level := slog.LevelWarn
 			if errors.Is(err, kerr.UnknownTopicOrPartition) && time.Since(began) < ledgerGrace {
 				level = slog.LevelInfo // as in every first start
@@ -83,14 +86,37 @@ func (j *Journal) untilMet(ledger Ledger) (wallet.Topic, bool) {
 	}
 }
 
+// halt stops the partitions if err is for an operator, until the topic is met.
+func (j *Journal) halt(partitions int32, err error) {
+	if !errors.Is(err, wallet.ErrTopicChanged) && !errors.Is(err, errLost) {
+		return
+	}
+	j.halted = max(j.halted, partitions)
+	for p := range partitions {
+		j.applier.Halt(p, err)
+	}
+}
+
+func (j *Journal) unhalt() {
+	for ; j.halted > 0; j.halted-- {
+		j.applier.Revoked(j.halted - 1)
+	}
+}
+
 // untilLeft watches whether the ledger still follows what was met, and returns
-// what it follows when that is something else; false: Close. A ledger that follows
-// nothing was emptied under a running walletd, which is no operator's word.
+// what it follows when that is something else, or what was met when it has to be read
+// anew; false: Close. A ledger that follows nothing was emptied under a running walletd,
+// which is no operator's word.
 func (j *Journal) untilLeft(ledger Ledger, met wallet.Topic) (wallet.Topic, bool) {
 	for sleep(j.ctx, watchEvery) {
 		j.mend()
 		if now, err := ledger.Topic(j.ctx); err == nil && now.ID != uuid.Nil && now != met {
+			j.Log.Warn("the ledger goes on with the journal as an operator has accepted it", "topic", now.Name, "id", now.ID, "generation", now.Generation)
 			return now, true
+		}
+		if j.reader.Load().missesSome() {
+			j.Log.Warn("the journal is read anew: the group gave a partition whose offset it did not tell")
+			return met, true
 		}
 	}
 	return met, false
@@ -108,14 +134,14 @@ func (j *Journal) leave(now wallet.Topic) {
 }
 
 func (j *Journal) meet(ledger Ledger, impatient bool) (wallet.Topic, error) {
-	known, lerr := ledger.Topic(j.ctx)
+	known, offsets, lerr := ledger.Standing(j.ctx)
 	t, err := j.topicInKafka(j.ctx)
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
 		switch {
 		case lerr != nil && !impatient:
 			return t, fmt.Errorf("topic %s: %w; whether the ledger follows one is not known: %w", j.Topic, err, lerr)
 		case lerr == nil && known.ID != uuid.Nil:
-			return t, fmt.Errorf("%w: topic %s with id %s does not exist", wallet.ErrTopicChanged, j.Topic, known.ID)
+			return known, fmt.Errorf("%w: Kafka has no topic %s; the ledger follows %s with id %s", wallet.ErrTopicChanged, j.Topic, known.Name, known.ID)
 		}
 		t, err = j.create()
 	}
@@ -131,16 +157,34 @@ func (j *Journal) meet(ledger Ledger, impatient bool) (wallet.Topic, error) {
 	t.Generation = known.Generation // the ledger's alone
 	if known != t {
 		j.closePens()
-		return t, fmt.Errorf("%w: it follows %s with id %s and %d partitions; Kafka has id %s with %d",
+		return known, fmt.Errorf("%w: it follows %s with id %s and %d partitions; Kafka has id %s with %d",
 			wallet.ErrTopicChanged, known.Name, known.ID, known.Partitions, t.ID, t.Partitions)
+	}
+	if err := j.whole(offsets); err != nil {
+		j.closePens()
+		return t, err
 	}
 	if err := j.openPens(t); err != nil {
 		return t, err
 	}
-	if err := j.createOne(deadLetters(j.Topic), 1, maxDeadLetterBytes); err != nil {
-		return t, fmt.Errorf("create the dead-letter topic: %w", err)
+	if err := j.createLetters(); err != nil {
+		j.Log.Warn("a record that does not decode would hold its partition", "error", err)
 	}
+	j.unhalt()
 	return t, j.read(t)
+}
+
+// whole checks, before anything is written, that the journal has what the ledger has
+// applied: what is written after a loss would take the places of what was lost, and the
+// ledger pass it. What cannot be asked now cannot be written either.
+func (j *Journal) whole(offsets map[int32]int64) error {
+	_, ends, _ := j.bounds(j.ctx, j.Topic)
+	for p, next := range offsets {
+		if end, ok := ends[p]; ok && end < next {
+			return fmt.Errorf("%w: partition %d ends at %d, and the ledger has applied it up to %d", errLost, p, end, next)
+		}
+	}
+	return nil
 }
 
 // topicInKafka asks Kafka for the topic.

@@ -1,0 +1,122 @@
+package journal
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/walletd/walletd/internal/embedded/embeddedtest"
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// The journal lost its end while nobody used it. What is written would take the places of
+// what was lost, and the ledger pass it: nothing is written until an operator has decided.
+func TestAJournalThatLostItsEndIsNotWrittenOn(t *testing.T) {
+	t.Parallel()
+	broker := embeddedtest.Kfake(t)
+	cfg, l := testConfig(broker.ListenAddrs()), &fakeLedger{}
+	j := met(t, cfg, l, newApplier(nil))
+	for range 4 {
+		if _, err := j.put(deposit(uuid.New(), 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	j.Close()
+	l.next = map[int32]int64{0: 9}
+	a := newApplier(&offsets{next: l.next})
+	later := started(t, cfg, l, a)
+	a.until(t, "the partition is stopped", func() bool { return errors.Is(a.halted[0], errLost) })
+	if _, err := later.put(deposit(uuid.New(), 1)); err == nil {
+		t.Error("written to a journal that lost its end")
+	}
+	if later.Available() == nil {
+		t.Error("the journal is said to be available")
+	}
+	l.mu.Lock()
+	l.next = map[int32]int64{0: 4} // as the operator has it
+	l.mu.Unlock()
+	eventually(t, "written again", func() bool { _, err := later.put(deposit(uuid.New(), 1)); return err == nil })
+}
+
+// refuseOffsets has the group's coordinator refuse to tell a partition's offset, so often.
+func refuseOffsets(broker *kfake.Cluster, with *kerr.Error, often int) {
+	broker.ControlKey(int16(kmsg.OffsetFetch), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		if often--; often < 0 {
+			return nil, nil, false
+		}
+		broker.KeepControl()
+		req := r.(*kmsg.OffsetFetchRequest)
+		resp := req.ResponseKind().(*kmsg.OffsetFetchResponse)
+		for _, g := range req.Groups {
+			group := kmsg.NewOffsetFetchResponseGroup()
+			group.Group = g.Group
+			for _, asked := range g.Topics {
+				topic := kmsg.NewOffsetFetchResponseGroupTopic()
+				topic.Topic, topic.TopicID = asked.Topic, asked.TopicID
+				for _, p := range asked.Partitions {
+					partition := kmsg.NewOffsetFetchResponseGroupTopicPartition()
+					partition.Partition, partition.ErrorCode = p, with.Code
+					topic.Partitions = append(topic.Partitions, partition)
+				}
+				group.Topics = append(group.Topics, topic)
+			}
+			resp.Groups = append(resp.Groups, group)
+		}
+		return resp, nil, true
+	})
+}
+
+// The group's own offset is not even wanted: a partition is read all the same.
+func TestAPartitionWhoseGroupOffsetIsRefusedOnceIsReadInTheEnd(t *testing.T) {
+	t.Parallel()
+	broker, a := embeddedtest.Kfake(t), newApplier(nil)
+	refuseOffsets(broker, kerr.TopicAuthorizationFailed, 1)
+	j := started(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
+	a.until(t, "the partition has an owner", func() bool { return a.owned[0] })
+	if _, err := j.put(deposit(uuid.New(), 1)); err != nil {
+		t.Fatal(err)
+	}
+	a.until(t, "the record is read", func() bool { return len(a.fetched) == 1 })
+}
+
+// A broker's policy may refuse the topic of dead letters. Records are read without it; one
+// that does not decode waits for it, and the topic is made when it can be.
+func TestWithoutATopicOfDeadLettersTheJournalIsRead(t *testing.T) {
+	t.Parallel()
+	broker, a := embeddedtest.Kfake(t), newApplier(nil)
+	cfg := testConfig(broker.ListenAddrs())
+	refused := make(chan struct{})
+	broker.ControlKey(int16(kmsg.CreateTopics), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		broker.KeepControl()
+		req := r.(*kmsg.CreateTopicsRequest)
+		select {
+		case <-refused:
+			return nil, nil, false
+		default:
+		}
+		if !strings.HasSuffix(req.Topics[0].Topic, ".dead-letters") {
+			return nil, nil, false
+		}
+		resp := req.ResponseKind().(*kmsg.CreateTopicsResponse)
+		topic := kmsg.NewCreateTopicsResponseTopic()
+		topic.Topic, topic.ErrorCode = req.Topics[0].Topic, kerr.PolicyViolation.Code
+		resp.Topics = append(resp.Topics, topic)
+		return resp, nil, true
+	})
+	j := met(t, cfg, &fakeLedger{}, a)
+	if _, err := j.put(deposit(uuid.New(), 1)); err != nil {
+		t.Fatal(err)
+	}
+	a.until(t, "the record is read", func() bool { return len(a.fetched) == 1 })
+	poison := wallet.Record{Kind: wallet.KindPoison, Poison: &wallet.Poison{Value: []byte("?"), Err: errors.New("what is it")}}
+	if err := j.Bury(t.Context(), poison); !errors.Is(err, kerr.PolicyViolation) {
+		t.Fatalf("buried where there is no topic: %v", err)
+	}
+	close(refused)
+	eventually(t, "buried", func() bool { return j.Bury(t.Context(), poison) == nil })
+}
