@@ -76,7 +76,7 @@ func (s *System) assemble() (err error) {
 	limits := applierLimits(s.cfg)
 	s.applier = applier.New(applier.Config{
 		Ledger: s.ledger, Journal: s.journal, Announcer: s, Limits: limits,
-		Log: s.log, Metrics: applier.NewMetrics(s.metrics), Now: time.Now,
+		Log: s.log, Registerer: s.metrics, Now: time.Now,
 	})
 	s.intake = accept.New(accept.Config{
 		Journal: s.journal, Ledger: s.ledger, Balances: s.balances, Applier: s.applier,

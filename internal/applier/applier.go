@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/walletd/walletd/internal/wallet"
 )
@@ -61,13 +62,15 @@ type Config struct {
 	Announcer Announcer
 	Limits    Limits
 	Log       *slog.Logger
-	Metrics   *Metrics
 	Now       func() time.Time
+
+	Registerer prometheus.Registerer // of its metrics; one Applier for each
 }
 
 // Applier owns the lanes and the workers. Safe for concurrent use.
 type Applier struct {
 	Config
+	metrics    *metrics
 	lanes      *lanes
 	ledgerNext watermarks
 
@@ -84,10 +87,10 @@ type Applier struct {
 // New returns an Applier that owns no partition yet. Close ends it.
 func New(cfg Config) *Applier {
 	a := &Applier{
-		Config: cfg, lanes: newLanes(cfg.Limits.Lanes),
+		Config: cfg, metrics: newMetrics(cfg.Registerer), lanes: newLanes(cfg.Limits.Lanes),
 		workers: map[int32]*worker{}, stopped: map[int32]error{}, progressed: make(chan struct{}, 1),
 	}
-	cfg.Metrics.registerer.MustRegister(state{a})
+	cfg.Registerer.MustRegister(gauges{a})
 	return a
 }
 

@@ -59,7 +59,7 @@ func TestABacklogOfBackfillsIsSeen(t *testing.T) {
 	}
 	registry, said, rounds := prometheus.NewRegistry(), new(lines), new(atomic.Int64)
 	r := w.replica(func(_ *replica, c *applier.Config) {
-		c.Metrics, c.Log = applier.NewMetrics(registry), slog.New(slog.NewTextHandler(said, nil))
+		c.Registerer, c.Log = registry, slog.New(slog.NewTextHandler(said, nil))
 	})
 	r.journal.Refuse(func(wallet.Record) error { rounds.Add(1); return wallet.ErrUnacknowledged })
 	r.journal.Own(0)

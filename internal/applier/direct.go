@@ -196,7 +196,7 @@ func (a *Applier) commitDirect(id uuid.UUID, ln *lane, earlier []unsettled, call
 		}
 		final := err == nil || dropsBatch(err) || errors.Is(err, wallet.ErrRefused) || errors.Is(err, wallet.ErrLocked)
 		if final || try == a.Limits.DirectTries {
-			a.Metrics.direct(err)
+			a.metrics.direct(err)
 			return b, err
 		}
 		reread = true

@@ -88,7 +88,7 @@ func (k *keeper) requeue(ctx context.Context) {
 	}
 	for _, c := range k.append(ctx, copies) {
 		k.copies[c.WalletID] = c.Receipt.Offset
-		k.Metrics.requeued()
+		k.metrics.requeued()
 	}
 }
 

@@ -9,18 +9,17 @@ import (
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-// Metrics counts what applying does. A nil *Metrics counts nothing.
-type Metrics struct {
+// metrics counts what applying does.
+type metrics struct {
 	batches, conflicts, asides, copies, alarms, dead prometheus.Counter
 	operations                                       *prometheus.CounterVec
 	drops                                            *prometheus.CounterVec
 	directs                                          *prometheus.CounterVec
 	size, seconds, age                               prometheus.Histogram
-	registerer                                       prometheus.Registerer
 }
 
-// NewMetrics registers the applier's metrics.
-func NewMetrics(r prometheus.Registerer) *Metrics {
+// newMetrics registers the counters and histograms.
+func newMetrics(r prometheus.Registerer) *metrics {
 	counter := func(name, help string) prometheus.Counter {
 		c := prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 		r.MustRegister(c)
@@ -39,7 +38,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		r.MustRegister(h)
 		return h
 	}
-	return &Metrics{
+	return &metrics{
 		batches:    counter("walletd_batches_total", "Batches committed."),
 		conflicts:  counter("walletd_batch_conflicts_total", "Batches refused because a version or key was not as computed."),
 		asides:     counter("walletd_set_aside_total", "Times that a wallet was set aside."),
@@ -52,11 +51,10 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		size:       histogram("walletd_batch_operations", "Operations in a batch.", prometheus.ExponentialBuckets(1, 2, 12)),
 		seconds:    histogram("walletd_batch_seconds", "Time from computing a batch to its known commit.", prometheus.ExponentialBuckets(0.0005, 2, 14)),
 		age:        histogram("walletd_apply_age_seconds", "Age of a batch's oldest operation when it is committed.", prometheus.ExponentialBuckets(0.001, 2.5, 16)),
-		registerer: r,
 	}
 }
 
-func (m *Metrics) committed(b *batch, took time.Duration) {
+func (m *metrics) committed(b *batch, took time.Duration) {
 	m.batches.Inc()
 	m.seconds.Observe(took.Seconds())
 	m.size.Observe(float64(len(b.Operations)))
@@ -75,7 +73,7 @@ func (m *Metrics) committed(b *batch, took time.Duration) {
 	m.operations.WithLabelValues("failed").Add(failed)
 }
 
-func (m *Metrics) direct(err error) {
+func (m *metrics) direct(err error) {
 	result := "committed"
 	if err != nil {
 		result = "failed"
@@ -83,7 +81,7 @@ func (m *Metrics) direct(err error) {
 	m.directs.WithLabelValues(result).Inc()
 }
 
-func (m *Metrics) dropped(err error) {
+func (m *metrics) dropped(err error) {
 	reason := "unavailable"
 	if errors.Is(err, wallet.ErrFenced) {
 		reason = "fenced"
@@ -91,8 +89,8 @@ func (m *Metrics) dropped(err error) {
 	m.drops.WithLabelValues(reason).Inc()
 }
 
-func (m *Metrics) conflicted()   { m.conflicts.Inc() }
-func (m *Metrics) setAside()     { m.asides.Inc() }
-func (m *Metrics) requeued()     { m.copies.Inc() }
-func (m *Metrics) alarm()        { m.alarms.Inc() }
-func (m *Metrics) deadLettered() { m.dead.Inc() }
+func (m *metrics) conflicted()   { m.conflicts.Inc() }
+func (m *metrics) setAside()     { m.asides.Inc() }
+func (m *metrics) requeued()     { m.copies.Inc() }
+func (m *metrics) alarm()        { m.alarms.Inc() }
+func (m *metrics) deadLettered() { m.dead.Inc() }

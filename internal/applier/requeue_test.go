@@ -229,7 +229,7 @@ func TestAnSQLRefusalIsPinnedOnItsWallet(t *testing.T) {
 		}
 	}
 	registry := prometheus.NewRegistry()
-	r := w.owning(func(_ *replica, c *applier.Config) { c.Metrics, c.Limits.Attempts = applier.NewMetrics(registry), 2 })
+	r := w.owning(func(_ *replica, c *applier.Config) { c.Registerer, c.Limits.Attempts = registry, 2 })
 	for _, op := range beside {
 		if done := r.outcome(op); done.Status != wallet.Applied {
 			t.Errorf("%+v", done)

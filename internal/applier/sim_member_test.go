@@ -65,7 +65,7 @@ func (s *sim) member() *member {
 	}
 	p := port{m}
 	m.Applier = applier.New(applier.Config{Ledger: p, Journal: p, Announcer: p, Limits: l, Log: slog.New(slog.DiscardHandler),
-		Metrics: applier.NewMetrics(prometheus.NewRegistry()), Now: m.now})
+		Registerer: prometheus.NewRegistry(), Now: m.now})
 	m.LockLanesWith(func(id uuid.UUID) applier.Mutex {
 		s.mu.Lock()
 		defer s.mu.Unlock()

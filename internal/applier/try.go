@@ -90,7 +90,7 @@ func (t *try) adapt(err error) error {
 		}
 		return nil
 	case errors.Is(err, wallet.ErrConflict):
-		t.Metrics.conflicted()
+		t.metrics.conflicted()
 		t.ids, t.versions = true, true
 		if t.blind <= 1 {
 			return nil
@@ -144,6 +144,6 @@ func (t *try) bisect(err error) error {
 
 func (t *try) setAside(id uuid.UUID, why string) {
 	t.aside[id] = why
-	t.Metrics.setAside()
+	t.metrics.setAside()
 	t.log.Error("wallet set aside: its operations are requeued, the others go on", "wallet", id, "reason", why)
 }

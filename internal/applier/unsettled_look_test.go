@@ -33,7 +33,7 @@ func keepOf(a *Applier, id uuid.UUID, offset int) {
 func TestALaneWhoseMarkTheLedgerHasPassedCanBeRetired(t *testing.T) {
 	limits := DefaultLimits()
 	limits.Lanes, limits.Unsettled = 10, 0
-	a := New(Config{Ledger: &asking{asked: map[uuid.UUID]int{}}, Limits: limits, Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry()), Now: time.Now})
+	a := New(Config{Ledger: &asking{asked: map[uuid.UUID]int{}}, Limits: limits, Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(), Now: time.Now})
 	for i := range 1000 {
 		keepOf(a, uuid.New(), i)
 	}
@@ -50,7 +50,7 @@ func TestALaneWhoseMarkTheLedgerHasPassedCanBeRetired(t *testing.T) {
 
 func TestRequeuedOperationsKeepNoOthersFromBeingAskedFor(t *testing.T) {
 	ledger := &asking{asked: map[uuid.UUID]int{}}
-	a := New(Config{Ledger: ledger, Limits: DefaultLimits(), Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry()), Now: time.Now})
+	a := New(Config{Ledger: ledger, Limits: DefaultLimits(), Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(), Now: time.Now})
 	const wallets = 2 * lookAtMost / lookPerWallet
 	for range wallets {
 		id := uuid.New()
@@ -85,7 +85,7 @@ func (having) Read(_ context.Context, q wallet.SnapshotQuery) (wallet.Snapshot, 
 // A client that repeats its key again and again has as many acknowledged records:
 // settled one in a look, they would hold the wallet's limit for minutes.
 func TestOneLookSettlesEveryRecordOfWhatTheLedgerHas(t *testing.T) {
-	a := New(Config{Ledger: having{}, Limits: DefaultLimits(), Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry()), Now: time.Now})
+	a := New(Config{Ledger: having{}, Limits: DefaultLimits(), Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(), Now: time.Now})
 	id := uuid.New()
 	for offset := range int64(10) {
 		for _, rec := range []wallet.Record{
@@ -108,7 +108,7 @@ func TestOneLookSettlesEveryRecordOfWhatTheLedgerHas(t *testing.T) {
 // Counted towards the replica's load, some wallets that somebody holds locked would
 // have every other wallet refused.
 func TestWhatTheLedgerHasPassedIsNoLoadOfTheReplica(t *testing.T) {
-	a := New(Config{Ledger: &asking{asked: map[uuid.UUID]int{}}, Limits: DefaultLimits(), Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry()), Now: time.Now})
+	a := New(Config{Ledger: &asking{asked: map[uuid.UUID]int{}}, Limits: DefaultLimits(), Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(), Now: time.Now})
 	first, second := uuid.New(), uuid.New()
 	for offset := range 10 {
 		keepOf(a, first, offset)

@@ -119,7 +119,7 @@ func (w *worker) bury(ctx context.Context, records []wallet.Record) error {
 				return err
 			}
 		}
-		w.Metrics.deadLettered()
+		w.metrics.deadLettered()
 	}
 	return nil
 }
@@ -140,7 +140,7 @@ func (w *worker) apply(ctx context.Context, records []wallet.Record) bool {
 		}
 		// Fenced, or of unknown outcome: nobody is told anything yet, and only the ledger
 		// knows where to go on.
-		w.Metrics.dropped(err)
+		w.metrics.dropped(err)
 		w.log.Warn("batch dropped", "offset", w.next.Load(), "error", err)
 		if pause.wait(ctx) != nil {
 			return false
@@ -237,7 +237,7 @@ func (w *worker) applySome(records []wallet.Record) (int, error) {
 		b, err := t.commit(context.Background())
 		if err == nil {
 			w.advance(b)
-			w.Metrics.committed(b, w.Now().Sub(began))
+			w.metrics.committed(b, w.Now().Sub(began))
 			return len(t.records), nil
 		}
 		if err := t.adapt(err); err != nil {
@@ -266,7 +266,7 @@ func (w *worker) remember(changes []wallet.ListChange) {
 		}
 		w.lists[c.WalletID] = c.List
 		if c.Refusals >= w.Limits.Attempts {
-			w.Metrics.alarm()
+			w.metrics.alarm()
 			w.log.Error("requeued list is refused again and again", "wallet", c.WalletID, "refusals", c.Refusals, "length", c.Length, "reason", c.LastError)
 		}
 	}

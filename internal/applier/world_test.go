@@ -39,7 +39,6 @@ type replica struct {
 	journal *simtest.Journal
 	told    *simtest.Told
 	limits  applier.Limits
-	metrics *applier.Metrics
 }
 
 func newMemoryWorld(t testing.TB, partitions int) *world {
@@ -62,12 +61,12 @@ func (w *world) replica(options ...func(*replica, *applier.Config)) *replica {
 	r := &replica{world: w, journal: simtest.NewJournal(w.log), told: simtest.NewTold()}
 	cfg := applier.Config{
 		Ledger: w.ledger, Journal: r.journal, Announcer: r.told, Limits: limits(),
-		Log: slog.New(slog.DiscardHandler), Metrics: applier.NewMetrics(prometheus.NewRegistry()), Now: time.Now,
+		Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(), Now: time.Now,
 	}
 	for _, option := range options {
 		option(r, &cfg)
 	}
-	r.limits, r.metrics = cfg.Limits, cfg.Metrics
+	r.limits = cfg.Limits
 	r.Applier = applier.New(cfg)
 	r.journal.Applier = r.Applier
 	w.replicas = append(w.replicas, r)

@@ -38,7 +38,7 @@ func (p *places) work(wallets int) *work {
 		RequestTimeout: 5 * time.Second, SessionTimeout: 6 * time.Second, Replica: uuid.New(), Log: log,
 	}))
 	w.applier = applier.New(applier.Config{Ledger: p.ledger, Journal: w.journal, Announcer: cache, Limits: applier.DefaultLimits(), Log: log,
-		Metrics: applier.NewMetrics(prometheus.NewRegistry()), Now: time.Now})
+		Registerer: prometheus.NewRegistry(), Now: time.Now})
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { cache.Breaker.Run(ctx) })

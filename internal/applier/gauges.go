@@ -9,9 +9,9 @@ import (
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-// state reports at each scrape what the applier is at. Gauges that were set when
-// something happened would stay after their partition has moved to another replica.
-type state struct{ *Applier }
+// gauges are read off the applier at each scrape. If they were set when something
+// happened, they would keep their value after their partition has moved to another replica.
+type gauges struct{ *Applier }
 
 var (
 	oldestUnapplied = prometheus.NewDesc("walletd_oldest_unapplied_seconds",
@@ -25,7 +25,7 @@ var (
 )
 
 // Describe implements prometheus.Collector.
-func (s state) Describe(ch chan<- *prometheus.Desc) {
+func (g gauges) Describe(ch chan<- *prometheus.Desc) {
 	ch <- oldestUnapplied
 	ch <- requeuedLists
 	ch <- oldestUnjournaled
@@ -33,24 +33,24 @@ func (s state) Describe(ch chan<- *prometheus.Desc) {
 }
 
 // Collect implements prometheus.Collector.
-func (s state) Collect(ch chan<- prometheus.Metric) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (g gauges) Collect(ch chan<- prometheus.Metric) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	send := func(d *prometheus.Desc, partition int32, v float64) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, strconv.Itoa(int(partition)))
 	}
-	now := s.Now()
-	for p, w := range s.workers {
+	now := g.Now()
+	for p, w := range g.workers {
 		send(oldestUnapplied, p, w.oldest(now).Seconds())
 		send(requeuedLists, p, float64(w.listCount.Load()))
 		if p == backfiller {
 			ch <- prometheus.MustNewConstMetric(oldestUnjournaled, prometheus.GaugeValue, age(w.oldestUnjournaled.Load(), now).Seconds())
 		}
-		if s.stopped[p] == nil {
+		if g.stopped[p] == nil {
 			send(partitionStopped, p, 0)
 		}
 	}
-	for p := range s.stopped {
+	for p := range g.stopped {
 		send(partitionStopped, p, 1)
 	}
 }

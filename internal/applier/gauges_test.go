@@ -18,7 +18,7 @@ import (
 func TestStateMetricsFollowThePartition(t *testing.T) {
 	now := time.UnixMicro(1_000_000_000_000)
 	registry := prometheus.NewRegistry()
-	a := New(Config{Limits: DefaultLimits(), Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(registry), Now: func() time.Time { return now }})
+	a := New(Config{Limits: DefaultLimits(), Log: slog.New(slog.DiscardHandler), Registerer: registry, Now: func() time.Time { return now }})
 	w := newWorker(a, uuid.New(), 3, wallet.Progress{Next: 7, Lists: []wallet.List{{WalletID: uuid.New()}}})
 	a.workers[3], a.stopped[5] = w, wallet.ErrTopicChanged
 
