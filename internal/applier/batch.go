@@ -1,6 +1,7 @@
 package applier
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -13,7 +14,6 @@ import (
 // in order from the accounts' states. Nothing in it is true before the commit.
 type batch struct {
 	wallet.Batch
-	fence   *wallet.Fence
 	at      time.Time
 	origin  wallet.Origin
 	limits  Limits
@@ -62,8 +62,30 @@ func (b *batch) account(id uuid.UUID) *account {
 	return a
 }
 
+// reread is what a batch reads after a conflict, whatever its lanes have.
+type reread struct {
+	ids      bool // which of the records' operations the ledger has: an insert met a key
+	versions bool // every wallet: a version had moved
+}
+
+// load reads what computing the records needs and the lanes do not have, in one statement:
+// balances and versions; what is to be read again; and the lists that a copy among the
+// records will apply, with their ids. It returns the wallets whose version was not what
+// their lane had, and how many of the ids the ledger has.
+func (b *batch) load(ctx context.Context, l Ledger, records []wallet.Record, again reread) (moved []uuid.UUID, known int, err error) {
+	q := b.query(records, again)
+	if len(q.Wallets)+len(q.Operations)+len(q.Lists) == 0 {
+		return nil, 0, nil
+	}
+	s, err := l.Read(ctx, q)
+	if err != nil {
+		return nil, 0, err
+	}
+	return b.learn(q, s), len(s.Operations), nil
+}
+
 // query says what has to be read before the records can be computed.
-func (b *batch) query(records []wallet.Record, ids, versions bool) wallet.SnapshotQuery {
+func (b *batch) query(records []wallet.Record, again reread) wallet.SnapshotQuery {
 	q := wallet.SnapshotQuery{EntriesPerList: b.limits.ListPerCopy}
 	seen := make(map[uuid.UUID]bool, len(b.lanes))
 	for i := range records {
@@ -77,12 +99,12 @@ func (b *batch) query(records []wallet.Record, ids, versions bool) wallet.Snapsh
 		if applies && !slices.Contains(q.Lists, a.id) {
 			q.Lists = append(q.Lists, a.id)
 		}
-		if !seen[a.id] && !aside && (versions || applies || !a.lane.cached) {
+		if !seen[a.id] && !aside && (again.versions || applies || !a.lane.cached) {
 			seen[a.id] = true
 			q.Wallets = append(q.Wallets, a.id)
 		}
 		// The ledger has what is backfilled, as a rule: that is asked, not tried.
-		if ids && r.Kind == wallet.KindOperations && !aside || r.Kind == wallet.KindBackfill {
+		if again.ids && r.Kind == wallet.KindOperations && !aside || r.Kind == wallet.KindBackfill {
 			for _, op := range r.Operations {
 				q.Operations = append(q.Operations, op.Key())
 			}
@@ -111,6 +133,13 @@ func (b *batch) learn(q wallet.SnapshotQuery, s wallet.Snapshot) (moved []uuid.U
 		b.account(id).list.waiting = s.Entries[id]
 	}
 	return moved
+}
+
+// compute computes the records, in order.
+func (b *batch) compute(records []wallet.Record) {
+	for i := range records {
+		b.add(&records[i])
+	}
 }
 
 // add computes a record. One operation's refusal is its own outcome and changes
@@ -201,7 +230,6 @@ func (b *batch) create(a *account, at time.Time) {
 // finish completes the transaction: the wallets that moved, sorted by id, and the
 // lists that changed.
 func (b *batch) finish() *wallet.Batch {
-	b.Fence = b.fence
 	for _, a := range b.accounts {
 		if a.now != a.from {
 			b.Changes = append(b.Changes, wallet.Change{ID: a.id, FromSequence: a.from.Sequence, State: a.now, At: b.at})

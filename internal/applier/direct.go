@@ -187,11 +187,12 @@ func (b *batch) outcomes(ops []wallet.Operation) []wallet.Operation {
 func (a *Applier) commitDirect(id uuid.UUID, ln *lane, earlier []unsettled, calls []*call) (*batch, error) {
 	ctx := context.Background()
 	records := directRecords(id, earlier, calls)
-	reread := false
+	var again reread
 	for try := 1; ; try++ {
 		b := newBatch(a.now(), records, map[uuid.UUID]*lane{id: ln}, wallet.Direct, a.Limits)
-		err := a.computeDirect(ctx, b, records, reread)
+		_, _, err := b.load(ctx, a.Ledger, records, again)
 		if err == nil {
+			b.compute(records)
 			err = a.Ledger.Commit(ctx, b.finish())
 		}
 		final := err == nil || dropsBatch(err) || errors.Is(err, wallet.ErrRefused) || errors.Is(err, wallet.ErrLocked)
@@ -199,23 +200,8 @@ func (a *Applier) commitDirect(id uuid.UUID, ln *lane, earlier []unsettled, call
 			a.metrics.direct(err)
 			return b, err
 		}
-		reread = true
+		again = reread{ids: true, versions: true}
 	}
-}
-
-func (a *Applier) computeDirect(ctx context.Context, b *batch, records []wallet.Record, reread bool) error {
-	q := b.query(records, reread, reread)
-	if len(q.Wallets)+len(q.Operations) > 0 {
-		s, err := a.Ledger.Read(ctx, q)
-		if err != nil {
-			return err
-		}
-		b.learn(q, s)
-	}
-	for i := range records {
-		b.add(&records[i])
-	}
-	return nil
 }
 
 // directRecords puts the earlier operations and the calls into the form in which

@@ -38,7 +38,7 @@ func (l *requeued) copy(t *testing.T, limits Limits, at time.Time, why string) w
 		b.aside[l.id] = why
 	}
 	rec := wallet.Record{Kind: wallet.KindOperations, WalletID: l.id, Attempt: l.head.Attempt + 1, Operations: []wallet.Operation{l.left[0].Operation}}
-	if q := b.query([]wallet.Record{rec}, false, false); len(q.Lists) > 0 {
+	if q := b.query([]wallet.Record{rec}, reread{}); len(q.Lists) > 0 {
 		read := l.left[:min(len(l.left), q.EntriesPerList)]
 		b.learn(q, wallet.Snapshot{Wallets: map[uuid.UUID]wallet.State{l.id: l.state}, Entries: map[uuid.UUID][]wallet.Entry{l.id: read}})
 	}

@@ -18,10 +18,9 @@ type try struct {
 
 	aside     map[uuid.UUID]string // wallets whose records go to their list, and why
 	conflicts map[uuid.UUID]int    // how often a wallet's version had moved
-	ids       bool                 // read which ids the ledger has: an insert met a key
-	versions  bool                 // read all versions again
-	known     int                  // how many of the batch's ids the ledger had
-	blind     int                  // refusals that no reading explained
+	again     reread
+	known     int // how many of the batch's ids the ledger had
+	blind     int // refusals that no reading explained
 	retries   int
 }
 
@@ -35,34 +34,17 @@ func (t *try) unlock() {
 // commits it.
 func (t *try) commit(ctx context.Context) (*batch, error) {
 	b := newBatch(t.now(), t.records, t.locked, wallet.FromJournal, t.Limits)
-	b.fence = &wallet.Fence{Topic: t.topic, Partition: t.partition, From: t.next.Load(), To: t.records[len(t.records)-1].Receipt.Offset + 1}
+	b.Fence = &wallet.Fence{Topic: t.topic, Partition: t.partition, From: t.next.Load(), To: t.records[len(t.records)-1].Receipt.Offset + 1}
 	b.lists, b.aside = t.lists, t.aside
-	if err := t.load(ctx, b); err != nil {
+	moved, known, err := b.load(ctx, t.Ledger, t.records, t.again)
+	if err != nil {
 		return nil, err
 	}
-	for i := range t.records {
-		b.add(&t.records[i])
+	if t.again.versions {
+		t.explain(moved, known)
 	}
+	b.compute(t.records)
 	return b, t.Ledger.Commit(ctx, b.finish())
-}
-
-// load reads what computing needs and the lanes do not have, in one statement:
-// balances and versions; after a conflict also which of the batch's ids the ledger
-// has; and the lists that a copy in this batch will apply, with their ids.
-func (t *try) load(ctx context.Context, b *batch) error {
-	q := b.query(t.records, t.ids, t.versions)
-	if len(q.Wallets)+len(q.Operations)+len(q.Lists) == 0 {
-		return nil
-	}
-	s, err := t.Ledger.Read(ctx, q)
-	if err != nil {
-		return err
-	}
-	moved := b.learn(q, s)
-	if t.versions {
-		t.explain(moved, len(s.Operations))
-	}
-	return nil
 }
 
 // explain counts what a reading after a conflict has shown.
@@ -75,7 +57,7 @@ func (t *try) explain(moved []uuid.UUID, known int) {
 	if len(moved) == 0 && known <= t.known {
 		t.blind++
 	}
-	t.known, t.versions = known, false
+	t.known, t.again.versions = known, false
 }
 
 // adapt decides how to go on after a refusal. It returns an error if the batch
@@ -91,7 +73,7 @@ func (t *try) adapt(err error) error {
 		return nil
 	case errors.Is(err, wallet.ErrConflict):
 		t.metrics.conflicted()
-		t.ids, t.versions = true, true
+		t.again = reread{ids: true, versions: true}
 		if t.blind <= 1 {
 			return nil
 		}

@@ -252,9 +252,9 @@ func (w *worker) applySome(records []wallet.Record) (int, error) {
 // advance makes the committed batch this replica's truth.
 func (w *worker) advance(b *batch) {
 	b.advance()
-	w.reached(b.fence.To)
+	w.reached(b.Fence.To)
 	w.remember(b.Lists)
-	w.committed <- b.announcement(w.partition, b.fence.To)
+	w.committed <- b.announcement(w.partition, b.Fence.To)
 }
 
 // remember keeps the heads of the partition's lists as the commit left them.
