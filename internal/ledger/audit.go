@@ -16,16 +16,9 @@ const selectWallets = `SELECT id, balance, version, updated_at FROM wallets WHER
 
 // Wallets returns up to limit wallets with an id above after, by id.
 func (l *Ledger) Wallets(ctx context.Context, after uuid.UUID, limit int) ([]wallet.Wallet, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.config.CommitTimeout)
-	defer cancel()
-	rows, err := l.commits.Query(ctx, selectWallets, after, limit)
-	if err != nil {
-		return nil, l.classified(err)
-	}
-	wallets, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (w wallet.Wallet, err error) {
+	return collect(ctx, l.commits, func(row pgx.CollectableRow) (w wallet.Wallet, err error) {
 		return w, row.Scan(&w.ID, &w.Balance, &w.Sequence, &w.UpdatedAt)
-	})
-	return wallets, l.classified(err)
+	}, selectWallets, after, limit)
 }
 
 // walletRow is a wallet in the shape of operationColumns.
@@ -70,25 +63,18 @@ func places(at []wallet.Wallet) (ids []uuid.UUID, sequences []int64) {
 }
 
 func (l *Ledger) walletsWith(ctx context.Context, query string, args ...any) (wallets []wallet.Wallet, ops []wallet.Operation, err error) {
-	ctx, cancel := context.WithTimeout(ctx, l.config.CommitTimeout)
-	defer cancel()
-	rows, err := l.commits.Query(ctx, query, args...)
-	if err != nil {
-		return nil, nil, l.classified(err)
-	}
 	var kind int
 	var r operationRow
-	_, err = pgx.ForEachRow(rows, append([]any{&kind}, r.targets()...), func() error {
+	err = l.commits.each(ctx, append([]any{&kind}, r.targets()...), func() {
 		op := r.operation()
 		if kind == 1 {
 			ops = append(ops, op)
-			return nil
+			return
 		}
 		wallets = append(wallets, wallet.Wallet{ID: op.WalletID, UpdatedAt: op.AppliedAt,
 			State: wallet.State{Balance: op.BalanceAfter, Sequence: op.Sequence}})
-		return nil
-	})
-	return wallets, ops, l.classified(err)
+	}, query, args...)
+	return wallets, ops, err
 }
 
 // The wallets that have operations, one index look-up each: their operations are
@@ -112,28 +98,21 @@ ORDER BY busy.wallet_id, o.sequence NULLS FIRST`
 // returns those operations that have no sequence, or (the first 1000) whose wallet
 // does not exist. next is Nil at the end.
 func (l *Ledger) Strays(ctx context.Context, after uuid.UUID, limit int) (strays []wallet.Operation, next uuid.UUID, err error) {
-	ctx, cancel := context.WithTimeout(ctx, l.config.CommitTimeout)
-	defer cancel()
-	rows, err := l.commits.Query(ctx, selectStrays, after, limit)
-	if err != nil {
-		return nil, next, l.classified(err)
-	}
 	var id uuid.UUID
 	var r operationRow
 	seen := 0
-	_, err = pgx.ForEachRow(rows, append([]any{&id}, r.targets()...), func() error {
+	err = l.commits.each(ctx, append([]any{&id}, r.targets()...), func() {
 		if id != next {
 			seen, next = seen+1, id
 		}
 		if r.id != nil {
 			strays = append(strays, r.operation())
 		}
-		return nil
-	})
+	}, selectStrays, after, limit)
 	if seen < limit {
 		next = uuid.Nil
 	}
-	return strays, next, l.classified(err)
+	return strays, next, err
 }
 
 const selectLists = `
@@ -146,16 +125,9 @@ FROM aside LEFT JOIN requeued_lists USING (wallet_id) ORDER BY 1`
 // Lists returns the next limit wallets above after that have a requeued list, or a part
 // of one.
 func (l *Ledger) Lists(ctx context.Context, after uuid.UUID, limit int) ([]wallet.ListStanding, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.config.CommitTimeout)
-	defer cancel()
-	rows, err := l.commits.Query(ctx, selectLists, after, limit)
-	if err != nil {
-		return nil, l.classified(err)
-	}
-	lists, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (s wallet.ListStanding, err error) {
+	return collect(ctx, l.commits, func(row pgx.CollectableRow) (s wallet.ListStanding, err error) {
 		return s, row.Scan(&s.WalletID, &s.Partition, &s.Length, &s.Entries)
-	})
-	return lists, l.classified(err)
+	}, selectLists, after, limit)
 }
 
 const selectAwaitingBackfill = `
@@ -164,15 +136,8 @@ JOIN unjournaled u ON u.wallet_id = k.wallet_id AND u.operation_id = k.operation
 
 // AwaitingBackfill returns which of the operations wait for their backfill record.
 func (l *Ledger) AwaitingBackfill(ctx context.Context, keys []wallet.Key) ([]wallet.Key, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.config.CommitTimeout)
-	defer cancel()
 	walletIDs, ids := keyColumns(keys)
-	rows, err := l.commits.Query(ctx, selectAwaitingBackfill, walletIDs, ids)
-	if err != nil {
-		return nil, l.classified(err)
-	}
-	waiting, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (k wallet.Key, err error) {
+	return collect(ctx, l.commits, func(row pgx.CollectableRow) (k wallet.Key, err error) {
 		return k, row.Scan(&k.WalletID, &k.ID)
-	})
-	return waiting, l.classified(err)
+	}, selectAwaitingBackfill, walletIDs, ids)
 }

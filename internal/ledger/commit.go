@@ -68,8 +68,6 @@ func (l *Ledger) Commit(ctx context.Context, b *wallet.Batch) error {
 
 // commit makes one transaction of the fences and the batch.
 func (l *Ledger) commit(ctx context.Context, fences []*wallet.Fence, b *wallet.Batch) error {
-	ctx, cancel := context.WithTimeout(ctx, l.config.CommitTimeout)
-	defer cancel()
 	var p pgx.Batch
 	queueFences(&p, fences)
 	queueCreates(&p, b.Creates)
@@ -82,8 +80,7 @@ func (l *Ledger) commit(ctx context.Context, fences []*wallet.Fence, b *wallet.B
 	for i := range b.Lists {
 		queueList(&p, b.Fence, &b.Lists[i])
 	}
-	// Close reads to the end of the transaction: only its nil is a commit.
-	return l.classified(l.commits.SendBatch(ctx, &p).Close())
+	return l.commits.send(ctx, &p)
 }
 
 // queueFences moves the partitions' offsets, each from where its batch began.

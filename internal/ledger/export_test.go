@@ -33,8 +33,8 @@ var ReadStatements = map[string]string{
 }
 
 // Commits and Reads are the pools, with the settings that plans depend on.
-func (l *Ledger) Commits() *pgxpool.Pool { return l.commits }
-func (l *Ledger) Reads() *pgxpool.Pool   { return l.reads }
+func (l *Ledger) Commits() *pgxpool.Pool { return l.commits.Pool }
+func (l *Ledger) Reads() *pgxpool.Pool   { return l.reads.Pool }
 
 // Joining is how many batches wait to share a transaction.
 func (l *Ledger) Joining() int {

@@ -101,17 +101,12 @@ func (p *pager) entries(ctx context.Context) ([]wallet.Entry, error) {
 	if p.cursor.Position > 0 {
 		before = p.cursor.Position
 	}
-	rows, err := p.reads.Query(ctx, selectWaiting, p.walletID, before, typeFilter(p.query.Type), p.room)
-	if err != nil {
-		return nil, p.classified(err)
-	}
-	entries, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (wallet.Entry, error) {
+	return collect(ctx, p.reads, func(row pgx.CollectableRow) (wallet.Entry, error) {
 		e := wallet.Entry{Operation: wallet.Operation{WalletID: p.walletID}}
 		err := row.Scan(&e.Position, &e.ID, &e.Type, &e.Amount, &e.AcceptedAt, &e.Receipt.Partition, &e.Receipt.Offset)
 		e.AcceptedAt = e.AcceptedAt.UTC()
 		return e, err
-	})
-	return entries, p.classified(err)
+	}, selectWaiting, p.walletID, before, typeFilter(p.query.Type), p.room)
 }
 
 // numbered adds numbered operations: those below the cursor, or all that are there by now.
@@ -149,12 +144,7 @@ func (p *pager) numbered(ctx context.Context, top int64) error {
 // lets through, as many as there is room for.
 func (p *pager) between(ctx context.Context, least, before int64) ([]wallet.Operation, error) {
 	q := &p.query
-	rows, err := p.reads.Query(ctx, selectHistory, p.walletID, before, statusFilter(q.Status), typeFilter(q.Type), timeFilter(q.From), timeFilter(q.To), p.room, least)
-	if err != nil {
-		return nil, p.classified(err)
-	}
-	ops, err := pgx.CollectRows(rows, scanOperation)
-	return ops, p.classified(err)
+	return collect(ctx, p.reads, scanOperation, selectHistory, p.walletID, before, statusFilter(q.Status), typeFilter(q.Type), timeFilter(q.From), timeFilter(q.To), p.room, least)
 }
 
 // without returns the requeued operations that are not among the numbered ones:

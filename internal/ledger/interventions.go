@@ -36,14 +36,7 @@ WHERE ($1 = 0 OR id < $1) ORDER BY id DESC LIMIT $2`
 // Interventions returns up to limit traces of operators' acts, newest first: those
 // before an id, or the newest if that is 0.
 func (l *Ledger) Interventions(ctx context.Context, before int64, limit int) ([]wallet.Intervention, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.config.ReadTimeout)
-	defer cancel()
-	rows, err := l.reads.Query(ctx, selectInterventions, before, limit)
-	if err != nil {
-		return nil, l.classified(err)
-	}
-	all, err := pgx.CollectRows(rows, scanIntervention)
-	return all, l.classified(err)
+	return collect(ctx, l.reads, scanIntervention, selectInterventions, before, limit)
 }
 
 func scanIntervention(row pgx.CollectableRow) (wallet.Intervention, error) {
@@ -64,15 +57,13 @@ SELECT expect((SELECT count(*) FROM interventions WHERE subject = $1 AND action 
 // is refused with ErrResolved when one is there already, also when two operators
 // write at once.
 func (l *Ledger) Resolve(ctx context.Context, i wallet.Intervention, again bool) error {
-	ctx, cancel := context.WithTimeout(ctx, l.config.CommitTimeout)
-	defer cancel()
 	var p pgx.Batch
 	if !again {
 		p.Queue(lockSubject, i.Subject)
 		p.Queue(expectNoIntervention, i.Subject, resolving)
 	}
 	queueIntervention(&p, i)
-	return l.classified(l.commits.SendBatch(ctx, &p).Close())
+	return l.commits.send(ctx, &p)
 }
 
 // resolving are the actions that end the story of a dead letter.
@@ -84,16 +75,10 @@ WHERE subject = ANY($1) AND action = ANY($2) ORDER BY subject, id DESC`
 
 // Resolved returns, for those of the dead letters that were resolved, the last trace.
 func (l *Ledger) Resolved(ctx context.Context, subjects []string) (map[string]wallet.Intervention, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.config.ReadTimeout)
-	defer cancel()
-	rows, err := l.reads.Query(ctx, selectResolved, subjects, resolving)
-	if err != nil {
-		return nil, l.classified(err)
-	}
-	resolved := make(map[string]wallet.Intervention)
-	all, err := pgx.CollectRows(rows, scanIntervention)
+	all, err := collect(ctx, l.reads, scanIntervention, selectResolved, subjects, resolving)
+	resolved := make(map[string]wallet.Intervention, len(all))
 	for _, i := range all {
 		resolved[i.Subject] = i
 	}
-	return resolved, l.classified(err)
+	return resolved, err
 }

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -38,9 +37,9 @@ type Config struct {
 type Ledger struct {
 	*breaker.Breaker
 	config     Config
-	commits    *pgxpool.Pool
+	commits    connections
 	joint      joint
-	reads      *pgxpool.Pool
+	reads      connections
 	wallets    coalescer[uuid.UUID, wallet.Wallet]
 	operations coalescer[wallet.Key, wallet.Operation]
 	probes     *pgxpool.Pool // one connection that no load can occupy
@@ -62,8 +61,10 @@ func Open(cfg Config) (*Ledger, error) {
 	l.joint.most.Store(int64(jointMost))
 	l.joint.patience.Store(int64(expectedMost))
 	l.Breaker = breaker.New(breaker.Config{Name: "PostgreSQL", Probe: l.ping, Interval: probeInterval, Timeout: probeTimeout, Log: cfg.Log})
+	l.commits = connections{timeout: cfg.CommitTimeout, classified: l.classified}
+	l.reads = connections{timeout: cfg.ReadTimeout, classified: l.classified}
 	var err, rerr, perr error
-	l.commits, err = pool(cfg, cfg.CommitConnections, cfg.CommitTimeout, map[string]string{
+	l.commits.Pool, err = pool(cfg, cfg.CommitConnections, cfg.CommitTimeout, map[string]string{
 		"lock_timeout": milliseconds(cfg.LockTimeout),
 		// A batch names its rows by key. With these a generic plan is an index plan,
 		// whatever the statistics say of a table that was empty a minute ago.
@@ -72,7 +73,7 @@ func Open(cfg Config) (*Ledger, error) {
 		"enable_hashjoin":  "off",
 		"enable_mergejoin": "off",
 	})
-	l.reads, rerr = pool(cfg, cfg.ReadConnections, cfg.ReadTimeout, nil)
+	l.reads.Pool, rerr = pool(cfg, cfg.ReadConnections, cfg.ReadTimeout, nil)
 	l.probes, perr = pool(cfg, 1, probeTimeout, nil)
 	if err := errors.Join(err, rerr, perr); err != nil {
 		l.Close()
@@ -81,37 +82,6 @@ func Open(cfg Config) (*Ledger, error) {
 	return l, nil
 }
 
-// pool prepares connections whose statements may take as long as timeout; 0 is for ever.
-func pool(cfg Config, size int32, timeout time.Duration, params map[string]string) (*pgxpool.Pool, error) {
-	c, err := pgxpool.ParseConfig(cfg.DSN)
-	if err != nil {
-		// The parser's own error may quote the DSN; it is not passed on.
-		return nil, errors.New("the ledger's connection string is malformed")
-	}
-	c.MaxConns = size
-	c.ConnConfig.ConnectTimeout = cfg.ConnectTimeout
-	c.AfterConnect = takeArrays
-	run := c.ConnConfig.RuntimeParams
-	run["application_name"] = "walletd"
-	run["timezone"] = "UTC"
-	// The server gives up before we do, so that nothing of ours runs on there.
-	run["statement_timeout"] = milliseconds(timeout * 9 / 10)
-	// And it ends a transaction whose rest does not come, because this process was stopped or
-	// its host is gone: it runs each statement as it arrives, and would hold the fence's lock
-	// for as long as TCP believes in the connection. No other timeout looks in that state.
-	run["transaction_timeout"] = milliseconds(timeout)
-	for k, v := range params {
-		run[k] = v
-	}
-	p, err := pgxpool.NewWithConfig(context.Background(), c)
-	if err != nil {
-		return nil, fmt.Errorf("prepare connections to the ledger: %w", err)
-	}
-	return p, nil
-}
-
-func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
-
 // Close closes all connections, waiting for calls under way: no longer than a
 // commit may take, for a server that hangs is not worth waiting for, and the pools
 // would for a quarter of a minute each.
@@ -119,7 +89,7 @@ func (l *Ledger) Close() {
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)
-		for _, p := range []*pgxpool.Pool{l.commits, l.reads, l.probes} {
+		for _, p := range []*pgxpool.Pool{l.commits.Pool, l.reads.Pool, l.probes} {
 			if p != nil {
 				p.Close()
 			}

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/walletd/walletd/internal/wallet"
@@ -38,19 +37,14 @@ func (l *Ledger) lookUpWallets(ids []uuid.UUID) (map[uuid.UUID]wallet.Wallet, er
 	for _, id := range ids {
 		asked.addID(id)
 	}
-	rows, err := l.reads.Query(ctx, selectWalletsByKey, asked)
-	if err != nil {
-		return nil, l.classified(err)
-	}
 	all := make(map[uuid.UUID]wallet.Wallet, len(ids))
 	var w wallet.Wallet
 	var at time.Time
-	_, err = pgx.ForEachRow(rows, []any{&w.ID, &w.Balance, &w.Sequence, &at}, func() error {
+	err = l.reads.each(ctx, []any{&w.ID, &w.Balance, &w.Sequence, &at}, func() {
 		w.UpdatedAt = at.UTC()
 		all[w.ID] = w
-		return nil
-	})
-	return all, l.classified(err)
+	}, selectWalletsByKey, asked)
+	return all, err
 }
 
 // Had returns an operation if the ledger has it. Requests that come at the same time share

@@ -87,12 +87,7 @@ func (l *Ledger) Outcomes(ctx context.Context, keys []wallet.Key) ([]wallet.Oper
 	}
 	defer cancel()
 	walletIDs, ids := keyColumns(keys)
-	rows, err := l.reads.Query(ctx, selectOutcomes, walletIDs, ids)
-	if err != nil {
-		return nil, l.classified(err)
-	}
-	ops, err := pgx.CollectRows(rows, scanOperation)
-	return ops, l.classified(err)
+	return collect(ctx, l.reads, scanOperation, selectOutcomes, walletIDs, ids)
 }
 
 // A backfill is requeued for what a restored ledger lacks.

@@ -58,51 +58,41 @@ func (l *Ledger) Partition(ctx context.Context, topic uuid.UUID, partition int32
 	if err != nil {
 		return wallet.Progress{}, l.classified(err)
 	}
-	rows, err := l.reads.Query(ctx, selectPartition, topic, partition)
-	if err != nil {
-		return wallet.Progress{}, l.classified(err)
-	}
 	p := wallet.Progress{Next: -1}
 	var id *uuid.UUID
 	var length, attempt, refusals *int
 	var notBefore *time.Time
 	var lastError *string
-	_, err = pgx.ForEachRow(rows, []any{&p.Next, &id, &length, &attempt, &refusals, &notBefore, &lastError}, func() error {
+	err = l.reads.each(ctx, []any{&p.Next, &id, &length, &attempt, &refusals, &notBefore, &lastError}, func() {
 		if id != nil {
 			p.Lists = append(p.Lists, wallet.List{WalletID: *id, Length: *length, Attempt: *attempt, Refusals: *refusals, NotBefore: *notBefore, LastError: *lastError})
 		}
-		return nil
-	})
+	}, selectPartition, topic, partition)
 	if err == nil && p.Next < 0 {
 		return p, fmt.Errorf("%w: it has no offset for partition %d of topic %s", wallet.ErrTopicChanged, partition, topic)
 	}
-	return p, l.classified(err)
+	return p, err
 }
+
+const selectOffsets = `
+SELECT partition, next_offset, NULL::uuid FROM journal_offsets JOIN journal USING (topic_id)
+UNION ALL SELECT 0, 0, wallet_id FROM requeued_lists WHERE length >= $1`
 
 // Offsets returns the next offset of each partition of the journal that the
 // ledger follows, and the wallets whose requeued list has reached bound.
-func (l *Ledger) Offsets(ctx context.Context, bound int) (map[int32]int64, []uuid.UUID, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.config.ReadTimeout)
-	defer cancel()
-	rows, err := l.reads.Query(ctx, `
-		SELECT partition, next_offset, NULL::uuid FROM journal_offsets JOIN journal USING (topic_id)
-		UNION ALL SELECT 0, 0, wallet_id FROM requeued_lists WHERE length >= $1`, bound)
-	if err != nil {
-		return nil, nil, l.classified(err)
-	}
-	offsets, full := map[int32]int64{}, []uuid.UUID(nil)
+func (l *Ledger) Offsets(ctx context.Context, bound int) (offsets map[int32]int64, full []uuid.UUID, err error) {
+	offsets = map[int32]int64{}
 	var partition int32
 	var next int64
 	var id *uuid.UUID
-	_, err = pgx.ForEachRow(rows, []any{&partition, &next, &id}, func() error {
+	err = l.reads.each(ctx, []any{&partition, &next, &id}, func() {
 		if id != nil {
 			full = append(full, *id)
 		} else {
 			offsets[partition] = next
 		}
-		return nil
-	})
-	return offsets, full, l.classified(err)
+	}, selectOffsets, bound)
+	return offsets, full, err
 }
 
 // noRows reports whether err says that a row is not there.

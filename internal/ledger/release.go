@@ -20,14 +20,7 @@ WHERE l.wallet_id > $1 ORDER BY l.wallet_id LIMIT $2`
 // operation of its list, by wallet: those after the given one (uuid.Nil: from the
 // first).
 func (l *Ledger) Aside(ctx context.Context, after uuid.UUID, limit int) ([]wallet.ListHead, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.config.ReadTimeout)
-	defer cancel()
-	rows, err := l.reads.Query(ctx, selectAside, after, limit)
-	if err != nil {
-		return nil, l.classified(err)
-	}
-	lists, err := pgx.CollectRows(rows, scanDue)
-	return lists, l.classified(err)
+	return collect(ctx, l.reads, scanDue, selectAside, after, limit)
 }
 
 // The rows are locked in wallet order, as the batches of their owners do. Only
@@ -50,12 +43,5 @@ SELECT wallet_id FROM released ORDER BY wallet_id`
 // in one transaction. It returns those that have a list; the others have none, or
 // none any more.
 func (l *Ledger) Release(ctx context.Context, wallets []uuid.UUID, who, reason string) ([]uuid.UUID, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.config.ReadTimeout)
-	defer cancel()
-	rows, err := l.reads.Query(ctx, releaseLists, nonNil(wallets), who, wallet.ActionRelease, reason)
-	if err != nil {
-		return nil, l.classified(err)
-	}
-	released, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
-	return released, l.classified(err)
+	return collect(ctx, l.reads, pgx.RowTo[uuid.UUID], releaseLists, nonNil(wallets), who, wallet.ActionRelease, reason)
 }

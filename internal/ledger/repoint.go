@@ -37,13 +37,11 @@ SELECT $1, m.* FROM unnest($2::integer[], $3::bigint[]) AS m`
 // made for a topic that is not followed: a batch that began at one of them, even
 // one on its way at this moment, is fenced.
 func (l *Ledger) Repoint(ctx context.Context, a wallet.Repointing, i wallet.Intervention) error {
-	ctx, cancel := context.WithTimeout(ctx, l.config.CommitTimeout)
-	defer cancel()
 	var p pgx.Batch
 	p.Queue(followOther, a.From.ID, a.From.Generation, a.To.Name, a.To.ID, a.To.Partitions)
 	queueMoves(&p, a)
 	queueIntervention(&p, i)
-	return l.classified(l.commits.SendBatch(ctx, &p).Close())
+	return l.commits.send(ctx, &p)
 }
 
 func queueMoves(p *pgx.Batch, a wallet.Repointing) {
@@ -62,27 +60,22 @@ func queueMoves(p *pgx.Batch, a wallet.Repointing) {
 	p.Queue(putOffsets, a.To.ID, partitions, to)
 }
 
+const selectStanding = `
+SELECT topic, topic_id, partitions, generation, o.partition, o.next_offset
+FROM journal LEFT JOIN journal_offsets o USING (topic_id)`
+
 // Standing returns the topic that the ledger follows and the next offset of each
 // partition in it, as of one moment; a partition that was never read has none. A
 // ledger that follows no topic returns a zero one.
 func (l *Ledger) Standing(ctx context.Context) (wallet.Topic, map[int32]int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.config.ReadTimeout)
-	defer cancel()
 	var t wallet.Topic
 	offsets := map[int32]int64{}
-	rows, err := l.reads.Query(ctx, `
-		SELECT topic, topic_id, partitions, generation, o.partition, o.next_offset
-		FROM journal LEFT JOIN journal_offsets o USING (topic_id)`)
-	if err != nil {
-		return t, nil, l.classified(err)
-	}
 	var partition *int32
 	var next *int64
-	_, err = pgx.ForEachRow(rows, []any{&t.Name, &t.ID, &t.Partitions, &t.Generation, &partition, &next}, func() error {
+	err := l.reads.each(ctx, []any{&t.Name, &t.ID, &t.Partitions, &t.Generation, &partition, &next}, func() {
 		if partition != nil {
 			offsets[*partition] = *next
 		}
-		return nil
-	})
-	return t, offsets, l.classified(err)
+	}, selectStanding)
+	return t, offsets, err
 }

@@ -69,14 +69,7 @@ ORDER BY l.not_before LIMIT $3`
 // time, longest due first. A list that is to wait for longer than most from then, which
 // nobody lets one, was set aside by a clock that was ahead, and is due too.
 func (l *Ledger) Due(ctx context.Context, partition int32, at time.Time, most time.Duration, limit int) ([]wallet.ListHead, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.config.ReadTimeout)
-	defer cancel()
-	rows, err := l.reads.Query(ctx, selectDue, partition, at, limit, at.Add(most))
-	if err != nil {
-		return nil, l.classified(err)
-	}
-	due, err := pgx.CollectRows(rows, scanDue)
-	return due, l.classified(err)
+	return collect(ctx, l.reads, scanDue, selectDue, partition, at, limit, at.Add(most))
 }
 
 func scanDue(row pgx.CollectableRow) (wallet.ListHead, error) {
@@ -102,14 +95,7 @@ ORDER BY 1, 3 NULLS FIRST`
 // record the journal has not acknowledged yet, by wallet, of those beyond the given
 // one; a wallet's creation comes before what has a sequence.
 func (l *Ledger) Unjournaled(ctx context.Context, beyond uuid.UUID, limit int) ([]wallet.Operation, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.config.ReadTimeout)
-	defer cancel()
-	rows, err := l.reads.Query(ctx, selectUnjournaled, beyond, limit)
-	if err != nil {
-		return nil, l.classified(err)
-	}
-	ops, err := pgx.CollectRows(rows, scanOperation)
-	return ops, l.classified(err)
+	return collect(ctx, l.reads, scanOperation, selectUnjournaled, beyond, limit)
 }
 
 const deleteUnjournaled = `

@@ -37,25 +37,17 @@ ORDER BY 1, 4`
 // requeued lists with which of those the ledger has. What it does not return does
 // not exist.
 func (l *Ledger) Read(ctx context.Context, q wallet.SnapshotQuery) (wallet.Snapshot, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.config.CommitTimeout)
-	defer cancel()
 	walletIDs, ids := keyColumns(q.Operations)
 	s := wallet.Snapshot{
 		Wallets:    make(map[uuid.UUID]wallet.State, len(q.Wallets)),
 		Operations: make(map[wallet.Key]wallet.Operation),
 		Entries:    make(map[uuid.UUID][]wallet.Entry),
 	}
-	rows, err := l.commits.Query(ctx, selectSnapshot, nonNil(q.Wallets), walletIDs, ids, nonNil(q.Lists), q.EntriesPerList)
-	if err != nil {
-		return s, l.classified(err)
-	}
 	var kind int
 	var r operationRow
-	_, err = pgx.ForEachRow(rows, append([]any{&kind}, r.targets()...), func() error {
-		addRow(&s, kind, &r)
-		return nil
-	})
-	return s, l.classified(err)
+	err := l.commits.each(ctx, append([]any{&kind}, r.targets()...), func() { addRow(&s, kind, &r) },
+		selectSnapshot, nonNil(q.Wallets), walletIDs, ids, nonNil(q.Lists), q.EntriesPerList)
+	return s, err
 }
 
 func addRow(s *wallet.Snapshot, kind int, r *operationRow) {
@@ -88,19 +80,14 @@ func nonNil(ids []uuid.UUID) []uuid.UUID {
 	return ids
 }
 
+// The rows that nobody holds are locked until the statement ends; those that it skips are held.
 const selectLocked = `
+WITH free AS MATERIALIZED (
+	SELECT w.id FROM wallets w WHERE w.id = ANY($1::uuid[]) FOR NO KEY UPDATE SKIP LOCKED)
 SELECT k.id FROM unnest($1::uuid[]) AS k (id) JOIN wallets w ON w.id = k.id
 WHERE NOT EXISTS (SELECT 1 FROM free WHERE free.id = k.id)`
 
 // Locked returns which of the wallets somebody else holds locked at this moment.
 func (l *Ledger) Locked(ctx context.Context, ids []uuid.UUID) ([]uuid.UUID, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.config.CommitTimeout)
-	defer cancel()
-	rows, err := l.commits.Query(ctx, `WITH free AS MATERIALIZED (
-	SELECT w.id FROM wallets w WHERE w.id = ANY($1::uuid[]) FOR NO KEY UPDATE SKIP LOCKED)`+selectLocked, ids)
-	if err != nil {
-		return nil, l.classified(err)
-	}
-	locked, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
-	return locked, l.classified(err)
+	return collect(ctx, l.commits, pgx.RowTo[uuid.UUID], selectLocked, ids)
 }

@@ -1,0 +1,83 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// connections are a pool, and how long one call on it may take. What its calls return as
+// an error is classified.
+type connections struct {
+	*pgxpool.Pool
+	timeout    time.Duration
+	classified func(error) error
+}
+
+// collect returns what scan makes of the rows of a query.
+func collect[T any](ctx context.Context, c connections, scan pgx.RowToFunc[T], query string, args ...any) ([]T, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	rows, err := c.Query(ctx, query, args...)
+	if err != nil {
+		return nil, c.classified(err)
+	}
+	all, err := pgx.CollectRows(rows, scan)
+	return all, c.classified(err)
+}
+
+// each calls row for every row of a query, with its columns in targets.
+func (c connections) each(ctx context.Context, targets []any, row func(), query string, args ...any) error {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	rows, err := c.Query(ctx, query, args...)
+	if err != nil {
+		return c.classified(err)
+	}
+	_, err = pgx.ForEachRow(rows, targets, func() error { row(); return nil })
+	return c.classified(err)
+}
+
+// send runs the batch's statements as one transaction. It reads to the end of that: only
+// nil is a commit.
+func (c connections) send(ctx context.Context, p *pgx.Batch) error {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	return c.classified(c.SendBatch(ctx, p).Close())
+}
+
+// pool prepares connections whose statements may take as long as timeout; 0 is for ever.
+func pool(cfg Config, size int32, timeout time.Duration, params map[string]string) (*pgxpool.Pool, error) {
+	c, err := pgxpool.ParseConfig(cfg.DSN)
+	if err != nil {
+		// The parser's own error may quote the DSN; it is not passed on.
+		return nil, errors.New("the ledger's connection string is malformed")
+	}
+	c.MaxConns = size
+	c.ConnConfig.ConnectTimeout = cfg.ConnectTimeout
+	c.AfterConnect = takeArrays
+	run := c.ConnConfig.RuntimeParams
+	run["application_name"] = "walletd"
+	run["timezone"] = "UTC"
+	// The server gives up before we do, so that nothing of ours runs on there.
+	run["statement_timeout"] = milliseconds(timeout * 9 / 10)
+	// And it ends a transaction whose rest does not come, because this process was stopped or
+	// its host is gone: it runs each statement as it arrives, and would hold the fence's lock
+	// for as long as TCP believes in the connection. No other timeout looks in that state.
+	run["transaction_timeout"] = milliseconds(timeout)
+	for k, v := range params {
+		run[k] = v
+	}
+	p, err := pgxpool.NewWithConfig(context.Background(), c)
+	if err != nil {
+		return nil, fmt.Errorf("prepare connections to the ledger: %w", err)
+	}
+	return p, nil
+}
+
+func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
