@@ -21,12 +21,8 @@ func (l *Ledger) Wallets(ctx context.Context, after uuid.UUID, limit int) ([]wal
 	}, selectWallets, after, limit)
 }
 
-// walletRow is a wallet in the shape of operationColumns.
-const walletRow = `w.id, NULL::uuid, w.version, NULL::smallint, NULL::bigint, NULL::smallint, NULL::smallint, NULL::smallint,
-	w.balance, NULL::timestamptz, w.updated_at, NULL::integer, NULL::bigint`
-
 const selectSince = `
-SELECT 0, ` + walletRow + `
+SELECT 0, ` + walletColumns + `
 FROM unnest($1::uuid[]) AS k (id) JOIN wallets w ON w.id = k.id
 UNION ALL
 SELECT 1, ` + operationColumns + ` FROM unnest($1::uuid[], $2::bigint[]) AS k (id, sequence)
@@ -41,7 +37,7 @@ func (l *Ledger) Since(ctx context.Context, from []wallet.Wallet, limit int) ([]
 }
 
 const selectBalancesAt = `
-SELECT 0, ` + walletRow + `
+SELECT 0, ` + walletColumns + `
 FROM unnest($1::uuid[]) AS k (id) JOIN wallets w ON w.id = k.id
 UNION ALL
 SELECT 1, ` + operationColumns + ` FROM unnest($1::uuid[], $2::bigint[]) AS k (id, sequence)

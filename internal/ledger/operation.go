@@ -22,6 +22,10 @@ const creationColumns = `w.id, w.id, NULL::bigint, 0::smallint, 0::bigint, 1::sm
 const madeColumns = `w.id, w.id, w.version, 0::smallint, 0::bigint, 1::smallint, 0::smallint, 0::smallint,
 	w.balance, w.created_at, w.updated_at, NULL::integer, NULL::bigint`
 
+// walletColumns are a wallet in the form of an operation: what it is at, and no id.
+const walletColumns = `w.id, NULL::uuid, w.version, NULL::smallint, NULL::bigint, NULL::smallint, NULL::smallint, NULL::smallint,
+	w.balance, NULL::timestamptz, w.updated_at, NULL::integer, NULL::bigint`
+
 // operationRow receives operationColumns; every column may be null, for unions
 // and outer joins.
 type operationRow struct {

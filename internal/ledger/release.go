@@ -9,18 +9,14 @@ import (
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-const selectAside = `
-SELECT l.wallet_id, l.length, l.attempt, l.refusals, l.not_before, l.last_error,
-	r.position, r.kind, r.operation_id, r.type, r.amount, r.accepted_at, r.partition, r.journal_offset
-FROM requeued_lists l
-CROSS JOIN LATERAL (SELECT * FROM requeued r WHERE r.wallet_id = l.wallet_id ORDER BY position LIMIT 1) r
+const selectAside = selectHeads + `
 WHERE l.wallet_id > $1 ORDER BY l.wallet_id LIMIT $2`
 
 // Aside returns up to limit wallets that are set aside, each with the first
 // operation of its list, by wallet: those after the given one (uuid.Nil: from the
 // first).
 func (l *Ledger) Aside(ctx context.Context, after uuid.UUID, limit int) ([]wallet.ListHead, error) {
-	return collect(ctx, l.reads, scanDue, selectAside, after, limit)
+	return collect(ctx, l.reads, scanHead, selectAside, after, limit)
 }
 
 // The rows are locked in wallet order, as the batches of their owners do. Only

@@ -57,11 +57,14 @@ func queueEntries(p *pgx.Batch, c *wallet.ListChange) {
 	p.Queue(appendRequeued, c.WalletID, kinds, cols.ids, cols.types, cols.amounts, cols.accepted, partitions, offsets)
 }
 
-const selectDue = `
+// selectHeads are lists with the first of their entries, as scanHead takes them.
+const selectHeads = `
 SELECT l.wallet_id, l.length, l.attempt, l.refusals, l.not_before, l.last_error,
 	r.position, r.kind, r.operation_id, r.type, r.amount, r.accepted_at, r.partition, r.journal_offset
 FROM requeued_lists l
-CROSS JOIN LATERAL (SELECT * FROM requeued r WHERE r.wallet_id = l.wallet_id ORDER BY position LIMIT 1) r
+CROSS JOIN LATERAL (SELECT * FROM requeued r WHERE r.wallet_id = l.wallet_id ORDER BY position LIMIT 1) r`
+
+const selectDue = selectHeads + `
 WHERE l.partition = $1 AND (l.not_before <= $2 OR l.not_before > $4)
 ORDER BY l.not_before LIMIT $3`
 
@@ -69,10 +72,10 @@ ORDER BY l.not_before LIMIT $3`
 // time, longest due first. A list that is to wait for longer than most from then, which
 // nobody lets one, was set aside by a clock that was ahead, and is due too.
 func (l *Ledger) Due(ctx context.Context, partition int32, at time.Time, most time.Duration, limit int) ([]wallet.ListHead, error) {
-	return collect(ctx, l.reads, scanDue, selectDue, partition, at, limit, at.Add(most))
+	return collect(ctx, l.reads, scanHead, selectDue, partition, at, limit, at.Add(most))
 }
 
-func scanDue(row pgx.CollectableRow) (wallet.ListHead, error) {
+func scanHead(row pgx.CollectableRow) (wallet.ListHead, error) {
 	var d wallet.ListHead
 	h, e := &d.List, &d.First
 	err := row.Scan(&h.WalletID, &h.Length, &h.Attempt, &h.Refusals, &h.NotBefore, &h.LastError,

@@ -16,8 +16,7 @@ const selectSnapshot = `
 WITH listed AS MATERIALIZED (
 	SELECT r.* FROM unnest($4::uuid[]) AS l (id)
 	CROSS JOIN LATERAL (SELECT * FROM requeued r WHERE r.wallet_id = l.id ORDER BY r.position LIMIT $5) r)
-SELECT 0, w.id, NULL::uuid, w.version, NULL::smallint, NULL::bigint, NULL::smallint, NULL::smallint, NULL::smallint,
-	w.balance, NULL::timestamptz, NULL::timestamptz, NULL::integer, NULL::bigint
+SELECT 0, ` + walletColumns + `
 FROM unnest($1::uuid[]) AS k (id) JOIN wallets w ON w.id = k.id
 UNION ALL
 SELECT 1, ` + operationColumns + `
