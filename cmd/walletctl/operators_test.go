@@ -2,17 +2,12 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
-	"fmt"
-	"log/slog"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -33,26 +28,15 @@ type desk struct {
 	topic  wallet.Topic
 }
 
-var desks atomic.Int32
-
 const journalTopic = "desk.journal"
 
 // sit prepares a migrated ledger that follows a topic of two partitions.
 func sit(t *testing.T) *desk {
 	t.Helper()
-	server := embeddedtest.Postgres(t)
-	name := fmt.Sprintf("desk_%d", desks.Add(1))
-	conn, err := pgx.Connect(t.Context(), server.DSN())
-	if err == nil {
-		_, err = conn.Exec(t.Context(), "CREATE DATABASE "+name)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(context.WithoutCancel(t.Context()))
+	dsn := embeddedtest.Database(t)
 	d := &desk{T: t, broker: embeddedtest.Kfake(t)}
-	d.environment(server.DSNFor(name))
-	d.open(server.DSNFor(name))
+	d.environment(dsn)
+	d.open(dsn)
 	d.makeTopic()
 	d.topic = d.topicNow()
 	if _, err := d.ledger.Follow(t.Context(), d.topic); err != nil {
@@ -74,15 +58,10 @@ func (d *desk) environment(dsn string) {
 
 func (d *desk) open(dsn string) {
 	var err error
-	d.ledger, err = ledger.Open(ledger.Config{DSN: dsn, CommitConnections: 2, ReadConnections: 2, ConnectTimeout: 5 * time.Second,
-		CommitTimeout: 10 * time.Second, ReadTimeout: 10 * time.Second, LockTimeout: time.Second, Log: slog.New(slog.DiscardHandler)})
-	if err == nil {
-		d.Cleanup(d.ledger.Close)
-		_, err = d.ledger.Migrate(d.Context())
-	}
-	if err != nil {
+	if d.ledger, err = ledger.Open(embeddedtest.LedgerConfig(dsn)); err != nil {
 		d.Fatal(err)
 	}
+	d.Cleanup(d.ledger.Close)
 }
 
 func (d *desk) makeTopic() {

@@ -2,12 +2,7 @@ package applier_test
 
 import (
 	"context"
-	"fmt"
-	"log/slog"
-	"sync"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -19,16 +14,6 @@ import (
 )
 
 func TestMain(m *testing.M) { embeddedtest.Main(m) }
-
-// template is the migrated database that every test's own is a copy of.
-var template struct {
-	sync.Once
-	err error
-}
-
-const templateName = "applier_template"
-
-var databases atomic.Int64
 
 // database is a world's PostgreSQL.
 type database struct {
@@ -46,15 +31,8 @@ func testContext(t testing.TB) context.Context {
 // newWorld is a world on a real ledger, in a database of the test's own.
 func newWorld(t testing.TB, partitions int) (*world, *database) {
 	t.Helper()
-	server := embeddedtest.Postgres(t)
-	template.Do(func() { template.err = makeTemplate(t) })
-	if template.err != nil {
-		t.Fatal(template.err)
-	}
-	name := fmt.Sprintf("applier_%d", databases.Add(1))
-	connect(t, server.DSN()).exec(t, "CREATE DATABASE "+name+" TEMPLATE "+templateName)
-	db := connect(t, server.DSNFor(name))
-	l, err := ledger.Open(config(db.dsn))
+	db := connect(t, embeddedtest.Database(t))
+	l, err := ledger.Open(embeddedtest.LedgerConfig(db.dsn))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,29 +42,6 @@ func newWorld(t testing.TB, partitions int) (*world, *database) {
 		t.Fatal(err)
 	}
 	return &world{t: t, log: log, ledger: l, books: func() simtest.Books { return db.books(t) }, direct: map[wallet.Key]bool{}}, db
-}
-
-func makeTemplate(t testing.TB) error {
-	server := embeddedtest.Postgres(t)
-	connect(t, server.DSN()).exec(t, "CREATE DATABASE "+templateName)
-	l, err := ledger.Open(config(server.DSNFor(templateName)))
-	if err != nil {
-		return err
-	}
-	defer l.Close()
-	_, err = l.Migrate(testContext(t))
-	return err
-}
-
-// lockTimeout is how long a batch waits for a row that the test holds.
-const lockTimeout = 150 * time.Millisecond
-
-func config(dsn string) ledger.Config {
-	return ledger.Config{
-		DSN: dsn, CommitConnections: 4, ReadConnections: 2,
-		ConnectTimeout: 5 * time.Second, CommitTimeout: 10 * time.Second, ReadTimeout: 10 * time.Second,
-		LockTimeout: lockTimeout, Log: slog.New(slog.DiscardHandler),
-	}
 }
 
 func connect(t testing.TB, dsn string) *database {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/walletd/walletd/internal/applier"
 	"github.com/walletd/walletd/internal/applier/simtest"
+	"github.com/walletd/walletd/internal/embedded/embeddedtest"
 	"github.com/walletd/walletd/internal/ledger"
 	"github.com/walletd/walletd/internal/wallet"
 )
@@ -64,7 +65,7 @@ func TestALockedTableMakesTheBatchWaitAndSetsNoWalletAside(t *testing.T) {
 // impatient stands a replica on a ledger whose reads end soon.
 func impatient(t testing.TB, db *database) func(*replica, *applier.Config) {
 	t.Helper()
-	cfg := config(db.dsn)
+	cfg := embeddedtest.LedgerConfig(db.dsn)
 	cfg.ReadTimeout = time.Second
 	l, err := ledger.Open(cfg)
 	if err != nil {

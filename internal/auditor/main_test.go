@@ -2,10 +2,6 @@ package auditor_test
 
 import (
 	"context"
-	"fmt"
-	"log/slog"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -57,13 +53,6 @@ type places struct {
 	redis  *miniredis.Miniredis
 }
 
-var template struct {
-	sync.Once
-	err error
-}
-
-var databases atomic.Int64
-
 func newPlaces(t testing.TB) *places {
 	t.Helper()
 	broker, redis := embeddedtest.Kfake(t), embeddedtest.Miniredis(t)
@@ -71,7 +60,7 @@ func newPlaces(t testing.TB) *places {
 	p.cfg.Postgres = database(t)
 	p.cfg.Kafka = config.Kafka{Brokers: broker.ListenAddrs(), Topic: "journal", Group: "auditor", SessionTimeout: 6 * time.Second}
 	p.cfg.Redis = config.Redis{Address: redis.Addr(), TTL: time.Hour}
-	p.ledger = must[*ledger.Ledger](t)(ledger.Open(ledgerConfig(p.cfg.Postgres.DSN())))
+	p.ledger = must[*ledger.Ledger](t)(ledger.Open(embeddedtest.LedgerConfig(p.cfg.Postgres.DSN())))
 	t.Cleanup(p.ledger.Close)
 	p.conn = must[*pgx.Conn](t)(pgx.Connect(testContext(t), p.cfg.Postgres.DSN()))
 	t.Cleanup(func() { _ = p.conn.Close(context.Background()) })
@@ -93,47 +82,12 @@ func (p *places) makeTopic(name string, n int32) wallet.Topic {
 	return wallet.Topic{Name: name, ID: uuid.UUID(made.ID), Partitions: n}
 }
 
-func ledgerConfig(dsn string) ledger.Config {
-	return ledger.Config{
-		DSN: dsn, CommitConnections: 4, ReadConnections: 2, ConnectTimeout: 5 * time.Second, CommitTimeout: 10 * time.Second,
-		ReadTimeout: 10 * time.Second, LockTimeout: 200 * time.Millisecond, Log: slog.New(slog.DiscardHandler),
-	}
-}
-
-// database is a copy of a migrated one.
+// database is a migrated one of the test's own.
 func database(t testing.TB) config.Postgres {
 	t.Helper()
-	const from = "auditor_template"
-	server := embeddedtest.Postgres(t)
-	template.Do(func() { template.err = makeTemplate(t, server.DSN(), server.DSNFor(from), from) })
-	if template.err != nil {
-		t.Fatal(template.err)
-	}
-	name := fmt.Sprintf("auditor_%d", databases.Add(1))
-	execute(t, server.DSN(), "CREATE DATABASE "+name+" TEMPLATE "+from)
 	var p config.Postgres
-	if err := p.Point(server.DSNFor(name)); err != nil {
+	if err := p.Point(embeddedtest.Database(t)); err != nil {
 		t.Fatal(err)
 	}
 	return p
-}
-
-func makeTemplate(t testing.TB, server, dsn, name string) error {
-	execute(t, server, "CREATE DATABASE "+name)
-	l, err := ledger.Open(ledgerConfig(dsn))
-	if err != nil {
-		return err
-	}
-	defer l.Close()
-	_, err = l.Migrate(testContext(t))
-	return err
-}
-
-func execute(t testing.TB, dsn, sql string) {
-	t.Helper()
-	conn := must[*pgx.Conn](t)(pgx.Connect(testContext(t), dsn))
-	defer conn.Close(context.Background())
-	if _, err := conn.Exec(testContext(t), sql); err != nil {
-		t.Fatal(err)
-	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/walletd/walletd/internal/embedded/embeddedtest"
 	"github.com/walletd/walletd/internal/ledger"
 	"github.com/walletd/walletd/internal/wallet"
 )
@@ -29,8 +30,8 @@ type book struct {
 
 func newBook(t testing.TB, changes ...func(*ledger.Config)) *book {
 	t.Helper()
-	dsn := database(t)
-	cfg := config(dsn)
+	dsn := embeddedtest.Database(t)
+	cfg := embeddedtest.LedgerConfig(dsn)
 	for _, change := range changes {
 		change(&cfg)
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/walletd/walletd/internal/embedded/embeddedtest"
 	"github.com/walletd/walletd/internal/wallet"
 )
 
@@ -85,7 +86,7 @@ func TestABatchThatIsCutOffInTheMiddleHoldsTheFenceNoLongerThanACommitMayTake(t 
 	t.Parallel()
 	b := newBook(t)
 	dsn, cable := through(t, b.dsn)
-	cfg := config(dsn)
+	cfg := embeddedtest.LedgerConfig(dsn)
 	cfg.CommitTimeout, cfg.CommitConnections = 3*time.Second, 1
 	cut := open(t, cfg)
 	id := b.funded(1)

@@ -2,7 +2,6 @@ package ledger_test
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -196,7 +195,7 @@ func TestAReadOnlyServerIsUnavailable(t *testing.T) {
 	b := newBook(t)
 	id := b.funded(100)
 	exec(t, b.conn, `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$`)
-	l := open(t, config(b.dsn))
+	l := open(t, embeddedtest.LedgerConfig(b.dsn))
 	wantKind(t, l.Commit(testContext(t), move(id, funds, 1)), wallet.ErrUnavailable)
 	eventually(t, "the breaker knows", func() bool { return l.Err() != nil && strings.Contains(l.Err().Error(), "read-only") })
 	_, err := l.Wallet(testContext(t), id)
@@ -205,7 +204,7 @@ func TestAReadOnlyServerIsUnavailable(t *testing.T) {
 
 func TestBeforeTheMigrationEverythingIsUnavailable(t *testing.T) {
 	t.Parallel()
-	l := open(t, config(unmigrated(t)))
+	l := open(t, embeddedtest.LedgerConfig(embeddedtest.EmptyDatabase(t)))
 	wantAllUnavailable(t, l)
 	if _, err := l.Migrate(testContext(t)); err != nil {
 		t.Fatal(err)
@@ -219,7 +218,7 @@ func TestBeforeTheMigrationEverythingIsUnavailable(t *testing.T) {
 
 func TestWithoutAServerEverythingIsUnavailable(t *testing.T) {
 	t.Parallel()
-	cfg := config("postgres://walletd:secret@127.0.0.1:1/walletd?sslmode=disable")
+	cfg := embeddedtest.LedgerConfig("postgres://walletd:secret@127.0.0.1:1/walletd?sslmode=disable")
 	wantAllUnavailable(t, open(t, cfg))
 }
 
@@ -249,7 +248,7 @@ func wantAllUnavailable(t *testing.T, l *ledger.Ledger) {
 
 func TestAMalformedDSNIsAnErrorThatKeepsTheSecret(t *testing.T) {
 	t.Parallel()
-	_, err := ledger.Open(config("postgres://walletd:hunter2@[::1/x?sslmode=perhaps"))
+	_, err := ledger.Open(embeddedtest.LedgerConfig("postgres://walletd:hunter2@[::1/x?sslmode=perhaps"))
 	if err == nil || strings.Contains(err.Error(), "hunter2") {
 		t.Fatalf("%v", err)
 	}
@@ -258,10 +257,9 @@ func TestAMalformedDSNIsAnErrorThatKeepsTheSecret(t *testing.T) {
 // The server has its own: the other tests' must not be killed.
 func TestAServerThatDiesOrHangsInTheMiddleIsUnavailable(t *testing.T) {
 	server := embeddedtest.DurablePostgres(t)
-	name := fmt.Sprintf("killed_%d", databases.Add(1))
-	run(t, server.DSN(), "CREATE DATABASE "+name)
-	dsn := server.DSNFor(name)
-	cfg := config(dsn)
+	run(t, server.DSN(), "CREATE DATABASE killed")
+	dsn := server.DSNFor("killed")
+	cfg := embeddedtest.LedgerConfig(dsn)
 	cfg.LockTimeout, cfg.CommitTimeout = time.Minute, 2*time.Second
 	l := open(t, cfg)
 	if _, err := l.Migrate(testContext(t)); err != nil {

@@ -2,10 +2,7 @@ package ledger_test
 
 import (
 	"context"
-	"fmt"
-	"log/slog"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,56 +22,6 @@ func testContext(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
 	return ctx
-}
-
-// template is the migrated database that every test's own is a copy of.
-var template struct {
-	sync.Once
-	err error
-}
-
-const templateName = "ledger_template"
-
-var databases atomic.Int64
-
-// database returns the DSN of a database of the test's own: migrated and empty.
-func database(t testing.TB) string {
-	t.Helper()
-	template.Do(func() { template.err = makeTemplate(t) })
-	if template.err != nil {
-		t.Fatal(template.err)
-	}
-	return create(t, "TEMPLATE "+templateName)
-}
-
-// unmigrated returns the DSN of a database without any table.
-func unmigrated(t testing.TB) string { return create(t, "") }
-
-func create(t testing.TB, from string) string {
-	t.Helper()
-	name := fmt.Sprintf("ledger_%d", databases.Add(1))
-	run(t, embeddedtest.Postgres(t).DSN(), "CREATE DATABASE "+name+" "+from)
-	return embeddedtest.Postgres(t).DSNFor(name)
-}
-
-func makeTemplate(t testing.TB) error {
-	server := embeddedtest.Postgres(t)
-	run(t, server.DSN(), "CREATE DATABASE "+templateName)
-	l, err := ledger.Open(config(server.DSNFor(templateName)))
-	if err != nil {
-		return err
-	}
-	defer l.Close()
-	_, err = l.Migrate(testContext(t))
-	return err
-}
-
-func config(dsn string) ledger.Config {
-	return ledger.Config{
-		DSN: dsn, CommitConnections: 4, ReadConnections: 4,
-		ConnectTimeout: 5 * time.Second, CommitTimeout: 10 * time.Second, ReadTimeout: 10 * time.Second,
-		LockTimeout: 200 * time.Millisecond, Log: slog.New(slog.DiscardHandler),
-	}
 }
 
 // open opens a ledger with its breaker running, until the test ends.

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/walletd/walletd/internal/embedded/embeddedtest"
 	"github.com/walletd/walletd/internal/ledger"
 )
 
@@ -11,11 +12,11 @@ import (
 // the timeouts of reads and batches are not its.
 func TestAMigrationMayTakeLongerThanARead(t *testing.T) {
 	t.Parallel()
-	dsn := unmigrated(t)
+	dsn := embeddedtest.EmptyDatabase(t)
 	conn := connect(t, dsn)
 	exec(t, conn, `CREATE FUNCTION slow() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1); END $$`)
 	exec(t, conn, `CREATE EVENT TRIGGER slow ON ddl_command_start WHEN TAG IN ('CREATE FUNCTION') EXECUTE FUNCTION slow()`)
-	cfg := config(dsn)
+	cfg := embeddedtest.LedgerConfig(dsn)
 	cfg.ReadTimeout, cfg.CommitTimeout = 300*time.Millisecond, 300*time.Millisecond
 	l := open(t, cfg)
 	if applied, err := l.Migrate(testContext(t)); err != nil || len(applied) == 0 {

@@ -2,6 +2,8 @@ package ledger_test
 
 import (
 	"testing"
+
+	"github.com/walletd/walletd/internal/embedded/embeddedtest"
 )
 
 func TestMigratingAgainChangesNothing(t *testing.T) {
@@ -18,7 +20,7 @@ func TestMigratingAgainChangesNothing(t *testing.T) {
 // Two only: who does not get the lock asks again after five seconds.
 func TestReplicasThatStartTogetherMigrateOnce(t *testing.T) {
 	t.Parallel()
-	dsn := unmigrated(t)
+	dsn := embeddedtest.EmptyDatabase(t)
 	const replicas = 2
 	type result struct {
 		applied []string
@@ -26,7 +28,7 @@ func TestReplicasThatStartTogetherMigrateOnce(t *testing.T) {
 	}
 	results := make(chan result, replicas)
 	for range replicas {
-		l := open(t, config(dsn))
+		l := open(t, embeddedtest.LedgerConfig(dsn))
 		go func() {
 			applied, err := l.Migrate(testContext(t))
 			results <- result{applied, err}

@@ -7,12 +7,13 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/walletd/walletd/internal/embedded/embeddedtest"
 	"github.com/walletd/walletd/internal/wallet"
 )
 
 func TestALedgerFollowsTheFirstTopicItMeets(t *testing.T) {
 	t.Parallel()
-	l := open(t, config(database(t)))
+	l := open(t, embeddedtest.LedgerConfig(embeddedtest.Database(t)))
 	if got, err := l.Topic(testContext(t)); err != nil || got != (wallet.Topic{}) {
 		t.Fatalf("a new ledger follows %+v, %v", got, err)
 	}

@@ -1,5 +1,5 @@
 // Package embeddedtest gives tests their components: real servers shared by all tests of one test binary, started when the
-// first test asks, and in-process ones that each test has for itself.
+// first test asks, migrated databases of a test's own on one of them, and in-process servers that each test has for itself.
 //
 // A package that uses the shared ones has this TestMain:
 //
