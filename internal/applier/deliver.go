@@ -2,9 +2,9 @@ package applier
 
 import "github.com/walletd/walletd/internal/wallet"
 
-// Reached returns the offset before which everything of a partition was delivered;
+// Delivered returns the offset before which everything of a partition was delivered;
 // 0 if this replica does not own it.
-func (a *Applier) Reached(partition int32) int64 {
+func (a *Applier) Delivered(partition int32) int64 {
 	w := a.worker(partition)
 	if w == nil {
 		return 0

@@ -62,9 +62,9 @@ type Applier interface {
 	// together may be applied together. It must not wait.
 	Deliver(records ...wallet.Record)
 
-	// Reached is the offset before which everything of a partition was delivered, 0 if it is
+	// Delivered is the offset before which everything of a partition was delivered, 0 if it is
 	// another replica's.
-	Reached(partition int32) int64
+	Delivered(partition int32) int64
 	// Idle waits for what was delivered to be applied; false if ctx ended before.
 	Idle(ctx context.Context) bool
 	// Offsets are the ledger's, of the partitions that are this replica's.

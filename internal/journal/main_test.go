@@ -146,7 +146,7 @@ func (a *fakeApplier) Acknowledged(rec wallet.Record) {
 	a.change(func() { a.acked = append(a.acked, rec) })
 }
 
-func (a *fakeApplier) Reached(partition int32) int64 {
+func (a *fakeApplier) Delivered(partition int32) int64 {
 	a.kept.mu.Lock()
 	defer a.kept.mu.Unlock()
 	return a.kept.next[partition]

@@ -147,15 +147,11 @@ func (r *reader) poll() {
 
 // deliver passes on the records that the applier does not have yet.
 func (r *reader) deliver(f kgo.FetchTopicPartition) {
-	fetched := since(f.Records, r.applier.Reached(f.Partition))
+	fetched := since(f.Records, r.applier.Delivered(f.Partition))
 	if len(fetched) == 0 {
 		return
 	}
-	records := make([]wallet.Record, len(fetched))
-	for i, rec := range fetched {
-		records[i] = Decode(rec)
-	}
-	if !r.applier.Fetched(f.Partition, records) {
+	if !r.applier.Fetched(f.Partition, decoded(fetched)) {
 		r.pause(f.Partition)
 		if r.applier.Fetched(f.Partition, nil) { // it had room again before we paused
 			r.resume(f.Partition)

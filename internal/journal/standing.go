@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/walletd/walletd/internal/wallet"
 )
@@ -37,18 +36,14 @@ func (p Partition) Lag() int64 {
 
 // Standing asks Kafka for the journal and compares it with what the ledger follows.
 func (j *Journal) Standing(ctx context.Context, follows wallet.Topic, offsets map[int32]int64) (Standing, error) {
-	s := Standing{Ledger: follows}
-	var err error
-	if s.Kafka, err = j.topicInKafka(ctx); err != nil && !errors.Is(err, kerr.UnknownTopicOrPartition) {
-		return s, err
+	there, starts, ends, err := j.Extent(ctx)
+	if err != nil {
+		return Standing{Ledger: follows}, err
 	}
-	var starts, ends map[int32]int64
-	if s.Kafka.ID != uuid.Nil {
-		s.Kafka.Generation = follows.Generation
-		if starts, ends, err = j.bounds(ctx, j.Topic); err != nil {
-			return s, err
-		}
+	if there.ID != uuid.Nil {
+		there.Generation = follows.Generation // the ledger's alone
 	}
+	s := Standing{Ledger: follows, Kafka: there}
 	for p := range max(follows.Partitions, s.Kafka.Partitions) {
 		s.Partitions = append(s.Partitions, s.partition(p, offsets, starts, ends))
 	}
