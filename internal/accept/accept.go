@@ -37,9 +37,8 @@ type Ledger interface {
 	// is the offset that the ledger has reached of the receipt's partition.
 	Operation(ctx context.Context, walletID, id uuid.UUID, r wallet.Receipt) (op wallet.Operation, found bool, next int64, err error)
 	Operations(ctx context.Context, walletID uuid.UUID, q wallet.Query) (wallet.Page, error)
-	// Had returns an operation if the ledger has it, at a cost that many requests share.
-	Had(ctx context.Context, k wallet.Key) (op wallet.Operation, found bool, err error)
-	// Outcomes returns those of the operations that the ledger has.
+	// Outcomes returns those of the operations that the ledger has. Requests that ask for
+	// one each share the cost.
 	Outcomes(ctx context.Context, keys []wallet.Key) ([]wallet.Operation, error)
 	// Offsets returns the offset of each partition, and the wallets whose requeued lists have
 	// listLength entries.

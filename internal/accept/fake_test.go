@@ -125,14 +125,6 @@ func (l *fakeLedger) Wallet(ctx context.Context, id uuid.UUID) (wallet.Wallet, e
 	return w, nil
 }
 
-func (l *fakeLedger) Had(ctx context.Context, k wallet.Key) (wallet.Operation, bool, error) {
-	ops, err := l.Outcomes(ctx, []wallet.Key{k})
-	if err != nil || len(ops) == 0 {
-		return wallet.Operation{}, false, err
-	}
-	return ops[0], true, nil
-}
-
 func (l *fakeLedger) Operation(_ context.Context, walletID, id uuid.UUID, _ wallet.Receipt) (wallet.Operation, bool, int64, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

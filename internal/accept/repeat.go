@@ -58,7 +58,9 @@ func (in *Intake) had(ctx context.Context, ops []wallet.Operation) map[uuid.UUID
 		return nil
 	}
 	ctx = context.WithoutCancel(ctx)
-	done, err := in.look(ctx, keys)
+	within, cancel := context.WithTimeout(ctx, repeatTimeout)
+	defer cancel()
+	done, err := in.Ledger.Outcomes(within, keys)
 	if err != nil {
 		in.Log.Debug("the ledger does not tell what a request repeats", "error", err)
 		return nil
@@ -75,19 +77,4 @@ func (in *Intake) had(ctx context.Context, ops []wallet.Operation) map[uuid.UUID
 		in.show(ctx, newest)
 	}
 	return had
-}
-
-// look asks the ledger. One operation, of which many are asked for at once, shares a
-// statement with others; a bulk has its own.
-func (in *Intake) look(ctx context.Context, keys []wallet.Key) ([]wallet.Operation, error) {
-	ctx, cancel := context.WithTimeout(ctx, repeatTimeout)
-	defer cancel()
-	if len(keys) > 1 {
-		return in.Ledger.Outcomes(ctx, keys)
-	}
-	op, found, err := in.Ledger.Had(ctx, keys[0])
-	if err != nil || !found {
-		return nil, err
-	}
-	return []wallet.Operation{op}, nil
 }

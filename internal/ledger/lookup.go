@@ -47,14 +47,9 @@ func (l *Ledger) lookUpWallets(ids []uuid.UUID) (map[uuid.UUID]wallet.Wallet, er
 	return all, err
 }
 
-// Had returns an operation if the ledger has it. Requests that come at the same time share
-// a statement.
-func (l *Ledger) Had(ctx context.Context, k wallet.Key) (op wallet.Operation, found bool, err error) {
-	return l.operations.get(ctx, k)
-}
-
+// lookUpOperations reads operations in one statement; one that the ledger lacks is left out.
 func (l *Ledger) lookUpOperations(keys []wallet.Key) (map[wallet.Key]wallet.Operation, error) {
-	ops, err := l.Outcomes(context.Background(), keys)
+	ops, err := l.outcomes(context.Background(), keys)
 	all := make(map[wallet.Key]wallet.Operation, len(ops))
 	for _, op := range ops {
 		all[op.Key()] = op

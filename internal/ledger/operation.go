@@ -83,8 +83,20 @@ SELECT ` + madeColumns + ` FROM (SELECT wallet_id FROM unnest($1::uuid[], $2::uu
 	LATERAL (SELECT * FROM wallets WHERE id = k.wallet_id OFFSET 0) AS w`
 
 // Outcomes returns those of the given operations that the ledger has. The id of a
-// wallet asks for its creation, which is returned with what the wallet is at now.
+// wallet asks for its creation, which is returned with what the wallet is at now. Requests
+// that ask for one operation each, at the same time, share a statement; a bulk has its own.
 func (l *Ledger) Outcomes(ctx context.Context, keys []wallet.Key) ([]wallet.Operation, error) {
+	if len(keys) != 1 {
+		return l.outcomes(ctx, keys)
+	}
+	op, found, err := l.operations.get(ctx, keys[0])
+	if err != nil || !found {
+		return nil, err
+	}
+	return []wallet.Operation{op}, nil
+}
+
+func (l *Ledger) outcomes(ctx context.Context, keys []wallet.Key) ([]wallet.Operation, error) {
 	ctx, cancel, err := l.reading(ctx)
 	if err != nil {
 		return nil, err
