@@ -39,7 +39,7 @@ type request struct {
 
 func newMemory() (http.Handler, error) {
 	m := &memory{wallets: map[uuid.UUID]wallet.State{}}
-	return httpapi.New(httpapi.Config{Intake: m, Balances: m, History: m, Health: m,
+	return httpapi.New(httpapi.Config{MaxBodyBytes: maxBodyBytes, MaxBulkBytes: maxBulkBytes, Intake: m, Balances: m, History: m, Health: m,
 		Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(), DefaultWait: wallet.MaxWait})
 }
 

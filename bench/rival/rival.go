@@ -105,6 +105,12 @@ func (v *rival) submit(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// What is read of a body, and of a bulk, as walletd does unless configured otherwise.
+const (
+	maxBodyBytes = 16 << 10
+	maxBulkBytes = 1 << 20
+)
+
 // read reads the request as walletd's contract has it.
 func read(w http.ResponseWriter, r *http.Request) (wallet.Operation, error) {
 	var body struct {
@@ -112,7 +118,7 @@ func read(w http.ResponseWriter, r *http.Request) (wallet.Operation, error) {
 		OperationType string
 		Amount        wallet.Amount
 	}
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, httpapi.DefaultMaxBodyBytes)).Decode(&body); err != nil {
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBodyBytes)).Decode(&body); err != nil {
 		return wallet.Operation{}, err
 	}
 	kind, ok := wallet.ParseType(body.OperationType)

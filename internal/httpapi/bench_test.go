@@ -28,6 +28,7 @@ func BenchmarkSubmit(b *testing.B) {
 		return wallet.Outcome{Operation: op}, nil
 	}
 	h, err := New(Config{
+		MaxBodyBytes: testBodyBytes, MaxBulkBytes: testBulkBytes,
 		Intake: f, Balances: f, History: f, Health: f,
 		Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
 	})

@@ -21,19 +21,19 @@ const (
 type memoryBudget struct{ held atomic.Int64 }
 
 // reserveOperations reserves what so many operations hold, and returns what gives it back.
-func (s *memoryBudget) reserveOperations(n int) (give func(), err error) {
+func (m *memoryBudget) reserveOperations(n int) (give func(), err error) {
 	long := max(0, n*usualOperationBytes-freeBytes)
-	return func() { s.release(long) }, s.reserve(long)
+	return func() { m.release(long) }, m.reserve(long)
 }
 
-// reserve reserves bytes; give has to be called when they are free again.
-func (s *memoryBudget) reserve(n int) error {
-	if s.held.Add(int64(n)) > SharedBytes {
-		s.release(n)
+// reserve reserves bytes, which release gives back when they are free again.
+func (m *memoryBudget) reserve(n int) error {
+	if m.held.Add(int64(n)) > SharedBytes {
+		m.release(n)
 		return &wallet.Error{Code: wallet.CodeOverloaded, Fate: wallet.NotApplied, RetryAfter: time.Second,
 			Detail: "too many long bodies, lists or bulks are under way"}
 	}
 	return nil
 }
 
-func (s *memoryBudget) release(n int) { s.held.Add(-int64(n)) }
+func (m *memoryBudget) release(n int) { m.held.Add(-int64(n)) }

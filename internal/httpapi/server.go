@@ -12,16 +12,7 @@ import (
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-// Bounds of a request.
-const (
-	// DefaultMaxBodyBytes is the longest body that is read unless configured otherwise.
-	DefaultMaxBodyBytes = 16 << 10
-	// DefaultMaxBulkBytes is the same for a bulk: room for MaxBulkOperations with
-	// the longest keys, more than twice.
-	DefaultMaxBulkBytes = 1 << 20
-)
-
-// Config is what New needs. All but the last group is required.
+// Config is what New needs. AllowedOrigins and Version may be empty.
 type Config struct {
 	Intake   Intake
 	Balances Balances
@@ -32,8 +23,8 @@ type Config struct {
 	Registerer prometheus.Registerer
 
 	DefaultWait    time.Duration // for the outcome, if the request does not say; 0: nobody waits
-	MaxBodyBytes   int           // 0: DefaultMaxBodyBytes
-	MaxBulkBytes   int           // of a bulk's body; 0: DefaultMaxBulkBytes
+	MaxBodyBytes   int           // of the longest body that is read
+	MaxBulkBytes   int           // the same of a bulk
 	AllowedOrigins []string      // of cross-origin requests; none, or "*": any
 	Version        string        // shown in the title of the Swagger page
 }
@@ -46,8 +37,8 @@ func (c Config) check() error {
 		return errors.New("httpapi: Log and Registerer are required")
 	case c.DefaultWait < 0 || c.DefaultWait > wallet.MaxWait:
 		return errors.New("httpapi: DefaultWait must be from 0 to 30 s")
-	case c.MaxBodyBytes < 0 || c.MaxBulkBytes < 0:
-		return errors.New("httpapi: MaxBodyBytes and MaxBulkBytes must not be negative")
+	case c.MaxBodyBytes < 1 || c.MaxBulkBytes < 1:
+		return errors.New("httpapi: MaxBodyBytes and MaxBulkBytes are required")
 	}
 	return nil
 }
@@ -67,12 +58,6 @@ var _ api.ServerInterface = (*server)(nil)
 func New(c Config) (http.Handler, error) {
 	if err := c.check(); err != nil {
 		return nil, err
-	}
-	if c.MaxBodyBytes == 0 {
-		c.MaxBodyBytes = DefaultMaxBodyBytes
-	}
-	if c.MaxBulkBytes == 0 {
-		c.MaxBulkBytes = DefaultMaxBulkBytes
 	}
 	m, err := newMetrics(c.Registerer)
 	if err != nil {

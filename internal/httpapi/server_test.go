@@ -36,6 +36,12 @@ type rig struct {
 	registry *prometheus.Registry
 }
 
+// What is read of a body, and of a bulk, unless a test wants it otherwise.
+const (
+	testBodyBytes = 16 << 10
+	testBulkBytes = 1 << 20
+)
+
 func newRig(t *testing.T, change ...func(*Config)) *rig {
 	t.Helper()
 	r := &rig{fake: newFake(), t: t, contract: newContract(t), log: &bytes.Buffer{}, registry: prometheus.NewRegistry()}
@@ -44,7 +50,7 @@ func newRig(t *testing.T, change ...func(*Config)) *rig {
 		Intake: r, Balances: r, History: r, Health: r,
 		Log:         slog.New(slog.NewTextHandler(r.log, nil)),
 		Registerer:  r.registry,
-		DefaultWait: time.Second,
+		DefaultWait: time.Second, MaxBodyBytes: testBodyBytes, MaxBulkBytes: testBulkBytes,
 	}
 	for _, f := range change {
 		f(&c)
@@ -158,14 +164,14 @@ func TestNewNamesWhatIsMissing(t *testing.T) {
 		f := newFake()
 		return Config{
 			Intake: f, Balances: f, History: f, Health: f,
-			Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
+			Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(), MaxBodyBytes: testBodyBytes, MaxBulkBytes: testBulkBytes,
 		}
 	}
 	for name, spoil := range map[string]func(*Config){
 		"Intake":       func(c *Config) { c.Intake = nil },
 		"Log":          func(c *Config) { c.Log = nil },
 		"DefaultWait":  func(c *Config) { c.DefaultWait = wallet.MaxWait + 1 },
-		"MaxBodyBytes": func(c *Config) { c.MaxBodyBytes = -1 },
+		"MaxBodyBytes": func(c *Config) { c.MaxBodyBytes = 0 },
 	} {
 		c := good()
 		spoil(&c)

@@ -333,7 +333,8 @@ func (late) Read([]byte) (int, error) { return 0, os.ErrDeadlineExceeded }
 
 func TestABodyThatIsTooSlowMayBeSentAgain(t *testing.T) {
 	r := newRig(t)
-	handler, err := New(Config{Intake: r, Balances: r, History: r, Health: r, Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()})
+	handler, err := New(Config{Intake: r, Balances: r, History: r, Health: r, MaxBodyBytes: testBodyBytes, MaxBulkBytes: testBulkBytes,
+		Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()})
 	if err != nil {
 		t.Fatal(err)
 	}
