@@ -53,7 +53,7 @@ func (a *Applier) enqueue(c *call) error {
 	id := c.ops[0].WalletID
 	ln := a.lanes.lockIntake(id)
 	defer ln.intakeMu.Unlock()
-	if ln.overflow.Known() && !a.unmark(ln) {
+	if ln.overflow.Known() && !a.clearOverflow(ln) {
 		return &wallet.Error{Code: wallet.CodeUnavailable, Fate: wallet.NotApplied,
 			Detail: "too many operations of this wallet wait in the journal, which cannot be read now"}
 	}

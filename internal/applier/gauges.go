@@ -41,7 +41,7 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 	}
 	now := g.Now()
 	for p, w := range g.workers {
-		send(oldestUnapplied, p, w.oldest(now).Seconds())
+		send(oldestUnapplied, p, w.oldestAge(now).Seconds())
 		send(requeuedLists, p, float64(w.listCount.Load()))
 		if p == backfiller {
 			ch <- prometheus.MustNewConstMetric(oldestUnjournaled, prometheus.GaugeValue, age(w.oldestUnjournaled.Load(), now).Seconds())
@@ -55,11 +55,11 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// oldest is the age of the oldest operation that is being applied or waits for it.
-func (w *worker) oldest(now time.Time) time.Duration {
+// oldestAge is the age of the oldest operation that is being applied or waits for it.
+func (w *worker) oldestAge(now time.Time) time.Duration {
 	at := w.applying.Load()
 	if at == 0 {
-		at = w.door.oldest()
+		at = w.door.firstAccepted()
 	}
 	return age(at, now)
 }
@@ -72,15 +72,16 @@ func age(at int64, now time.Time) time.Duration {
 	return max(0, now.Sub(time.UnixMicro(at))) // replicas' clocks differ
 }
 
-// oldest is when the first operation in the queue was accepted, in microseconds;
-// 0: there is none.
-func (d *door) oldest() int64 {
+// firstAccepted is that of the queue.
+func (d *door) firstAccepted() int64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return oldestOf(d.queue)
+	return firstAccepted(d.queue)
 }
 
-func oldestOf(records []wallet.Record) int64 {
+// firstAccepted is when the first operation of the records was accepted, in microseconds;
+// 0: there is none.
+func firstAccepted(records []wallet.Record) int64 {
 	for i := range records {
 		if ops := records[i].Operations; len(ops) > 0 {
 			return ops[0].AcceptedAt.UnixMicro()

@@ -130,7 +130,7 @@ func (k *keeper) backfill(ctx context.Context) {
 		k.complain(ctx, "the ledger does not tell which operations lack a backfill record", err)
 		return
 	}
-	k.oldestUnjournaled.Store(oldest(ops))
+	k.oldestUnjournaled.Store(oldestAccepted(ops))
 	k.write(ctx, ops)
 	k.beyond = uuid.Nil
 	if len(ops) == k.Limits.Backfills {
@@ -156,9 +156,9 @@ func (k *keeper) write(ctx context.Context, ops []wallet.Operation) {
 	}
 }
 
-// oldest is when the first of the operations was accepted, in microseconds; 0: there is
-// none.
-func oldest(ops []wallet.Operation) int64 {
+// oldestAccepted is when the first accepted of the operations was, in microseconds; 0: there
+// is none.
+func oldestAccepted(ops []wallet.Operation) int64 {
 	if len(ops) == 0 {
 		return 0
 	}

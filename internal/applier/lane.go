@@ -23,8 +23,8 @@ type lane struct {
 	// intakeMu guards what the accepting side adds while a commit holds mu.
 	intakeMu  sync.Mutex
 	unsettled []unsettled    // own acknowledged operations without an outcome, in journal order
-	settled   int64          // of unsettled ones, ever
-	overflow  wallet.Receipt // of the last one that did not fit; NoReceipt: none
+	settled   int64          // how many of them got their outcome, ever
+	overflow  wallet.Receipt // of the last record that found no room there; NoReceipt: none
 	queue     []*call        // the direct way's waiting operations
 	draining  bool           // a goroutine of the direct way serves the queue
 
@@ -44,11 +44,10 @@ type lanes struct {
 	limit int
 	mutex func(uuid.UUID) mutex // makes a wallet's
 
-	kept     atomic.Int64 // unsettled operations over all lanes
-	outcomes atomic.Int64 // of such, ever
-	aside    atomic.Int64 // of those kept, passed by the ledger at the last look
-	// marked is set while lanes may have a mark of what did not fit.
-	marked atomic.Bool
+	unsettled  atomic.Int64 // operations, over all lanes
+	settled    atomic.Int64 // of all lanes, ever
+	aside      atomic.Int64 // of the unsettled ones, those that the ledger had passed at the last look: they are on lists
+	overflowed atomic.Bool  // some lane may have an overflow
 
 	mu    sync.Mutex
 	order []uuid.UUID // of all lanes, the next to be looked at for retirement first

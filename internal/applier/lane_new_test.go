@@ -96,7 +96,7 @@ func TestLanesShrinkToTheLimitOnceTheyAreIdle(t *testing.T) {
 	for range more/retireLooks + 2 {
 		l.get(uuid.New())
 	}
-	if n := size(l); n > limit || n != len(l.order) || l.kept.Load() != 0 {
-		t.Errorf("%d lanes, %d in order, the limit is %d; %d operations kept", n, len(l.order), limit, l.kept.Load())
+	if n := size(l); n > limit || n != len(l.order) || l.unsettled.Load() != 0 {
+		t.Errorf("%d lanes, %d in order, the limit is %d; %d unsettled operations", n, len(l.order), limit, l.unsettled.Load())
 	}
 }

@@ -54,8 +54,8 @@ func TestLanesKeepWhatIsUnsettledInOrderWhateverElseHappens(t *testing.T) {
 			"lock":   func(t *rapid.T) { l.lock(wallets.Draw(t, "wallet")).mu.Unlock() },
 			"forget": func(t *rapid.T) { l.forget(func(id uuid.UUID) bool { return id[15]%80 == 0 }) },
 			"": func(t *rapid.T) {
-				if l.kept.Load() != int64(kept) {
-					t.Fatalf("%d are kept, the lanes say %d", kept, l.kept.Load())
+				if l.unsettled.Load() != int64(kept) {
+					t.Fatalf("%d are unsettled, the lanes say %d", kept, l.unsettled.Load())
 				}
 				for _, id := range ids {
 					checkLane(t, l, id, want[id], marked[id])

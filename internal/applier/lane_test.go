@@ -75,8 +75,8 @@ func TestANewWalletGetsALaneThoughAllAreInUse(t *testing.T) {
 	for i := range 10 {
 		l.keep(wallet.Record{WalletID: uuid.New(), Operations: make([]wallet.Operation, 1), Receipt: wallet.Receipt{Offset: int64(i)}}, 5, 100)
 	}
-	if n := size(l); n != 10 || l.kept.Load() != 10 {
-		t.Fatalf("%d lanes, %d operations kept", n, l.kept.Load())
+	if n := size(l); n != 10 || l.unsettled.Load() != 10 {
+		t.Fatalf("%d lanes, %d unsettled operations", n, l.unsettled.Load())
 	}
 }
 

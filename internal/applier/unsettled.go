@@ -27,9 +27,9 @@ func (l *lanes) keep(rec wallet.Record, most, mostInAll int) {
 	if rec.Kind == wallet.KindCreate {
 		ln.exists.Store(true)
 	}
-	if len(ln.unsettled)+len(rec.Operations) > most || int(l.kept.Load()) >= mostInAll {
+	if len(ln.unsettled)+len(rec.Operations) > most || int(l.unsettled.Load()) >= mostInAll {
 		ln.overflow = rec.Receipt
-		l.marked.Store(true)
+		l.overflowed.Store(true)
 		return
 	}
 	ln.unsettled = slices.Grow(ln.unsettled, len(rec.Operations))
@@ -37,7 +37,7 @@ func (l *lanes) keep(rec wallet.Record, most, mostInAll int) {
 		op.WalletID, op.Receipt = rec.WalletID, rec.Receipt
 		ln.unsettled = append(ln.unsettled, unsettled{rec.Kind, op})
 	}
-	l.kept.Add(int64(len(rec.Operations)))
+	l.unsettled.Add(int64(len(rec.Operations)))
 }
 
 // Settle forgets operations whose outcome is known: from this replica's own
@@ -77,8 +77,8 @@ func (l *lanes) settle(walletID, id uuid.UUID) {
 			ln.unsettled = nil
 		}
 		ln.settled++
-		l.kept.Add(-1)
-		l.outcomes.Add(1)
+		l.unsettled.Add(-1)
+		l.settled.Add(1)
 		return
 	}
 }
@@ -103,7 +103,7 @@ func (a *Applier) Unsettled(id uuid.UUID, since time.Time) (waiting int, settled
 // the ledger had passed at the last look: they are on lists, which have their own
 // bound, and are no load for other wallets.
 func (a *Applier) UnsettledInAll() (waiting int, settled int64) {
-	return int(max(0, a.lanes.kept.Load()-a.lanes.aside.Load())), a.lanes.outcomes.Load()
+	return int(max(0, a.lanes.unsettled.Load()-a.lanes.aside.Load())), a.lanes.settled.Load()
 }
 
 // watermarks are the offsets that the ledger is known to have passed, by partition,
@@ -142,12 +142,12 @@ func (a *Applier) Reconcile(ctx context.Context, offsets map[int32]int64) error 
 	for p, next := range offsets {
 		a.ledgerNext.set(p, next)
 	}
-	if a.lanes.kept.Load() == 0 && !a.lanes.marked.Swap(false) {
+	if a.lanes.unsettled.Load() == 0 && !a.lanes.overflowed.Swap(false) {
 		a.lanes.aside.Store(0)
 		return nil
 	}
 	lanes := a.lanes.inUse()
-	keys, created := a.passed(lanes)
+	keys, created := a.unsettledPassed(lanes)
 	if len(keys)+len(created) == 0 {
 		a.lanes.aside.Store(0)
 		return nil
@@ -167,7 +167,7 @@ func (a *Applier) Reconcile(ctx context.Context, offsets map[int32]int64) error 
 	return err
 }
 
-// inUse returns the lanes with unsettled operations, or a mark of what did not fit.
+// inUse returns the lanes with unsettled operations, or an overflow of them.
 func (l *lanes) inUse() (lanes []*lane) {
 	l.m.Range(func(_, v any) bool {
 		ln := v.(*lane)
@@ -191,27 +191,26 @@ func (a *Applier) countAside(lanes []*lane) (n int64) {
 	return n
 }
 
-// passed returns unsettled operations, and wallets of unsettled creations, whose
-// record the ledger has passed. What it does not have is requeued and stays
-// unsettled; so that such operations keep no other's from being asked for, each
-// wallet has a share, and each look begins elsewhere. Marks of what did not fit are
-// taken away once they are passed.
-func (a *Applier) passed(lanes []*lane) (keys []wallet.Key, created []uuid.UUID) {
+// unsettledPassed returns unsettled operations, and wallets of unsettled creations, whose
+// record the ledger has passed. Those that it does not have all the same are requeued, and
+// stay unsettled: so that they do not keep others from being asked for, each wallet has a
+// share, and each look begins at another lane. An overflow ends once it is passed.
+func (a *Applier) unsettledPassed(lanes []*lane) (keys []wallet.Key, created []uuid.UUID) {
 	first := rand.IntN(max(1, len(lanes))) //nolint:gosec // a place to begin, not a secret
 	for i := range lanes {
 		if len(keys)+len(created) >= lookAtMost {
 			break
 		}
-		keys, created = a.passedOf(lanes[(first+i)%len(lanes)], keys, created)
+		keys, created = a.unsettledPassedOf(lanes[(first+i)%len(lanes)], keys, created)
 	}
 	return keys, created
 }
 
-func (a *Applier) passedOf(ln *lane, keys []wallet.Key, created []uuid.UUID) ([]wallet.Key, []uuid.UUID) {
+func (a *Applier) unsettledPassedOf(ln *lane, keys []wallet.Key, created []uuid.UUID) ([]wallet.Key, []uuid.UUID) {
 	ln.intakeMu.Lock()
 	defer ln.intakeMu.Unlock()
-	if ln.overflow.Known() && !a.unmark(ln) {
-		a.lanes.marked.Store(true)
+	if ln.overflow.Known() && !a.clearOverflow(ln) {
+		a.lanes.overflowed.Store(true)
 	}
 	for _, u := range ln.unsettled[:min(len(ln.unsettled), lookPerWallet)] {
 		switch {
@@ -225,8 +224,9 @@ func (a *Applier) passedOf(ln *lane, keys []wallet.Key, created []uuid.UUID) ([]
 	return keys, created
 }
 
-// unmark takes the lane's mark away if the ledger has passed it; intakeMu is held.
-func (a *Applier) unmark(ln *lane) bool {
+// clearOverflow ends the lane's overflow if the ledger has passed it, and reports whether
+// there is none any more; intakeMu is held.
+func (a *Applier) clearOverflow(ln *lane) bool {
 	if a.ledgerNext.passed(ln.overflow) {
 		ln.overflow = wallet.NoReceipt
 	}

@@ -93,7 +93,7 @@ func (w *worker) run(ctx context.Context) {
 		if resume {
 			w.Journal.Resume(w.partition)
 		}
-		w.applying.Store(oldestOf(records))
+		w.applying.Store(firstAccepted(records))
 		if w.bury(ctx, records) != nil || !w.apply(ctx, records) {
 			return
 		}
@@ -135,7 +135,7 @@ func (w *worker) apply(ctx context.Context, records []wallet.Record) bool {
 		n, err := w.applySome(records[:min(most, len(records))])
 		if err == nil {
 			records, pause, unknown, most = records[n:], newPause(w.Limits), false, 2*most
-			w.applying.Store(oldestOf(records))
+			w.applying.Store(firstAccepted(records))
 			continue
 		}
 		// Fenced, or of unknown outcome: nobody is told anything yet, and only the ledger
