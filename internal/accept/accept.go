@@ -53,7 +53,7 @@ type Balances interface {
 	Cached(ctx context.Context, id uuid.UUID) (wallet.Wallet, bool) // it has the balance, and that is the newest it was told
 	Put(ctx context.Context, wallets ...wallet.Wallet) error        // as they are now
 	Renew(ctx context.Context, wallets ...wallet.Wallet) error      // as they have been: instead of older ones only
-	PutMade(ctx context.Context, w wallet.Wallet) error             // made without a key, and not in the ledger yet
+	PutMade(ctx context.Context, wallets ...wallet.Wallet) error    // made without a key, and not in the ledger yet
 	Listening() bool                                                // announcements of other replicas arrive
 }
 

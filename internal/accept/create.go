@@ -44,7 +44,11 @@ func (in *Intake) Create(ctx context.Context, key string, wait time.Duration) (w
 		return in.answerPending(ctx, op, key), nil
 	}
 	made := w.outcomes[0].Operation.After()
-	in.publishMade(ctx, made, key)
+	put := in.Balances.Put
+	if key != "" { // another request may have made it, and it may have moved since: its balance is the ledger's to say
+		put = in.Balances.Renew
+	}
+	in.publish(ctx, made, put)
 	return wallet.Created{Wallet: made, Replayed: w.outcomes[0].Replayed}, nil
 }
 
@@ -54,7 +58,7 @@ func (in *Intake) existing(ctx context.Context, id uuid.UUID) (wallet.Wallet, bo
 	w, err := in.Ledger.Wallet(ctx, id)
 	switch {
 	case err == nil:
-		in.publishCurrent(ctx, w)
+		in.publish(ctx, w, in.Balances.Put)
 		return w, true
 	case wallet.IsWalletNotFound(err):
 		return w, false
@@ -70,12 +74,11 @@ func (in *Intake) existing(ctx context.Context, id uuid.UUID) (wallet.Wallet, bo
 // applied.
 func (in *Intake) answerPending(ctx context.Context, op wallet.Operation, key string) wallet.Created {
 	w := wallet.Wallet{ID: op.ID, UpdatedAt: op.AcceptedAt}
-	in.Applier.NoteExists(w.ID)
-	if key == "" {
-		_ = in.Balances.PutMade(context.WithoutCancel(ctx), w)
-	} else { // another request may have made it, and it may have moved since
-		_ = in.Balances.Renew(context.WithoutCancel(ctx), w)
+	put := in.Balances.PutMade
+	if key != "" { // another request may have made it, and it may have moved since
+		put = in.Balances.Renew
 	}
+	in.publish(ctx, w, put)
 	return wallet.Created{Wallet: w, Pending: true}
 }
 
@@ -90,24 +93,13 @@ func (in *Intake) createDirectly(ctx context.Context, op wallet.Operation, journ
 	if err != nil {
 		return wallet.Created{}, unavailable(wallet.Unknown, errors.Join(journalErr, err))
 	}
-	in.publishCurrent(ctx, w)
+	in.publish(ctx, w, in.Balances.Put)
 	return wallet.Created{Wallet: w, Replayed: !created}, nil
 }
 
-// publishMade spreads that a wallet was made as this. With a key another request may have made
-// it, and it may have moved since: what it holds is the ledger's to say.
-func (in *Intake) publishMade(ctx context.Context, w wallet.Wallet, key string) {
-	if key == "" {
-		in.publishCurrent(ctx, w)
-		return
-	}
+// publish spreads that a wallet exists, and by put what it holds: without that, other
+// replicas could not tell while the ledger is away. The client going away does not end it.
+func (in *Intake) publish(ctx context.Context, w wallet.Wallet, put func(context.Context, ...wallet.Wallet) error) {
 	in.Applier.NoteExists(w.ID)
-	_ = in.Balances.Renew(context.WithoutCancel(ctx), w)
-}
-
-// publishCurrent spreads that a wallet exists, and what it holds now: without that, other replicas could not tell
-// while the ledger is away.
-func (in *Intake) publishCurrent(ctx context.Context, w wallet.Wallet) {
-	in.Applier.NoteExists(w.ID)
-	_ = in.Balances.Put(context.WithoutCancel(ctx), w) // the cache remembers what it could not put
+	_ = put(context.WithoutCancel(ctx), w) // the cache remembers what it could not put
 }

@@ -238,7 +238,9 @@ func (b *fakeBalances) Renew(ctx context.Context, wallets ...wallet.Wallet) erro
 	return nil
 }
 
-func (b *fakeBalances) PutMade(ctx context.Context, w wallet.Wallet) error { return b.Put(ctx, w) }
+func (b *fakeBalances) PutMade(ctx context.Context, wallets ...wallet.Wallet) error {
+	return b.Put(ctx, wallets...)
+}
 
 // Cached returns the newest balance that was put.
 func (b *fakeBalances) Cached(_ context.Context, id uuid.UUID) (w wallet.Wallet, ok bool) {

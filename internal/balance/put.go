@@ -30,11 +30,14 @@ func (c *Cache) Put(ctx context.Context, wallets ...wallet.Wallet) error {
 	return c.put(ctx, wallets, nil, nil)
 }
 
-// PutMade caches a wallet that a request without a key has made, and whose creation is
-// journaled: it exists, and is empty until something else is told of it.
-func (c *Cache) PutMade(ctx context.Context, w wallet.Wallet) error {
-	w.State = wallet.State{Sequence: existing, Balance: made}
-	return c.put(ctx, []wallet.Wallet{w}, nil, nil)
+// PutMade caches wallets that requests without a key have made, and whose creations are
+// journaled: they exist, and are empty until something else is told of them.
+func (c *Cache) PutMade(ctx context.Context, wallets ...wallet.Wallet) error {
+	notes := slices.Clone(wallets)
+	for i := range notes {
+		notes[i].State = wallet.State{Sequence: existing, Balance: made}
+	}
+	return c.put(ctx, notes, nil, nil)
 }
 
 // Renew is Put of balances that the ledger has had, and which may not be the newest:
