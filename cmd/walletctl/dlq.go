@@ -54,7 +54,8 @@ type letterDesk struct {
 	journal *journal.Journal
 }
 
-func (c *components) letters(s *screen) (*letterDesk, error) {
+// desk opens one, which the caller closes.
+func (c *components) desk(s *screen) (*letterDesk, error) {
 	l, err := c.ledger(s.flags.Timeout)
 	if err != nil {
 		return nil, err
@@ -75,6 +76,15 @@ func (d *letterDesk) close() {
 	d.ledger.Close()
 }
 
+// unresolved is find of a letter that was not resolved before, unless force is set.
+func (d *letterDesk) unresolved(at place, force bool) (journal.Letter, error) {
+	letter, before, err := d.find(at)
+	if err == nil && before.ID != 0 && !force {
+		err = fmt.Errorf("%w: %s by %s at %s; --force does it once more", wallet.ErrResolved, stateOf(before), before.Who, local(before.At))
+	}
+	return letter, err
+}
+
 // find returns the letter with its last trace, if there is one.
 func (d *letterDesk) find(at place) (journal.Letter, wallet.Intervention, error) {
 	letter, found, err := d.journal.Letter(d.ctx, at.Receipt)
@@ -86,14 +96,6 @@ func (d *letterDesk) find(at place) (journal.Letter, wallet.Intervention, error)
 	}
 	resolved, err := d.ledger.Resolved(d.ctx, []string{letter.Subject()})
 	return letter, resolved[letter.Subject()], err
-}
-
-// once refuses what was resolved before.
-func once(i wallet.Intervention, force bool) error {
-	if i.ID == 0 || force {
-		return nil
-	}
-	return fmt.Errorf("%w: %s by %s at %s; --force does it once more", wallet.ErrResolved, stateOf(i), i.Who, local(i.At))
 }
 
 // resolve leaves the trace of an act; unless again is set, only if there is none.
@@ -121,15 +123,12 @@ func (c *dlqReplay) Run(s *screen) error {
 	if c.Force && c.Reason == "" {
 		return &failure{exitUsage, errNoReason}
 	}
-	d, err := c.letters(s)
+	d, err := c.desk(s)
 	if err != nil {
 		return err
 	}
 	defer d.close()
-	letter, before, err := d.find(c.Place)
-	if err == nil {
-		err = once(before, c.Force)
-	}
+	letter, err := d.unresolved(c.Place, c.Force)
 	if err != nil {
 		return err
 	}
@@ -187,15 +186,12 @@ func (c *dlqDiscard) Validate() error {
 
 // Run is kong's.
 func (c *dlqDiscard) Run(s *screen) error {
-	d, err := c.letters(s)
+	d, err := c.desk(s)
 	if err != nil {
 		return err
 	}
 	defer d.close()
-	letter, before, err := d.find(c.Place)
-	if err == nil {
-		err = once(before, c.Force)
-	}
+	letter, err := d.unresolved(c.Place, c.Force)
 	if err == nil {
 		err = d.resolve(&c.operator, wallet.ActionDiscard, letter, c.Force, map[string]any{})
 	}

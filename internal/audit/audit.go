@@ -161,7 +161,9 @@ func (a *Audit) begin(ctx context.Context) (bool, error) {
 	}
 	a.partitions, a.starts = known.Partitions, starts
 	for p := range starts {
-		a.bounds[p] += 0 // a partition that nobody has read yet
+		if _, read := a.bounds[p]; !read {
+			a.bounds[p] = 0
+		}
 	}
 	if a.Wallet != uuid.Nil {
 		p := a.Journal.PartitionAmong(a.Wallet, known.Partitions)
