@@ -44,7 +44,7 @@ type Ledger interface {
 	// listLength entries.
 	Offsets(ctx context.Context, listLength int) (next map[int32]int64, full []uuid.UUID, err error)
 	Err() error            // nil while the ledger answers
-	Down() <-chan struct{} // closed when it stops to
+	Down() <-chan struct{} // closed when it stops answering
 }
 
 // Balances is the cache of balances. What it cannot put it remembers for repair.
@@ -105,7 +105,7 @@ type Intake struct {
 }
 
 // New returns an Intake. Run has to be running for waits to end on a replica that
-// does not own the partition, and when the ledger stops to answer.
+// does not own the partition, and when the ledger stops answering.
 func New(cfg Config) *Intake {
 	return &Intake{Config: cfg, gates: newGates(cfg.Limits, cfg.Applier, cfg.Now), waiters: newWaiters(cfg.Now)}
 }
@@ -196,10 +196,10 @@ func (in *Intake) submit(ctx context.Context, ops []wallet.Operation, wait time.
 	return w.outcomes, nil
 }
 
-// exists refuses an operation of a wallet that does not exist. What says so is
-// the ledger only; if it cannot be asked the operation is let in, to fail later if
-// it must. Who is going to apply the operation has the ledger say first what the
-// wallet holds, which it would have to read next.
+// exists refuses an operation of a wallet that does not exist. Only the ledger can say
+// so: while it cannot be asked the operation is let in, and is FAILED later if it must
+// be. A replica that applies the wallet asks the ledger before the cache, for its next
+// batch needs the balance anyway.
 func (in *Intake) exists(ctx context.Context, id uuid.UUID) error {
 	if in.Applier.KnowsWallet(id) {
 		return nil
@@ -254,7 +254,8 @@ func (in *Intake) direct(ctx context.Context, ops []wallet.Operation, journalErr
 	return nil
 }
 
-// ledgerTakes is the answer of a request that neither the journal nor the ledger takes.
+// ledgerTakes returns nil if the ledger can take what the journal did not, else the error
+// of a request that neither takes.
 func (in *Intake) ledgerTakes(journalErr error) error {
 	if err := in.Ledger.Err(); err != nil {
 		return unavailable(fateOf(journalErr), errors.Join(journalErr, err))
@@ -279,7 +280,8 @@ func unavailable(fate wallet.Fate, err error) error {
 // ends the wait for an outcome, the journal's answer is waited for: without an
 // outcome that is the promise. The error is the journal's.
 func (in *Intake) await(ctx context.Context, w *waiter, wait time.Duration) error {
-	// Who asks after the ledger fell or Close finds that out; who asked before is woken.
+	// A wait that would begin after the ledger fell, or after Close, is left out here;
+	// those that began before are woken.
 	if wait > 0 && in.Ledger.Err() == nil && !in.closed.Load() {
 		over := time.AfterFunc(wait, w.wake)
 		select {
@@ -295,8 +297,9 @@ func (in *Intake) await(ctx context.Context, w *waiter, wait time.Duration) erro
 	return w.err
 }
 
-// pend gives the outcomes that are not known the receipt of their record. Who did
-// not want to wait is told PENDING, whatever has come meanwhile.
+// pend makes the outcomes that are not known PENDING, with the receipt of their record.
+// With all it does so with the known ones too: a request that did not want to wait is
+// answered alike, whatever has come meanwhile.
 func (w *waiter) pend(all bool) {
 	for i := range w.seats {
 		p, out := &w.seats[i], &w.outcomes[i]

@@ -20,19 +20,20 @@ type gate struct {
 	due      time.Time // when there will have been room for all who were refused
 }
 
-// retryMost bounds Retry-After: who is told it comes too early rather than never.
+// retryMost bounds Retry-After: a client had better come back too early than give up.
 const retryMost = time.Minute
 
-// retryHaste is the part of the pace at which those who were refused are told to come
-// back: some of the room goes to others, who come for the first time.
+// retryHaste is at what part of the pace refused clients are told to come back: the rest
+// of the room goes to those who come for the first time.
 const retryHaste = 0.75
 
 func newGate(now time.Time, ever int64) gate {
 	return gate{answered: newPace(now), settled: newPace(now), ever: ever}
 }
 
-// enter lets a request of n in where most may be, or says when to come again. They enter whole,
-// and always where nothing else is: n above the bound never could otherwise.
+// enter lets a request of n operations in if no more than most are under way with it, else
+// it returns how long to wait. A request enters as a whole. While nothing else is under
+// way it always does, for one with more than most could never enter otherwise.
 func (g *gate) enter(now time.Time, n, most, unsettled int, ever int64) (again time.Duration) {
 	g.settled.add(now, int(max(0, ever-g.ever)))
 	g.ever = ever

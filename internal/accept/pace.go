@@ -6,8 +6,8 @@ import "time"
 const paceWindow = time.Second
 
 // pace is how fast things get done, counted over the present window and the one
-// before. What one commit does comes together, at its end: so a window begins where
-// something was done, and holds each commit with the time that it took.
+// before. The outcomes of a commit come all at once, at its end: so a window begins at the
+// end of one, and counts each later commit together with the time that it took.
 type pace struct {
 	before  time.Time // began the window before
 	earlier int       // done in it

@@ -25,7 +25,7 @@ func (in *Intake) Complete(ops []wallet.Operation) {
 }
 
 // Run asks the ledger for outcomes that no announcement brings, and for its
-// progress, and ends the waits for outcomes when it stops to answer, until ctx ends.
+// progress, and ends the waits for outcomes when it stops answering, until ctx ends.
 func (in *Intake) Run(ctx context.Context) {
 	var rousing sync.WaitGroup
 	defer rousing.Wait()
@@ -56,8 +56,8 @@ func (in *Intake) Run(ctx context.Context) {
 	}
 }
 
-// rouse wakes everybody whenever the ledger falls: one look at one channel, for what
-// would be a look of each request.
+// rouse wakes all waiting requests whenever the ledger stops answering. It watches for
+// all of them, so that not every request has to.
 func (in *Intake) rouse(ctx context.Context) {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()

@@ -200,7 +200,7 @@ func (ws *waiters) wakeAll() {
 // the given time and match.
 func (ws *waiters) overdue(before time.Time, n int, match func(*waiter) bool) []wallet.Key {
 	var keys []wallet.Key
-	first := int(ws.firstShard.Add(1)) // those that stay without an outcome must not keep others from theirs
+	first := int(ws.firstShard.Add(1)) // elsewhere each time: those that stay without an outcome must not fill every look
 	for i := range ws.shards {
 		s := &ws.shards[(first+i)%len(ws.shards)]
 		s.mu.Lock()

@@ -203,7 +203,8 @@ func (b *batch) decide(a *account, kind wallet.Kind, op wallet.Operation, replic
 	}
 	done := b.decided[op.Key()]
 	if done == nil {
-		// Another replica's record creates it, and the direct way cannot wait for that.
+		// Known to exist, and not in the ledger: another replica has journaled its creation,
+		// which the direct way cannot wait for.
 		if !a.exists && b.origin == wallet.Direct && a.lane.exists.Load() {
 			b.create(a, op.AcceptedAt)
 		}

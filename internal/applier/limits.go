@@ -15,7 +15,7 @@ type Limits struct {
 	Unsettled          int // the same of all wallets together
 
 	Conflicts      int // of one wallet in one batch; then the wallet is set aside
-	Retries        int // of one batch for serialization failures; then it waits like for an absent ledger
+	Retries        int // of one batch for serialization failures; then it pauses, as for a ledger that is away
 	DirectTries    int // of one direct batch, for conflicts; then the lane is let go before the next ones
 	ListLength     int // entries of one requeued list; at it new requests of the wallet get 429
 	ListPerCopy    int // entries that one copy applies; the rest is due at once
@@ -26,7 +26,7 @@ type Limits struct {
 	KeeperInterval time.Duration // between looks for due lists and missing backfills
 	RequeueFirst   time.Duration // before a list's first copy
 	RequeueMost    time.Duration // between copies at most
-	YieldMost      time.Duration // between direct batches of one wallet, for other replicas' turn
+	YieldMost      time.Duration // between direct batches of one wallet at most: other replicas get their turn
 	PauseFirst     time.Duration // between tries while the ledger is away
 	PauseMost      time.Duration
 }

@@ -152,8 +152,8 @@ func (w *worker) apply(ctx context.Context, records []wallet.Record) bool {
 		if errors.Is(err, wallet.ErrUnavailable) && w.next.Load() == tried {
 			most = max(1, min(most, len(records))/2) // a slow ledger may take less at a time
 		}
-		// What fences may be this worker's own commit before, which landed late. Another
-		// owner tells what it has committed.
+		// After an unknown outcome the offset may have been moved by this worker's own commit,
+		// which landed late: nobody else tells what that brought. Another owner tells its own.
 		unknown = unknown || !errors.Is(err, wallet.ErrFenced)
 		if unknown && !w.tell(ctx, records[:len(records)-len(from(records, w.next.Load()))]) {
 			return false
@@ -295,8 +295,9 @@ func walletsOf(records []wallet.Record) []uuid.UUID {
 	return ids
 }
 
-// dropsBatch reports whether err leaves nothing but to read the ledger again: it is not
-// there, or not this replica's to write any more, or has the batch without having said so.
+// dropsBatch reports whether the batch has to be dropped and the ledger read again: it does
+// not answer, or the partition is another replica's by now, or the batch may be committed
+// without our knowing.
 func dropsBatch(err error) bool {
 	return !errors.Is(err, wallet.ErrConflict) && !errors.Is(err, wallet.ErrLocked) &&
 		!errors.Is(err, wallet.ErrRefused) && !errors.Is(err, wallet.ErrSerialization)

@@ -136,8 +136,8 @@ func (c *Cache) probe(ctx context.Context) error {
 	return client.Do(ctx, client.B().Set().Key(probeKey).Value("").Px(time.Minute).Build()).Error()
 }
 
-// repeated makes a call again that Redis has not answered, for what broke may be the
-// connection only: the next is a new one.
+// repeated makes a call a second time if Redis has not answered the first: perhaps only
+// the connection was broken, and the next one is new.
 func repeated(ctx context.Context, call func() error) error {
 	err := call()
 	if _, answered := rueidis.IsRedisErr(err); err == nil || answered || ctx.Err() != nil {

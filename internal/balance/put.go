@@ -40,9 +40,10 @@ func (c *Cache) PutMade(ctx context.Context, wallets ...wallet.Wallet) error {
 	return c.put(ctx, notes, nil, nil)
 }
 
-// Renew is Put of balances that the ledger has had, and which may not be the newest:
-// they replace older ones, and where there is none the ledger is read next, for a
-// balance that is not older. Of a creation, sequence 0, it notes that the wallet exists.
+// Renew is Put of balances that the ledger has had, and which may not be the newest. They
+// replace older ones. Where there is none only the sequence is noted: the next read asks
+// the ledger, and what is put then must be as new. Of a creation, sequence 0, it is noted
+// that the wallet exists.
 func (c *Cache) Renew(ctx context.Context, wallets ...wallet.Wallet) error {
 	return c.put(ctx, nil, wallets, nil)
 }

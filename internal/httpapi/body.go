@@ -51,7 +51,8 @@ func (s *server) readBody(r *http.Request, b []byte, most int) ([]byte, error) {
 	}
 }
 
-// errGone is answered to nobody.
+// errGone ends a request whose connection was closed to make room for another: nobody
+// reads the answer.
 var errGone = &wallet.Error{Code: wallet.CodeOverloaded, Fate: wallet.NotApplied, RetryAfter: time.Second, Detail: "too many connections"}
 
 func tooLarge(most int) error {

@@ -144,8 +144,8 @@ func (c *connection) Close() error {
 }
 
 // asked notes that a request was read whole. It returns false if the connection is gone
-// for a newcomer: then there is nobody to answer, and nothing may be accepted. A nil
-// connection is nobody's concern.
+// for a newcomer: then there is nobody to answer, and nothing may be accepted. A request
+// that came through no Connections has a nil one, which is never gone.
 func (c *connection) asked() bool {
 	if c == nil {
 		return true

@@ -41,8 +41,8 @@ type Config struct {
 	Log *slog.Logger
 }
 
-// Applier is whom the journal tells what it has: which partitions are this replica's, and
-// their records, by the fetch and, its own, by their acknowledgement.
+// Applier is told which partitions are this replica's, and gets their records: when they are
+// fetched and, this replica's own, as soon as they are acknowledged.
 type Applier interface {
 	// Assigned returns the offset to read a partition from, once the ledger has told it.
 	// An error, or the end of ctx: nothing of it may be read.

@@ -8,10 +8,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// mend replaces the clients that cannot write any more. The first thing that a client
-// asks for is a producer id; a refusal that is not to be tried again, such as that its
-// user may not write yet, it keeps for good and fails every record with it. Only the
-// goroutine that meets the topic calls it.
+// mend replaces the clients that cannot write any more. A client first asks for a producer
+// id. If that is refused for good, as it is to a user who may not write yet, the client
+// keeps the refusal and fails every record with it, also when the user may write by now.
+// Only the goroutine that meets the topic calls mend.
 func (j *Journal) mend() {
 	if w := j.writing.Load(); w != nil && w.failed.Swap(false) {
 		j.mendWriting(w)

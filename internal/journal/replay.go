@@ -38,9 +38,9 @@ func (j *Journal) PartitionAmong(walletID uuid.UUID, partitions int32) int32 {
 	return partitionOf(walletID, partitions)
 }
 
-// Replay delivers the records of each partition in [from, to), in offset order,
-// beside whoever reads the journal in earnest: it is in no group. An error of
-// deliver ends it.
+// Replay delivers the records of each partition in [from, to), in offset order. It
+// joins no consumer group, so it takes no partition from the replicas that run. An
+// error of deliver ends it.
 func (j *Journal) Replay(ctx context.Context, from, to map[int32]int64, deliver func([]wallet.Record) error) error {
 	begin := map[int32]kgo.Offset{}
 	for p, end := range to {

@@ -9,7 +9,7 @@ import (
 )
 
 // SASL returns how brokers are told who connects, by the mechanism of that name;
-// nil for "", who does not tell. A name that is unknown is an error.
+// nil for "": they are not told. A name that is unknown is an error.
 func SASL(mechanism, username, password string) (sasl.Mechanism, error) {
 	switch mechanism {
 	case "":

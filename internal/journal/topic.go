@@ -237,7 +237,7 @@ func (j *Journal) createOne(name string, partitions int32, maxBytes int) error {
 	case errors.Is(err, kerr.TopicAlreadyExists):
 		return nil
 	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed):
-		// Who may not make topics is told so of one that is there, too.
+		// A user who may not create topics gets this refusal also for one that exists.
 		if topics, lerr := j.admin.ListTopics(ctx, name); lerr == nil && topics.Has(name) {
 			return nil
 		}

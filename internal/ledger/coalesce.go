@@ -52,7 +52,7 @@ func (c *coalescer[K, V]) get(ctx context.Context, key K) (value V, found bool, 
 	}
 }
 
-// enter queues a look-up and reports whether somebody has to be found to serve it.
+// enter queues a look-up and reports whether nobody serves: then the caller starts that.
 func (c *coalescer[K, V]) enter(l *lookup[K, V]) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -64,7 +64,7 @@ func (c *coalescer[K, V]) enter(l *lookup[K, V]) bool {
 	return true
 }
 
-// take returns what to look up next; nothing ends a serving.
+// take returns what to look up next; nil: nothing, and serve ends.
 func (c *coalescer[K, V]) take() []*lookup[K, V] {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -79,7 +79,7 @@ func (c *coalescer[K, V]) take() []*lookup[K, V] {
 }
 
 // serve looks up what waits until nothing does. Requests come in bursts, when a commit
-// has answered those before: who comes first lets the others run.
+// has answered those before: the first one yields, so that the others join its statement.
 func (c *coalescer[K, V]) serve() {
 	runtime.Gosched()
 	for batch := c.take(); batch != nil; batch = c.take() {

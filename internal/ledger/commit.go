@@ -59,7 +59,7 @@ func (l *Ledger) Commit(ctx context.Context, b *wallet.Batch) error {
 	switch {
 	case b.Fence == nil:
 		return l.commit(ctx, nil, b)
-	case len(b.Operations) >= aloneOperations || len(b.Lists) > 0: // much, or a wallet that makes trouble
+	case len(b.Operations) >= aloneOperations || len(b.Lists) > 0: // large, or with a wallet that is set aside
 		l.joint.forgetExpected(b.Fence.Partition)
 		return l.commit(ctx, []*wallet.Fence{b.Fence}, b)
 	}
@@ -73,7 +73,7 @@ func (l *Ledger) commit(ctx context.Context, fences []*wallet.Fence, b *wallet.B
 	queueCreates(&p, b.Creates)
 	queueChanges(&p, b.Changes)
 	queueOperations(&p, b.Operations)
-	// What was direct and is met in the journal now has its backfill record there.
+	// What is direct in a batch of the journal was met as a backfill record: that is written.
 	if fences == nil {
 		queueUnjournaled(&p, b.Operations)
 	}

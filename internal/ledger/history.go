@@ -50,8 +50,8 @@ func (l *Ledger) Operations(ctx context.Context, walletID uuid.UUID, q wallet.Qu
 	}
 	defer cancel()
 	p := &pager{Ledger: l, walletID: walletID, query: q, cursor: q.Before, room: q.Limit + 1}
-	// The top comes first and the list before the numbered ones: what is applied meanwhile is
-	// then in both, and in neither never.
+	// The top is read first, then the list, then the numbered operations: one that is applied
+	// meanwhile may be in both, and is never in neither.
 	top, err := p.top(ctx)
 	if err != nil {
 		return p.page, err
@@ -64,7 +64,8 @@ func (l *Ledger) Operations(ctx context.Context, walletID uuid.UUID, q wallet.Qu
 	return p.page, err
 }
 
-// top is above the numbered operations that there are, or those that the page is about.
+// top returns the sequence below which the page's numbered operations are: the cursor's,
+// else one above the wallet's newest.
 func (p *pager) top(ctx context.Context) (int64, error) {
 	if top := p.cursor.Sequence; top > 0 && top < math.MaxInt64 {
 		return top, nil

@@ -23,7 +23,7 @@ type Batch struct {
 	Lists []ListChange
 }
 
-// Coming is a batch that will be there to commit in a moment.
+// Coming is a batch that is about to be committed.
 type Coming struct {
 	Partition  int32
 	Operations int // so far
