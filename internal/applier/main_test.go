@@ -15,17 +15,13 @@ import (
 
 func TestMain(m *testing.M) { embeddedtest.Main(m) }
 
+// Waiting is the same in all packages.
+var eventually, testContext = embeddedtest.Eventually, embeddedtest.Context
+
 // database is a world's PostgreSQL.
 type database struct {
 	dsn  string
 	conn *pgx.Conn // a foreigner's
-}
-
-func testContext(t testing.TB) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	t.Cleanup(cancel)
-	return ctx
 }
 
 // newWorld is a world on a real ledger, in a database of the test's own.

@@ -14,11 +14,11 @@ import (
 
 	"github.com/walletd/walletd/internal/applier"
 	"github.com/walletd/walletd/internal/applier/simtest"
+	"github.com/walletd/walletd/internal/embedded/embeddedtest"
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-// patience bounds each wait; it is reached only when something is broken.
-const patience = 30 * time.Second
+const patience = embeddedtest.Patience
 
 // world is a journal, a ledger and the replicas that stand on both.
 type world struct {
@@ -185,22 +185,6 @@ func (r *replica) mustDirect(op wallet.Operation) wallet.Operation {
 		r.t.Errorf("direct: %v", err)
 	}
 	return done
-}
-
-// eventually waits for what nothing signals: a commit whose outcome nobody is told.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			t.Fatalf("waited in vain: %s", what)
-		}
-	}
 }
 
 // wait waits for a signal.

@@ -19,8 +19,10 @@ import (
 
 func TestMain(m *testing.M) { embeddedtest.Main(m) }
 
-// patience bounds each wait; it is reached only when something is broken.
-const patience = 60 * time.Second
+// Waiting is the same in all packages.
+var testContext = embeddedtest.Context
+
+const patience = embeddedtest.Patience
 
 const partitions = 2
 
@@ -32,13 +34,6 @@ func must[T any](t testing.TB) func(T, error) T {
 		}
 		return v
 	}
-}
-
-func testContext(t testing.TB) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	t.Cleanup(cancel)
-	return ctx
 }
 
 // places are the three that are audited, each the test's own: a database of the

@@ -20,8 +20,10 @@ import (
 
 func TestMain(m *testing.M) { embeddedtest.Main(m) }
 
-// patience bounds each wait; it is reached only when something is broken.
-const patience = 30 * time.Second
+// Waiting is the same in all packages.
+var eventually = embeddedtest.Eventually
+
+const patience = embeddedtest.Patience
 
 var errLedger = errors.New("connection refused")
 
@@ -133,21 +135,6 @@ func opened(t *testing.T, cfg Config) *Cache {
 func up(t *testing.T, c *Cache) {
 	t.Helper()
 	eventually(t, "Redis is up", func() bool { return c.Err() == nil })
-}
-
-// eventually waits for what signals to nobody.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(patience)
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("never: %s", what)
-		}
-	}
 }
 
 // repairing repairs until the test ends.

@@ -21,8 +21,10 @@ import (
 
 func TestMain(m *testing.M) { embeddedtest.Main(m) }
 
-// patience bounds each wait; it is reached only when something is broken.
-const patience = 60 * time.Second
+// Waiting is the same in all packages.
+var eventually = embeddedtest.Eventually
+
+const patience = embeddedtest.Patience
 
 // fakeLedger remembers the topic it follows; while err is set it does not answer.
 type fakeLedger struct {
@@ -257,21 +259,6 @@ func metFour(t *testing.T) (*kfake.Cluster, *fakeApplier, *Journal) {
 	cfg := testConfig(broker.ListenAddrs())
 	cfg.Partitions = 4
 	return broker, a, met(t, cfg, &fakeLedger{}, a)
-}
-
-// eventually waits for what signals to nobody.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(patience)
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("never: %s", what)
-		}
-	}
 }
 
 // deposit is an operation of a wallet; its amount tells it apart.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -14,15 +13,8 @@ import (
 
 func TestMain(m *testing.M) { embeddedtest.Main(m) }
 
-// patience bounds each wait; it is reached only when something is broken.
-const patience = 30 * time.Second
-
-func testContext(t testing.TB) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	t.Cleanup(cancel)
-	return ctx
-}
+// Waiting is the same in all packages.
+var eventually, testContext = embeddedtest.Eventually, embeddedtest.Context
 
 // open opens a ledger with its breaker running, until the test ends.
 func open(t testing.TB, cfg ledger.Config) *ledger.Ledger {
@@ -67,21 +59,5 @@ func exec(t testing.TB, conn *pgx.Conn, statement string, args ...any) {
 	t.Helper()
 	if _, err := conn.Exec(testContext(t), statement, args...); err != nil {
 		t.Fatalf("%s: %v", statement, err)
-	}
-}
-
-// eventually waits for what nothing signals.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			t.Fatalf("waited in vain: %s", what)
-		}
 	}
 }

@@ -15,9 +15,6 @@ import (
 	"github.com/walletd/walletd/internal/ledger"
 )
 
-// databaseTimeout bounds the making of a database; it is reached only when something is broken.
-const databaseTimeout = time.Minute
-
 // template is the migrated database that every test's own is a copy of.
 var template struct {
 	once sync.Once
@@ -63,14 +60,14 @@ func makeTemplate(server *embedded.Postgres) error {
 		return err
 	}
 	defer l.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), databaseTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
 	_, err = l.Migrate(ctx)
 	return err
 }
 
 func execute(server *embedded.Postgres, statement string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), databaseTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, server.DSN())
 	if err != nil {
