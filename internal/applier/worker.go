@@ -189,7 +189,7 @@ func (w *worker) tell(ctx context.Context, passed []wallet.Record) bool {
 	q := wallet.SnapshotQuery{Wallets: walletsOf(passed)}
 	for _, r := range passed {
 		for _, op := range r.Operations {
-			q.Operations = append(q.Operations, wallet.Key{WalletID: r.WalletID, ID: op.ID})
+			q.Operations = append(q.Operations, op.Key())
 		}
 	}
 	s, err := w.Ledger.Read(ctx, q)
@@ -209,7 +209,7 @@ func (w *worker) tell(ctx context.Context, passed []wallet.Record) bool {
 	}
 	for _, r := range passed {
 		for _, op := range r.Operations {
-			if done, ok := s.Operations[wallet.Key{WalletID: r.WalletID, ID: op.ID}]; ok {
+			if done, ok := s.Operations[op.Key()]; ok {
 				c.Results = append(c.Results, wallet.Result{Operation: done, Replica: r.Replica})
 			}
 		}

@@ -194,6 +194,15 @@ func (a *Audit) checkOffsets(ends map[int32]int64) {
 	}
 }
 
+// walk is where a look at the wallets in order of their ids begins, and how many it takes at
+// once: at all, or at the one that is asked about.
+func (a *Audit) walk() (after uuid.UUID, limit int) {
+	if a.Wallet != uuid.Nil {
+		return before(a.Wallet), 1
+	}
+	return uuid.Nil, pageWallets
+}
+
 // The patience with a ledger that does not answer for a moment.
 const (
 	tries      = 5

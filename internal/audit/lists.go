@@ -55,10 +55,7 @@ func (a *Audit) compareStillThere(keys []wallet.Key, s *wallet.Snapshot) {
 // lists looks at every requeued list: what it holds is applied one day, and so has to be
 // in the journal, and to have an owner who knows how much it is.
 func (a *Audit) lists(ctx context.Context) error {
-	after, limit := uuid.Nil, pageWallets
-	if a.Wallet != uuid.Nil {
-		after, limit = before(a.Wallet), 1
-	}
+	after, limit := a.walk()
 	for {
 		page, err := again(ctx, func() ([]wallet.ListStanding, error) { return a.Ledger.Lists(ctx, after, limit) })
 		if err != nil {

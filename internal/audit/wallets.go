@@ -131,10 +131,7 @@ func (a *Audit) compareWallet(w wallet.Wallet, acc account) {
 
 // strays looks at the operations that no wallet leads to.
 func (a *Audit) strays(ctx context.Context) error {
-	after, limit := uuid.Nil, pageWallets
-	if a.Wallet != uuid.Nil {
-		after, limit = before(a.Wallet), 1
-	}
+	after, limit := a.walk()
 	for {
 		var ops []wallet.Operation
 		next, err := again(ctx, func() (next uuid.UUID, err error) {
