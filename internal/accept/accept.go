@@ -204,12 +204,12 @@ func (in *Intake) exists(ctx context.Context, id uuid.UUID) error {
 	if in.Applier.KnowsWallet(id) {
 		return nil
 	}
+	ctx = context.WithoutCancel(ctx) // a client that goes away is no cache or ledger that does not answer
 	applies := in.Applier.AppliesWallet(id)
 	if !applies && in.cached(ctx, id) {
 		return nil
 	}
-	// A client that goes away is not a ledger that does not answer.
-	w, err := in.Ledger.Wallet(context.WithoutCancel(ctx), id)
+	w, err := in.Ledger.Wallet(ctx, id)
 	if err == nil {
 		in.Applier.NoteState(w)
 		return nil

@@ -48,7 +48,7 @@ func (in *Intake) Create(ctx context.Context, key string, wait time.Duration) (w
 	if key != "" { // another request may have made it, and it may have moved since: its balance is the ledger's to say
 		put = in.Balances.Renew
 	}
-	in.publish(ctx, made, put)
+	_ = in.publish(ctx, made, put)
 	return wallet.Created{Wallet: made, Replayed: w.outcomes[0].Replayed}, nil
 }
 
@@ -58,7 +58,7 @@ func (in *Intake) existing(ctx context.Context, id uuid.UUID) (wallet.Wallet, bo
 	w, err := in.Ledger.Wallet(ctx, id)
 	switch {
 	case err == nil:
-		in.publish(ctx, w, in.Balances.Put)
+		_ = in.publish(ctx, w, in.Balances.Put)
 		return w, true
 	case wallet.IsWalletNotFound(err):
 		return w, false
@@ -71,14 +71,19 @@ func (in *Intake) existing(ctx context.Context, id uuid.UUID) (wallet.Wallet, bo
 }
 
 // answerPending answers for a wallet whose creation is journaled and not known to be
-// applied.
+// applied. Other replicas learn of it from the cache; while that takes nothing the ledger
+// makes the wallet at once, and the record is a repeat.
 func (in *Intake) answerPending(ctx context.Context, op wallet.Operation, key string) wallet.Created {
 	w := wallet.Wallet{ID: op.ID, UpdatedAt: op.AcceptedAt}
 	put := in.Balances.PutMade
 	if key != "" { // another request may have made it, and it may have moved since
 		put = in.Balances.Renew
 	}
-	in.publish(ctx, w, put)
+	if err := in.publish(ctx, w, put); err != nil && in.Ledger.Err() == nil {
+		if made, err := in.createDirectly(ctx, op, nil); err == nil {
+			return made
+		}
+	}
 	return wallet.Created{Wallet: w, Pending: true}
 }
 
@@ -93,13 +98,14 @@ func (in *Intake) createDirectly(ctx context.Context, op wallet.Operation, journ
 	if err != nil {
 		return wallet.Created{}, unavailable(wallet.Unknown, errors.Join(journalErr, err))
 	}
-	in.publish(ctx, w, in.Balances.Put)
+	_ = in.publish(ctx, w, in.Balances.Put)
 	return wallet.Created{Wallet: w, Replayed: !created}, nil
 }
 
 // publish spreads that a wallet exists, and by put what it holds: without that, other
-// replicas could not tell while the ledger is away. The client going away does not end it.
-func (in *Intake) publish(ctx context.Context, w wallet.Wallet, put func(context.Context, ...wallet.Wallet) error) {
+// replicas could not tell while the ledger is away. The client going away does not end it,
+// and the cache remembers what it could not put.
+func (in *Intake) publish(ctx context.Context, w wallet.Wallet, put func(context.Context, ...wallet.Wallet) error) error {
 	in.Applier.NoteExists(w.ID)
-	_ = put(context.WithoutCancel(ctx), w) // the cache remembers what it could not put
+	return put(context.WithoutCancel(ctx), w)
 }

@@ -59,6 +59,27 @@ func TestCreateWithAKeyReturnsTheFirstWalletAsItIsNow(t *testing.T) {
 	})
 }
 
+// Without the cache other replicas could not tell that the wallet is there before its
+// creation is applied: the ledger makes it at once.
+func TestACreationThatTheCacheCannotSpreadIsInTheLedgerBeforeItsAnswer(t *testing.T) {
+	for _, key := range []string{"", "key"} {
+		inWorld(t, wide, func(t *testing.T, w *world) {
+			w.balances.err = errGone
+			created, err := w.Create(t.Context(), key, 0)
+			if err != nil || created.Pending || created.Replayed {
+				t.Fatalf("%+v, %v", created, err)
+			}
+			if _, ok := w.ledger.wallets[created.ID]; !ok || !slices.Equal(w.journal.creates, []uuid.UUID{created.ID}) {
+				t.Errorf("in the ledger: %t, journaled: %v", ok, w.journal.creates)
+			}
+			w.ledger.fall()
+			if created, err := w.Create(t.Context(), "another", 0); err != nil || !created.Pending {
+				t.Errorf("without the ledger too: %+v, %v", created, err)
+			}
+		})
+	}
+}
+
 func TestCreateWithoutTheLedgerIsJournaledUnderTheSameIDAndUsableAtOnce(t *testing.T) {
 	for name, fail := range map[string]func(*world){
 		"down":         func(w *world) { w.ledger.fall() },

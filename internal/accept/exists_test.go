@@ -42,6 +42,19 @@ func TestUnknownWalletIs404AlsoForAClientThatIsGone(t *testing.T) {
 	})
 }
 
+// The creation is journaled and not applied: only the cache knows of it.
+func TestAWalletThatOnlyTheCacheKnowsIsThereAlsoForAClientThatIsGone(t *testing.T) {
+	inWorld(t, wide, func(t *testing.T, w *world) {
+		op := wallet.Operation{ID: uuid.New(), WalletID: uuid.New(), Type: wallet.Deposit, Amount: 5}
+		w.balances.known[op.WalletID] = true
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		if out, err := w.Submit(gone, op, time.Second); err != nil || out.Operation.Status != wallet.Pending {
+			t.Errorf("%+v, %v", out, err)
+		}
+	})
+}
+
 func TestThatAWalletExistsIsAskedOnce(t *testing.T) {
 	for name, know := range map[string]func(w *world, id uuid.UUID) (reads int){
 		"of its lane":   func(w *world, id uuid.UUID) int { w.applier.NoteExists(id); return 0 },

@@ -210,19 +210,20 @@ type fakeBalances struct {
 	puts  []wallet.Wallet
 	alive []bool // whether the put's caller was still there
 	deaf  bool
+	err   error // of puts
 }
 
-func (b *fakeBalances) Known(_ context.Context, id uuid.UUID) bool {
+func (b *fakeBalances) Known(ctx context.Context, id uuid.UUID) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.known[id]
+	return b.known[id] && ctx.Err() == nil
 }
 
 func (b *fakeBalances) Put(ctx context.Context, wallets ...wallet.Wallet) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.puts, b.alive = append(b.puts, wallets...), append(b.alive, ctx.Err() == nil)
-	return nil
+	return b.err
 }
 
 func (b *fakeBalances) Renew(ctx context.Context, wallets ...wallet.Wallet) error {
@@ -235,7 +236,7 @@ func (b *fakeBalances) Renew(ctx context.Context, wallets ...wallet.Wallet) erro
 		b.known[w.ID] = true
 		b.mu.Unlock()
 	}
-	return nil
+	return b.err
 }
 
 func (b *fakeBalances) PutMade(ctx context.Context, wallets ...wallet.Wallet) error {

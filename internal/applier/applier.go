@@ -121,12 +121,16 @@ func (a *Applier) Assigned(ctx context.Context, topic uuid.UUID, partition int32
 
 // progress reads a partition's offset and lists, as often as it takes.
 func (a *Applier) progress(ctx context.Context, topic uuid.UUID, partition int32) (wallet.Progress, error) {
+	said := ""
 	for pause := newPause(a.Limits); ; {
 		p, err := a.Ledger.Partition(ctx, topic, partition)
 		if err == nil || errors.Is(err, wallet.ErrTopicChanged) {
 			return p, err
 		}
-		a.Log.Warn("the ledger does not tell a partition's offset", "partition", partition, "error", err)
+		if text := err.Error(); text != said {
+			said = text
+			a.Log.Warn("the ledger does not tell a partition's offset", "partition", partition, "error", err)
+		}
 		if err := pause.wait(ctx); err != nil {
 			return p, err
 		}

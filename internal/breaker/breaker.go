@@ -91,6 +91,8 @@ func (b *Breaker) set(err error) {
 	case was == nil && err != nil:
 		close(b.down)
 		b.Log.Warn(b.Name+" is down", "error", err)
+	case errors.Is(was, errUnasked) && err != nil:
+		b.Log.Warn(b.Name+" does not answer yet", "error", err)
 	case was != nil && err == nil:
 		b.down = make(chan struct{})
 		b.Log.Info(b.Name + " is up")

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/url"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -124,12 +125,13 @@ func (c *Config) checkComponents() (faults []error) {
 	fault(p.CommitConnections >= 2, "POSTGRES_COMMIT_CONNECTIONS", "must be at least 2")
 	fault(p.ReadConnections >= 2, "POSTGRES_READ_CONNECTIONS", "must be at least 2")
 	fault(p.LockTimeout >= 10*time.Millisecond, "POSTGRES_LOCK_TIMEOUT", "must be at least 10ms")
-	fault(p.CommitTimeout >= 2*p.LockTimeout, "POSTGRES_COMMIT_TIMEOUT", "must be at least twice WALLETD_POSTGRES_LOCK_TIMEOUT")
-	fault(p.ReadTimeout >= 10*time.Millisecond, "POSTGRES_READ_TIMEOUT", "must be at least 10ms")
+	fault(p.CommitTimeout >= 2*p.LockTimeout && p.CommitTimeout <= mostTimeout, "POSTGRES_COMMIT_TIMEOUT", "must be at least twice WALLETD_POSTGRES_LOCK_TIMEOUT, and at most 1h")
+	fault(p.ReadTimeout >= 10*time.Millisecond && p.ReadTimeout <= mostTimeout, "POSTGRES_READ_TIMEOUT", "must be 10ms to 1h")
+	fault(topicName.MatchString(k.Topic) && strings.Trim(k.Topic, ".") != "", "KAFKA_TOPIC", "must be 1 to 236 letters, digits, dots, underscores and hyphens")
 	fault(k.Partitions >= 1 && k.Partitions <= 10_000, "KAFKA_PARTITIONS", "must be 1 to 10000")
 	fault(k.Replication >= 1, "KAFKA_REPLICATION", "must be at least 1")
 	fault(k.AckTimeout >= 10*time.Millisecond && k.AckTimeout <= 10*time.Second, "KAFKA_ACK_TIMEOUT", "must be 10ms to 10s")
-	fault(k.SessionTimeout >= time.Second, "KAFKA_SESSION_TIMEOUT", "must be at least 1s")
+	fault(k.SessionTimeout >= time.Second && k.SessionTimeout <= 30*time.Minute, "KAFKA_SESSION_TIMEOUT", "must be 1s to 30m")
 	fault(slices.Contains(onOff, k.TLS), "KAFKA_TLS", "must be off or on")
 	fault(k.SASL == "" || slices.Contains(saslMechanisms, k.SASL), "KAFKA_SASL", "must be empty or one of "+strings.Join(saslMechanisms, ", "))
 	login := slices.Contains(saslMechanisms, k.SASL)
@@ -145,6 +147,12 @@ func (c *Config) checkComponents() (faults []error) {
 	faults = append(faults, k.check("WALLETD_KAFKA_", k.TLS == "on", "TLS=on")...)
 	return append(faults, r.check("WALLETD_REDIS_", r.TLS == "on", "TLS=on")...)
 }
+
+// mostTimeout is far below what PostgreSQL takes as one, 24 days.
+const mostTimeout = time.Hour
+
+// topicName is what Kafka takes, with room for the name of the dead letters' topic.
+var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,236}$`)
 
 // saslMechanisms are those by which the journal can log in.
 var saslMechanisms = []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"}

@@ -129,7 +129,7 @@ func clientOptions(cfg Config) []kgo.Opt {
 		kgo.MetadataMaxAge(time.Minute),
 		kgo.RetryBackoffFn(func(int) time.Duration { return 250 * time.Millisecond }),
 		kgo.DisableClientMetrics(),
-		kgo.WithLogger(clientLog{cfg.Log}),
+		kgo.WithLogger(clientLog{cfg.Log, &seldom{}}),
 	}
 	if cfg.TLS != nil {
 		options = append(options, kgo.DialTLSConfig(cfg.TLS))

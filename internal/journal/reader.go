@@ -40,6 +40,7 @@ type reader struct {
 	ended  sync.WaitGroup
 
 	born        time.Time
+	repeats     seldom // of the log
 	mu          sync.Mutex
 	begun       map[int32]bool // partitions that the group has given; false: the client does not fetch it
 	halted      map[int32]bool // stays paused while it is this replica's
@@ -222,7 +223,9 @@ func (r *reader) failed(topic string, partition int32, err error) {
 		return
 	}
 	r.pause(partition)
-	r.Log.Warn("fetch failed", "partition", partition, "error", err)
+	if r.repeats.may(fmt.Sprint(partition)) {
+		r.Log.Warn("fetch failed", "partition", partition, "error", err)
+	}
 	r.ended.Go(func() {
 		if errors.Is(err, kerr.UnknownTopicID) && !r.isThere() {
 			r.stop(partition, revocations, err)

@@ -20,9 +20,14 @@ WHERE o.wallet_id = $1 AND o.sequence < $2 AND o.sequence >= $8
 	AND ($5::timestamptz IS NULL OR o.applied_at >= $5) AND ($6::timestamptz IS NULL OR o.applied_at < $6)
 ORDER BY o.sequence DESC LIMIT $7`
 
+// What waits is shown once, as it came first: a repeat joins the list, too, and one of what
+// the ledger has is no operation of its own.
 const selectWaiting = `
-SELECT position, operation_id, type, amount, accepted_at, partition, journal_offset FROM requeued
+SELECT position, operation_id, type, amount, accepted_at, partition, journal_offset FROM requeued r
 WHERE wallet_id = $1 AND kind = 1 AND position < $2 AND ($3::smallint IS NULL OR type = $3)
+	AND NOT EXISTS (SELECT 1 FROM operations o WHERE o.wallet_id = r.wallet_id AND o.operation_id = r.operation_id)
+	AND position = (SELECT f.position FROM requeued f
+		WHERE f.wallet_id = r.wallet_id AND f.operation_id = r.operation_id AND f.kind = 1 ORDER BY f.position LIMIT 1)
 ORDER BY position DESC LIMIT $4`
 
 // historyLook bounds the numbered operations that one page looks at for those that

@@ -265,6 +265,37 @@ func TestPagesMissAndRepeatNothingWhileOperationsArrive(t *testing.T) {
 	}
 }
 
+// Repeats of what is applied, and of what waits, join the list. They are no operations of
+// their own, and one whose key was reused with another amount was refused.
+func TestAListShowsWhatWaitsOnceAndNoRepeatOfWhatIsApplied(t *testing.T) {
+	t.Parallel()
+	b := newBook(t)
+	id := b.funded(100)
+	ops := decide(funds, id, 5)
+	b.mustCommit(&wallet.Batch{Changes: []wallet.Change{change(id, 1, ops)}, Operations: ops})
+	applied := request(id, 5)
+	applied.ID = ops[0].ID
+	reused := applied
+	reused.Amount = 555
+	waits := request(id, 7)
+	other := waits
+	other.Amount = 8
+	b.listed(id, applied, reused, waits, waits, other)
+	for name, q := range map[string]wallet.Query{"all": {Limit: 100}, "one by one": {Limit: 1}, "PENDING": {Limit: 100, Status: status(wallet.Pending)}} {
+		var got []string
+		for _, op := range b.pages(id, q, func() {}) {
+			got = append(got, fmt.Sprint(op.Status, " ", op.Amount))
+		}
+		want := []string{"PENDING 7", "APPLIED 5", "APPLIED 100"}
+		if q.Status != nil {
+			want = want[:1]
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
+
 // A foreign transaction applies the list while it holds the operations locked, so
 // that the page is caught between its reads.
 func TestAPageShowsAnOperationOnceThoughItIsAppliedMeanwhile(t *testing.T) {
