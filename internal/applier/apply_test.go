@@ -267,12 +267,15 @@ func TestPoisonHoldsThePartitionUntilItIsADeadLetter(t *testing.T) {
 		tries <- struct{}{}
 		return errors.New("not acknowledged")
 	})
-	r.journal.Own(0)
-	r.journal.Own(1)
+	ahead := deposit(id, 4)
+	w.append(ahead)
 	poison := w.log.AppendTo(0, wallet.Record{Kind: wallet.KindPoison, Poison: &wallet.Poison{Value: []byte("not json"), Err: errors.New("does not decode")}})
 	behind, elsewhere := deposit(id, 5), deposit(other, 6)
 	w.append(behind)
 	w.append(elsewhere)
+	r.journal.Own(0)
+	r.journal.Own(1)
+	r.outcome(ahead) // it does not wait for the dead letter
 	for range 3 {
 		wait(t, "the dead letter is tried again", tries)
 	}

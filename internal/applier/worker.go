@@ -94,6 +94,14 @@ func (w *worker) run(ctx context.Context) {
 			w.Journal.Resume(w.partition)
 		}
 		w.applying.Store(firstAccepted(records))
+		// What is before a record that does not decode need not wait for its dead letter.
+		healthy := slices.IndexFunc(records, func(r wallet.Record) bool { return r.Kind == wallet.KindPoison })
+		if healthy > 0 {
+			if !w.apply(ctx, records[:healthy]) {
+				return
+			}
+			records = records[healthy:]
+		}
 		if w.bury(ctx, records) != nil || !w.apply(ctx, records) {
 			return
 		}
@@ -108,7 +116,7 @@ func (w *worker) bury(ctx context.Context, records []wallet.Record) error {
 		if r.Kind != wallet.KindPoison {
 			continue
 		}
-		w.log.Error("record does not decode: dead-lettered", "offset", r.Receipt.Offset, "error", r.Poison.Err)
+		w.log.Error("record does not decode", "offset", r.Receipt.Offset, "error", r.Poison.Err)
 		for pause := newPause(w.Limits); ; {
 			err := w.Journal.Bury(ctx, r)
 			if err == nil {
@@ -119,6 +127,7 @@ func (w *worker) bury(ctx context.Context, records []wallet.Record) error {
 				return err
 			}
 		}
+		w.log.Info("record dead-lettered", "offset", r.Receipt.Offset)
 		w.metrics.deadLettered()
 	}
 	return nil

@@ -35,7 +35,8 @@ SELECT $1, m.* FROM unnest($2::integer[], $3::bigint[]) AS m`
 // It is safe against whoever still works for what was followed before. The offsets
 // that move are taken away, those of another topic all of them, and no new ones are
 // made for a topic that is not followed: a batch that began at one of them, even
-// one on its way at this moment, is fenced.
+// one on its way at this moment, is fenced; of the same topic, unless others have come
+// to that very offset again before it lands.
 func (l *Ledger) Repoint(ctx context.Context, a wallet.Repointing, i wallet.Intervention) error {
 	var p pgx.Batch
 	p.Queue(followOther, a.From.ID, a.From.Generation, a.To.Name, a.To.ID, a.To.Partitions)
