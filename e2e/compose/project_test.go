@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"slices"
@@ -70,12 +71,20 @@ func (p *project) try(ctx context.Context, args ...string) string {
 }
 
 // up starts the project as a user does, and returns how long it took until every
-// container was healthy.
+// container was healthy and walletd had met every component: it is ready before.
 func (p *project) up(within time.Duration) time.Duration {
 	p.t.Helper()
 	began := time.Now()
 	p.compose("up", "-d")
 	p.healthy(within - time.Since(began))
+	eventually(p.t, within-time.Since(began), "every component is met", func() error {
+		for range 3 { // HAProxy asks each replica in turn
+			if now := ready(p.t); strings.Contains(now, `"down"`) {
+				return errors.New(now)
+			}
+		}
+		return nil
+	})
 	return time.Since(began)
 }
 
@@ -121,6 +130,18 @@ func (p *project) kill(service string) time.Time {
 		return nil
 	})
 	return at
+}
+
+// ready is what /readyz says.
+func ready(t testing.TB) string {
+	t.Helper()
+	body := open(t, "http://127.0.0.1:8080/readyz")
+	defer body.Close()
+	text, err := io.ReadAll(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 func (p *project) inspect(service, format string) string {
