@@ -1,5 +1,6 @@
-# The image of walletd: one static binary and its configuration, for any user id and
-# a read-only root. It needs no feature of BuildKit, so that old builders build it too.
+# The image of walletd: one static binary, for any user id and a read-only root. Its
+# configuration is not in it, for that holds passwords: it comes by the environment, as
+# from the compose files, or is mounted at /etc/walletd/config.env. It needs no feature of BuildKit, so that old builders build it too.
 # Another of walletctl for operators: docker build --target walletctl.
 FROM golang:1.26-bookworm AS build
 WORKDIR /src
@@ -20,14 +21,12 @@ RUN CGO_ENABLED=0 go build -trimpath -tags production -ldflags "-s -w -X github.
 FROM gcr.io/distroless/static-debian12:nonroot AS walletctl
 COPY --from=build-walletctl /walletctl /usr/local/bin/walletctl
 WORKDIR /etc/walletd
-COPY config.env ./
 ENTRYPOINT ["/usr/local/bin/walletctl"]
 
 FROM gcr.io/distroless/static-debian12:nonroot
 COPY --from=build /walletd /usr/local/bin/walletd
-# walletd reads config.env where it runs; the environment overrides it.
+# walletd reads config.env where it runs, if there is one; the environment overrides it.
 WORKDIR /etc/walletd
-COPY config.env ./
 EXPOSE 8080 8081 8082
 # Exit 0 while /readyz answers 200. There is no shell here.
 HEALTHCHECK --interval=5s --timeout=4s --start-period=30s --retries=3 CMD ["/usr/local/bin/walletd", "healthcheck"]
