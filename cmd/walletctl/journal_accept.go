@@ -25,7 +25,7 @@ func (c *journalAccept) Help() string {
 	return `What is lost is not applied, and nobody is told again: look first for a broker that is not back yet, or a backup of
 its disk. What will be passed over is shown, and asked about. The ledger then follows the topic from these offsets, and
 the replicas of walletd that run go on by themselves within seconds. Whoever still works for what was before can change
-nothing any more.`
+nothing any more. Take a base backup of the ledger at once: the journal cannot bring one from before up to date any more.`
 }
 
 // Validate is kong's.
@@ -60,7 +60,8 @@ func (c *journalAccept) Run(s *screen) error {
 	if s.flags.JSON {
 		return s.json(c.trace(now, a).Detail)
 	}
-	_, err = fmt.Fprintf(s.out, "the ledger follows %s from %d partitions' new offsets; walletd goes on within seconds\n", described(a.To), len(a.Moves))
+	_, err = fmt.Fprintf(s.out, "the ledger follows %s from %d partitions' new offsets; walletd goes on within seconds\n"+
+		"take a base backup of the ledger now: the journal cannot bring one from before up to date any more\n", described(a.To), len(a.Moves))
 	return err
 }
 

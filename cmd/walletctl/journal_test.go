@@ -77,8 +77,9 @@ func TestAcceptTopicFromTheEndPassesOverWhatIsThere(t *testing.T) {
 	d.remake()
 	id := uuid.New()
 	d.produce(nil, id.String(), []byte("x"))
-	_, text := d.run(0, "journal", "accept-topic", "--topic-id", d.topic.ID.String(), "--reason", "x", "--yes", "--from", "end")
+	out, text := d.run(0, "journal", "accept-topic", "--topic-id", d.topic.ID.String(), "--reason", "x", "--yes", "--from", "end")
 	d.has(text, "1 that are there are passed over")
+	d.has(out, "take a base backup of the ledger now")
 	for _, p := range shown[shownStanding](d, "journal", "status").Partitions {
 		if p.Next != p.End || p.Stopped != "" {
 			t.Errorf("afterwards: %+v", p)
