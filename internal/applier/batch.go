@@ -94,12 +94,13 @@ func (b *batch) query(records []wallet.Record, again reread) wallet.SnapshotQuer
 			continue
 		}
 		a := b.account(r.WalletID)
-		_, aside := b.aside[a.id] // nothing of it is decided, and reading it may be what is refused
+		_, aside := b.aside[a.id] // and reading it may be what is refused
 		applies := a.list != nil && r.Attempt > a.list.head.Attempt && !aside
 		if applies && !slices.Contains(q.Lists, a.id) {
 			q.Lists = append(q.Lists, a.id)
 		}
-		if !seen[a.id] && !aside && (again.versions || applies || !a.lane.cached) {
+		joins := aside || a.list != nil && !applies // its records are passed untried
+		if !seen[a.id] && !joins && (again.versions || applies || !a.lane.cached) {
 			seen[a.id] = true
 			q.Wallets = append(q.Wallets, a.id)
 		}

@@ -6,8 +6,10 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/walletd/walletd/internal/applier"
 	"github.com/walletd/walletd/internal/applier/simtest"
@@ -183,4 +185,91 @@ func TestALongBacklogGoesAheadOfADirectOperationInBatches(t *testing.T) {
 	if n, _ := r.Unsettled(id, epoch); n != 0 {
 		t.Errorf("%d operations are not known to be applied", n)
 	}
+}
+
+// Its records are scattered among others': once it is set aside they cost the batches of
+// the others nothing.
+func TestAWalletThatCannotBeReadSplitsNoMoreBatchesOnceItIsSetAside(t *testing.T) {
+	t.Parallel()
+	w := newMemoryWorld(t, 1)
+	bad, good := w.created(), w.created()
+	w.append(deposit(bad, 1))
+	for range 100 {
+		for range 9 {
+			w.append(deposit(good, 1))
+		}
+		w.append(deposit(bad, 1))
+	}
+	var done atomic.Bool
+	done.Store(true)
+	commits := 0 // of the worker's goroutine
+	r := w.owning(damage(bad, &done), withFaults(func(c simtest.Call) simtest.Fault {
+		if c.Method == "Commit" {
+			commits++
+		}
+		return simtest.None
+	}), withLimits(func(l *applier.Limits) { l.RequeueFirst, l.RequeueMost = time.Hour, time.Hour }))
+	w.await("all operations of the other, and a list", func(b simtest.Books) bool {
+		return b.Wallets[good].Sequence == 900 && len(b.Entries[bad]) == 101
+	})
+	r.close()
+	if commits > 20 {
+		t.Errorf("%d commits", commits)
+	}
+}
+
+// Many prefixes are committed of one take, each after a refusal.
+func TestManyWalletsOfOneTakeAreSetAside(t *testing.T) {
+	t.Parallel()
+	w := newMemoryWorld(t, 1)
+	ids := make([]uuid.UUID, 100)
+	for i := range ids {
+		ids[i] = w.created()
+	}
+	for _, id := range ids {
+		w.append(deposit(id, 1))
+	}
+	w.owning(withFaults(func(c simtest.Call) simtest.Fault {
+		if c.Method == "Commit" && len(c.Batch.Changes) > 0 {
+			return simtest.Refused
+		}
+		return simtest.None
+	}))
+	w.await("a list of each", func(b simtest.Books) bool {
+		return !slices.ContainsFunc(ids, func(id uuid.UUID) bool { return len(b.Entries[id]) == 0 })
+	})
+}
+
+func TestWhatWaitsForADeadLetterHasAnAge(t *testing.T) {
+	t.Parallel()
+	w := newMemoryWorld(t, 1)
+	id := w.created()
+	w.append(deposit(id, 1))
+	w.log.Append(wallet.Record{Kind: wallet.KindPoison, Poison: &wallet.Poison{Err: errDamaged}})
+	w.append(deposit(id, 1))
+	registry := prometheus.NewRegistry()
+	burying := make(chan struct{})
+	r := w.replica(func(_ *replica, c *applier.Config) { c.Registerer = registry })
+	r.journal.Refuse(func(rec wallet.Record) error {
+		if rec.Kind == wallet.KindPoison {
+			select {
+			case burying <- struct{}{}:
+			default:
+			}
+			return errDamaged
+		}
+		return nil
+	})
+	r.journal.Own(0)
+	wait(t, "a dead letter is refused", burying)
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == "walletd_oldest_unapplied_seconds" && f.Metric[0].GetGauge().GetValue() > 0 {
+			return
+		}
+	}
+	t.Error("walletd_oldest_unapplied_seconds is 0, and an operation waits")
 }

@@ -26,6 +26,7 @@ type worker struct {
 	next      atomic.Int64 // the ledger's offset as far as this worker knows
 	lists     map[uuid.UUID]wallet.List
 	listCount atomic.Int64 // of lists, for the keeper
+	most      int          // records of one batch: fewer than the limit while the ledger does not take as many
 
 	applying          atomic.Int64 // when the oldest operation being applied was accepted, in microseconds; 0: none
 	oldestUnjournaled atomic.Int64 // the same of those that the keeper's last look found without a backfill record
@@ -43,6 +44,7 @@ func newWorker(a *Applier, topic uuid.UUID, partition int32, p wallet.Progress) 
 	w := &worker{
 		Applier: a, topic: topic, partition: partition, log: a.Log.With("partition", partition),
 		door:      newDoor(p.Next, a.Limits.QueueOperations),
+		most:      a.Limits.BatchOperations,
 		committed: make(chan wallet.Committed, announcedBehind),
 	}
 	w.follow(p)
@@ -94,13 +96,14 @@ func (w *worker) run(ctx context.Context) {
 			w.Journal.Resume(w.partition)
 		}
 		w.applying.Store(firstAccepted(records))
-		// What is before a record that does not decode need not wait for its dead letter.
+		// What is before the first record that does not decode need not wait for its dead letter.
 		healthy := slices.IndexFunc(records, func(r wallet.Record) bool { return r.Kind == wallet.KindPoison })
 		if healthy > 0 {
 			if !w.apply(ctx, records[:healthy]) {
 				return
 			}
-			records = records[healthy:]
+			records = from(records[healthy:], w.next.Load())
+			w.applying.Store(firstAccepted(records))
 		}
 		if w.bury(ctx, records) != nil || !w.apply(ctx, records) {
 			return
@@ -136,14 +139,15 @@ func (w *worker) bury(ctx context.Context, records []wallet.Record) error {
 // apply brings the records into the ledger. It returns false if the worker has to
 // end: it was stopped, or its partition was.
 func (w *worker) apply(ctx context.Context, records []wallet.Record) bool {
-	pause, unknown, most := newPause(w.Limits), false, len(records)
+	pause, unknown := newPause(w.Limits), false
 	for {
 		if records = from(records, w.next.Load()); len(records) == 0 {
 			return ctx.Err() == nil
 		}
-		n, err := w.applySome(records[:min(most, len(records))])
+		n, err := w.applySome(records[:min(w.most, len(records))])
 		if err == nil {
-			records, pause, unknown, most = records[n:], newPause(w.Limits), false, 2*most
+			records, pause, unknown = records[n:], newPause(w.Limits), false
+			w.most = min(w.most+w.most/4+1, w.Limits.BatchOperations)
 			w.applying.Store(firstAccepted(records))
 			continue
 		}
@@ -159,7 +163,7 @@ func (w *worker) apply(ctx context.Context, records []wallet.Record) bool {
 			return false
 		}
 		if errors.Is(err, wallet.ErrUnavailable) && w.next.Load() == tried {
-			most = max(1, min(most, len(records))/2) // a slow ledger may take less at a time
+			w.most = max(1, min(w.most, len(records))/2) // a slow ledger may take less at a time
 		}
 		// After an unknown outcome the offset may have been moved by this worker's own commit,
 		// which landed late: nobody else tells what that brought. Another owner tells its own.

@@ -80,6 +80,7 @@ type Journal struct {
 	ctx       context.Context // ends with Close
 	cancel    context.CancelFunc
 	meeting   sync.WaitGroup // whoever meets the topic, and leaves it
+	rejoin    time.Duration  // until a reader that misses a partition makes room for another; the meeting's
 	halted    int32          // partitions that were stopped because what the ledger follows is not there; the meeting's
 	running   sync.WaitGroup
 	closeOnce sync.Once
@@ -107,7 +108,7 @@ func Open(cfg Config) (*Journal, error) {
 		client.Close()
 		return nil, fmt.Errorf("prepare the journal: %w", err)
 	}
-	j := &Journal{Config: cfg, client: client, admin: kadm.NewClient(client), finding: make(chan struct{}, findAtOnce), begun: make(chan struct{}), gap: make(chan struct{}, 1)}
+	j := &Journal{Config: cfg, client: client, admin: kadm.NewClient(client), finding: make(chan struct{}, findAtOnce), begun: make(chan struct{}), gap: make(chan struct{}, 1), rejoin: rejoinFirst}
 	j.letters.Store(letters)
 	j.closeBegun = sync.OnceFunc(func() { close(j.begun) })
 	j.brokers = breaker.New(breaker.Config{Name: "Kafka", Probe: client.Ping, Interval: time.Second, Timeout: cfg.RequestTimeout, Log: cfg.Log})

@@ -36,6 +36,9 @@ func (j *Journal) mendWriting(w *writing) {
 		fresh.close()
 		return
 	}
+	for i, p := range fresh.pens {
+		p.hold(w.pens[i].isHeld())
+	}
 	j.writing.Store(fresh)
 	w.close()
 	j.Log.Warn("the journal is written with a new client; the brokers had refused the last one", "error", why)

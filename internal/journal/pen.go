@@ -44,6 +44,7 @@ type pen struct {
 	flying  []*entry // of the flush under way, if there is one
 	number  int      // number of the flush under way, or else of the next
 	stalled bool
+	held    bool        // stalled until it is known that the journal has what the ledger has applied
 	closed  bool        // stalled for good
 	late    *time.Timer // until the flush under way is to be acknowledged
 }
@@ -81,7 +82,7 @@ func (p *pen) landed() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.late.Stop()
-	p.flying, p.stalled = nil, p.closed
+	p.flying, p.stalled = nil, p.closed || p.held
 	p.number++
 	if len(p.waiting) > 0 {
 		p.ready()
@@ -138,6 +139,23 @@ func (p *pen) close() {
 	defer p.mu.Unlock()
 	p.closed = true
 	p.giveUp()
+}
+
+// hold stalls the pen, or ends that.
+func (p *pen) hold(held bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.held = held; held {
+		p.giveUp()
+	} else if p.flying == nil {
+		p.stalled = p.closed
+	}
+}
+
+func (p *pen) isHeld() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.held
 }
 
 func (p *pen) isStalled() bool {

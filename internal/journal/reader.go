@@ -21,7 +21,8 @@ const (
 	followInterval = 5 * time.Second // between commits of the group's own offsets
 	fetchAgain     = time.Second     // after a fetch that failed
 	missedMost     = 5               // answers that there is no such topic, a second apart, until that is believed
-	rejoinAfter    = 5 * time.Second // at least, a reader that misses a partition makes room for another
+	rejoinFirst    = 5 * time.Second // at least, a reader that misses a partition makes room for another; then twice as long each time
+	rejoinMost     = 5 * time.Minute
 )
 
 // errLost is for an operator.
@@ -186,11 +187,11 @@ func (r *reader) resume(partition int32) {
 	r.client.ResumeFetchPartitions(map[string][]int32{r.topic.Name: {partition}})
 }
 
-// missesSome reports whether a partition that the group has given is not fetched, and will
+// missesSome reports whether for so long a partition that the group has given is not fetched, and will
 // not be before the next assignment: the group's own offset of it, which is not even wanted,
 // was refused, and the client leaves such a partition out.
-func (r *reader) missesSome() bool {
-	if r == nil || time.Since(r.born) < rejoinAfter {
+func (r *reader) missesSome(after time.Duration) bool {
+	if r == nil || time.Since(r.born) < after {
 		return false
 	}
 	r.mu.Lock()

@@ -63,6 +63,14 @@ func (j *Journal) bounds(ctx context.Context, topic string) (starts, ends map[in
 	return starts, ends, err
 }
 
+// ends are the offsets at which the partitions end that tell it.
+func (j *Journal) ends() map[int32]int64 {
+	ctx, cancel := context.WithTimeout(j.ctx, j.RequestTimeout)
+	defer cancel()
+	ends, _ := listedOffsets(j.admin.ListEndOffsets(ctx, j.Topic))
+	return ends
+}
+
 func listedOffsets(listed kadm.ListedOffsets, err error) (map[int32]int64, error) {
 	if err == nil {
 		err = listed.Error()

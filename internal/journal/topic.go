@@ -61,7 +61,8 @@ func (j *Journal) Start(ledger Ledger, applier Applier) {
 func (j *Journal) untilMet(ledger Ledger) (wallet.Topic, bool) {
 	began, last := time.Now(), ""
 	for {
-		met, err := j.meet(ledger, time.Since(began) > ledgerGrace)
+		impatient := time.Since(began) > ledgerGrace
+		met, err := j.meet(ledger, impatient)
 		// A topic that was just made is not known to the broker at once, and one that is to
 		// be made waits for the ledger's word, which at a first start comes with its schema.
 		if !errors.Is(err, kerr.UnknownTopicOrPartition) {
@@ -70,11 +71,13 @@ func (j *Journal) untilMet(ledger Ledger) (wallet.Topic, bool) {
 		if err == nil {
 			return met, true
 		}
+		if errors.Is(err, wallet.ErrTopicChanged) && impatient {
+			j.halt(met.Partitions, err)
+		}
 		if err.Error() != last && j.ctx.Err() == nil {
 			last = err.Error()
-			j.halt(met.Partitions, err)
 			level := slog.LevelWarn
-			if errors.Is(err, kerr.UnknownTopicOrPartition) && time.Since(began) < ledgerGrace {
+			if errors.Is(err, kerr.UnknownTopicOrPartition) && !impatient {
 				level = slog.LevelInfo // as in every first start
 			}
 			j.Log.Log(j.ctx, level, "journal not met yet", "error", err)
@@ -86,14 +89,10 @@ func (j *Journal) untilMet(ledger Ledger) (wallet.Topic, bool) {
 	}
 }
 
-// halt stops the partitions if err is for an operator, until the topic is met.
+// halt stops the partitions until the topic is met: err is for an operator.
 func (j *Journal) halt(partitions int32, err error) {
-	if !errors.Is(err, wallet.ErrTopicChanged) && !errors.Is(err, errLost) {
-		return
-	}
-	j.halted = max(j.halted, partitions)
-	for p := range partitions {
-		j.applier.Halt(p, err)
+	for ; j.halted < partitions; j.halted++ {
+		j.applier.Halt(j.halted, err)
 	}
 }
 
@@ -114,7 +113,16 @@ func (j *Journal) untilLeft(ledger Ledger, met wallet.Topic) (wallet.Topic, bool
 			j.Log.Warn("the ledger goes on with the journal as an operator has accepted it", "topic", now.Name, "id", now.ID, "generation", now.Generation)
 			return now, true
 		}
-		if j.reader.Load().missesSome() {
+		if w := j.writing.Load(); w != nil && w.holdsSome() {
+			if now, offsets, err := ledger.Standing(j.ctx); err == nil && now == met {
+				w.hold(offsets, j.ends())
+			}
+		}
+		if r := j.reader.Load(); r.missesSome(j.rejoin) {
+			if time.Since(r.born) > 2*rejoinMost {
+				j.rejoin = rejoinFirst
+			}
+			j.rejoin = min(2*j.rejoin, rejoinMost)
 			j.Log.Warn("the journal is read anew: the group gave a partition whose offset it did not tell")
 			return met, true
 		}
@@ -152,7 +160,7 @@ func (j *Journal) meet(ledger Ledger, impatient bool) (wallet.Topic, error) {
 		known, lerr = ledger.Follow(j.ctx, t)
 	}
 	if lerr != nil {
-		return t, errors.Join(fmt.Errorf("the ledger has not agreed to topic %s: %w", j.Topic, lerr), j.openPens(t))
+		return t, errors.Join(fmt.Errorf("the ledger has not agreed to topic %s: %w", j.Topic, lerr), j.openPens(t, nil, nil))
 	}
 	t.Generation = known.Generation // the ledger's alone
 	if known != t {
@@ -160,11 +168,8 @@ func (j *Journal) meet(ledger Ledger, impatient bool) (wallet.Topic, error) {
 		return known, fmt.Errorf("%w: it follows %s with id %s and %d partitions; Kafka has id %s with %d",
 			wallet.ErrTopicChanged, known.Name, known.ID, known.Partitions, t.ID, t.Partitions)
 	}
-	if err := j.whole(offsets); err != nil {
-		j.closePens()
-		return t, err
-	}
-	if err := j.openPens(t); err != nil {
+	ends := j.ends() // after the ledger was asked: who writes meanwhile adds to them
+	if err := j.openPens(t, offsets, ends); err != nil {
 		return t, err
 	}
 	if err := j.createLetters(); err != nil {
@@ -172,19 +177,6 @@ func (j *Journal) meet(ledger Ledger, impatient bool) (wallet.Topic, error) {
 	}
 	j.unhalt()
 	return t, j.read(t)
-}
-
-// whole checks, before anything is written, that the journal has what the ledger has
-// applied: what is written after a loss would take the places of what was lost, and the
-// ledger pass it. What cannot be asked now cannot be written either.
-func (j *Journal) whole(offsets map[int32]int64) error {
-	_, ends, _ := j.bounds(j.ctx, j.Topic)
-	for p, next := range offsets {
-		if end, ok := ends[p]; ok && end < next {
-			return fmt.Errorf("%w: partition %d ends at %d, and the ledger has applied it up to %d", errLost, p, end, next)
-		}
-	}
-	return nil
 }
 
 // topicInKafka asks Kafka for the topic.

@@ -14,33 +14,69 @@ import (
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-// The journal lost its end while nobody used it. What is written would take the places of
-// what was lost, and the ledger pass it: nothing is written until an operator has decided.
-func TestAJournalThatLostItsEndIsNotWrittenOn(t *testing.T) {
+// refuseEnd has the brokers not tell where a partition ends.
+func refuseEnd(broker *kfake.Cluster, partition int32) {
+	broker.ControlKey(int16(kmsg.ListOffsets), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		broker.KeepControl()
+		req := r.(*kmsg.ListOffsetsRequest)
+		resp := req.ResponseKind().(*kmsg.ListOffsetsResponse)
+		for _, asked := range req.Topics {
+			topic := kmsg.NewListOffsetsResponseTopic()
+			topic.Topic = asked.Topic
+			for _, p := range asked.Partitions {
+				told := kmsg.NewListOffsetsResponseTopicPartition()
+				if told.Partition, told.Offset = p.Partition, 0; p.Partition == partition {
+					told.ErrorCode = kerr.LeaderNotAvailable.Code
+				}
+				topic.Partitions = append(topic.Partitions, told)
+			}
+			resp.Topics = append(resp.Topics, topic)
+		}
+		return resp, nil, true
+	})
+}
+
+// walletIn returns a wallet of the partition.
+func walletIn(j *Journal, partition int32) uuid.UUID {
+	for {
+		if id := uuid.New(); j.PartitionOf(id) == partition {
+			return id
+		}
+	}
+}
+
+// Partitions lost their ends while nobody used the journal. What is written would take the
+// places of what was lost, and the ledger pass it: nothing is written there until an
+// operator has decided. The others are written and read, but for one of which it cannot be
+// told.
+func TestAPartitionThatLostItsEndIsNotWrittenOn(t *testing.T) {
 	t.Parallel()
 	broker := embeddedtest.Kfake(t)
 	cfg, l := testConfig(broker.ListenAddrs()), &fakeLedger{}
-	j := met(t, cfg, l, newApplier(nil))
-	for range 4 {
-		if _, err := j.put(deposit(uuid.New(), 1)); err != nil {
-			t.Fatal(err)
+	cfg.Partitions = 5
+	met(t, cfg, l, newApplier(nil)).Close()
+	const whole, untold, unknown = 2, 3, 4
+	l.next = map[int32]int64{0: 9, 1: 9, whole: 0, untold: 9}
+	refuseEnd(broker, untold)
+	refuseEnd(broker, unknown)
+	a := newApplier(&offsets{next: l.next})
+	j := met(t, cfg, l, a)
+	for p := range int32(5) {
+		_, err := j.put(deposit(walletIn(j, p), 1))
+		if refused := p == 0 || p == 1 || p == untold; refused != (err != nil) {
+			t.Errorf("partition %d: %v", p, err)
 		}
 	}
-	j.Close()
-	l.next = map[int32]int64{0: 9}
-	a := newApplier(&offsets{next: l.next})
-	later := started(t, cfg, l, a)
-	a.until(t, "the partition is stopped", func() bool { return errors.Is(a.halted[0], errLost) })
-	if _, err := later.put(deposit(uuid.New(), 1)); err == nil {
-		t.Error("written to a journal that lost its end")
-	}
-	if later.Available() == nil {
+	a.until(t, "they are stopped, and the whole one is read", func() bool {
+		return errors.Is(a.halted[0], errLost) && errors.Is(a.halted[1], errLost) && a.halted[whole] == nil && len(a.fetched) > 0
+	})
+	if j.Available() == nil {
 		t.Error("the journal is said to be available")
 	}
 	l.mu.Lock()
-	l.next = map[int32]int64{0: 4} // as the operator has it
+	l.next = map[int32]int64{0: 0, 1: 0} // as the operator has it
 	l.mu.Unlock()
-	eventually(t, "written again", func() bool { _, err := later.put(deposit(uuid.New(), 1)); return err == nil })
+	eventually(t, "written again", func() bool { _, err := j.put(deposit(walletIn(j, 0), 1)); return err == nil })
 }
 
 // refuseOffsets has the group's coordinator refuse to tell a partition's offset, so often.

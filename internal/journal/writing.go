@@ -2,6 +2,8 @@ package journal
 
 import (
 	"context"
+	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +20,7 @@ type writing struct {
 	topic   wallet.Topic
 	client  *kgo.Client
 	applier Applier
+	log     *slog.Logger
 	pens    []*pen
 	ready   chan struct{}         // holds one token while a pen has something to flush
 	pushing atomic.Bool           // somebody has the client send
@@ -51,7 +54,7 @@ func (j *Journal) newWriting(t wallet.Topic) (*writing, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &writing{topic: t, client: client, applier: j.applier, ready: make(chan struct{}, 1)}
+	w := &writing{topic: t, client: client, applier: j.applier, log: j.Log, ready: make(chan struct{}, 1)}
 	for p := range t.Partitions {
 		w.pens = append(w.pens, &pen{partition: p, topic: t.Name, ackTimeout: j.AckTimeout, acked: j.applier.Acknowledged, gapped: j.gapped, ready: w.wanted})
 	}
@@ -77,9 +80,31 @@ func (w *writing) close() {
 	w.running.Wait()
 }
 
-// openPens starts writing the topic, unless it is being written.
-func (j *Journal) openPens(t wallet.Topic) error {
+// hold has those partitions not written of which it is not known that the journal has what
+// the ledger has applied. What is written after a loss would take the places of what was
+// lost, and the ledger pass it: the reader stops such a partition, for as long as nobody
+// fills it up.
+func (w *writing) hold(applied, ends map[int32]int64) {
+	for _, p := range w.pens {
+		next := applied[p.partition]
+		end, told := ends[p.partition]
+		if told && end < next && !p.isHeld() {
+			w.log.Error("a partition of the journal has lost its end, and is not written", "partition", p.partition, "ends", end, "applied", next)
+		}
+		p.hold(next > 0 && (!told || end < next))
+	}
+}
+
+// holdsSome reports whether a partition is not written for that reason.
+func (w *writing) holdsSome() bool { return slices.ContainsFunc(w.pens, (*pen).isHeld) }
+
+// openPens starts writing the topic, unless it is being written. applied are the ledger's
+// offsets, if it has told them, and ends the journal's.
+func (j *Journal) openPens(t wallet.Topic, applied, ends map[int32]int64) error {
 	if w := j.writing.Load(); w != nil && w.topic.ID == t.ID {
+		if applied != nil {
+			w.hold(applied, ends)
+		}
 		return nil
 	}
 	j.closePens()
@@ -87,6 +112,7 @@ func (j *Journal) openPens(t wallet.Topic) error {
 	if err != nil {
 		return err
 	}
+	w.hold(applied, ends)
 	j.writing.Store(w)
 	j.Log.Info("journal met", "topic", t.Name, "id", t.ID, "partitions", t.Partitions)
 	return nil

@@ -38,7 +38,7 @@ type reply[V any] struct {
 
 // get returns what a statement has read that began after get was called. A statement's
 // error goes to all who share it, but for a refusal, which may be of one key only: then
-// each is read alone.
+// halves are read, until it is alone.
 func (c *coalescer[K, V]) get(ctx context.Context, key K) (value V, found bool, err error) {
 	l := &lookup[K, V]{key: key, reply: make(chan reply[V], 1)}
 	if c.enter(l) {
@@ -94,9 +94,9 @@ func (c *coalescer[K, V]) answer(batch []*lookup[K, V]) {
 	}
 	values, err := c.read(keys)
 	if errors.Is(err, wallet.ErrRefused) && len(batch) > 1 {
-		for i := range batch {
-			c.answer(batch[i : i+1])
-		}
+		half := len(batch) / 2
+		c.answer(batch[:half])
+		c.answer(batch[half:])
 		return
 	}
 	for _, l := range batch {

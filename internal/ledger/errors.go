@@ -58,19 +58,15 @@ func classify(err error) error {
 		return nil
 	}
 	var pg *pgconn.PgError
-	if !errors.As(err, &pg) {
+	if !errors.As(err, &pg) || !rolledBack(err) {
 		return fmt.Errorf("%w: %w", wallet.ErrUnavailable, err)
 	}
 	kind, ok := kinds[pg.Code]
 	if !ok && len(pg.Code) == 5 {
 		kind, ok = kinds[pg.Code[:2]]
 	}
-	switch {
-	case ok:
-	case rolledBack(err):
+	if !ok {
 		kind = wallet.ErrRefused
-	default:
-		kind = wallet.ErrUnavailable
 	}
 	return fmt.Errorf("%w: %w", kind, err)
 }

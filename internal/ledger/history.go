@@ -26,8 +26,8 @@ const selectWaiting = `
 SELECT position, operation_id, type, amount, accepted_at, partition, journal_offset FROM requeued r
 WHERE wallet_id = $1 AND kind = 1 AND position < $2 AND ($3::smallint IS NULL OR type = $3)
 	AND NOT EXISTS (SELECT 1 FROM operations o WHERE o.wallet_id = r.wallet_id AND o.operation_id = r.operation_id)
-	AND position = (SELECT f.position FROM requeued f
-		WHERE f.wallet_id = r.wallet_id AND f.operation_id = r.operation_id AND f.kind = 1 ORDER BY f.position LIMIT 1)
+	AND NOT EXISTS (SELECT 1 FROM requeued f
+		WHERE f.wallet_id = r.wallet_id AND f.operation_id = r.operation_id AND f.kind = 1 AND f.position < r.position)
 ORDER BY position DESC LIMIT $4`
 
 // historyLook bounds the numbered operations that one page looks at for those that

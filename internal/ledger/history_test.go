@@ -296,6 +296,19 @@ func TestAListShowsWhatWaitsOnceAndNoRepeatOfWhatIsApplied(t *testing.T) {
 	}
 }
 
+// A client repeats one request while its wallet is set aside.
+func TestALongListOfRepeatsIsPagedInTime(t *testing.T) {
+	t.Parallel()
+	b := newBook(t)
+	id := b.funded(100)
+	requests := slices.Repeat([]wallet.Operation{request(id, 1)}, 10_000)
+	b.listed(id, requests...)
+	page, err := b.Operations(testContext(t), id, wallet.Query{Limit: 50, Status: status(wallet.Pending)})
+	if err != nil || len(page.Operations) != 1 || page.Next != nil {
+		t.Errorf("%d operations, next %v: %v", len(page.Operations), page.Next, err)
+	}
+}
+
 // A foreign transaction applies the list while it holds the operations locked, so
 // that the page is caught between its reads.
 func TestAPageShowsAnOperationOnceThoughItIsAppliedMeanwhile(t *testing.T) {
