@@ -267,7 +267,8 @@ func TestAReplicaIsKilledUnderBulks(t *testing.T) {
 				sends := draft(ids[(w+n)%3], own, fmt.Sprintf("killed-%d-%d", w, n), 1+own.IntN(120))
 				deadline := time.Now().Add(patience)
 				for try := 0; ; try++ { // with the same keys, until it is answered
-					a := s.replicas[(w+n+try)%2].bulk(sends)
+					// A short wait, so that everybody comes to the dead replica while it is dead.
+					a := s.replicas[(w+n+try)%2].bulk(sends, "Prefer", "wait=1")
 					if a.err == nil && (a.code == 200 || a.code == 202) {
 						break
 					}
