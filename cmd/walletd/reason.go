@@ -35,7 +35,7 @@ func reason(err error) error {
 		return errLost
 	case isNetwork, errors.Is(err, wallet.ErrUnreachable):
 		return errUnreachable
-	case errors.Is(err, journal.ErrNotMet), errors.Is(err, journal.ErrStalled):
+	case errors.Is(err, journal.ErrNotMet), errors.Is(err, journal.ErrStalled), errors.Is(err, journal.ErrHeld):
 		return err // our own words
 	}
 	return errUnusable

@@ -133,17 +133,21 @@ func (a *Applier) answer(ln *lane, c wallet.Committed, calls []*call) {
 	}
 }
 
-// applyCalls commits earlier operations and calls: many earlier ones in batches of
-// their own, and the rest and the calls as one. If SQL refuses that, one call after the
+// applyCalls commits earlier operations and calls: in batches of their own what is too
+// much for one, and the rest and the calls as one. If SQL refuses that, one call after the
 // other, so that only the offender fails.
 func (a *Applier) applyCalls(id uuid.UUID, ln *lane, earlier []unsettled, calls []*call) wallet.Committed {
-	if most := a.Limits.BatchOperations; len(earlier) > most {
-		b, err := a.commitDirect(id, ln, earlier[:most], nil)
+	n, most := len(earlier), a.Limits.BatchOperations
+	for _, c := range calls {
+		n += len(c.ops)
+	}
+	if piece := min(len(earlier), most); piece > 0 && n > most {
+		b, err := a.commitDirect(id, ln, earlier[:piece], nil)
 		if err != nil {
 			return ln.fail(calls, err)
 		}
 		b.advance()
-		return b.announcement(-1, 0).And(a.applyCalls(id, ln, earlier[most:], calls))
+		return b.announcement(-1, 0).And(a.applyCalls(id, ln, earlier[piece:], calls))
 	}
 	b, err := a.commitDirect(id, ln, earlier, calls)
 	if err == nil {

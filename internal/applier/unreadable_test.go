@@ -169,7 +169,7 @@ func TestALongBacklogGoesAheadOfADirectOperationInBatches(t *testing.T) {
 	w := newMemoryWorld(t, 1)
 	id := w.created()
 	r := w.replica(withLimits(func(l *applier.Limits) { l.BatchOperations = 100 }),
-		func(_ *replica, c *applier.Config) { c.Ledger = narrow{c.Ledger, 101} })
+		func(_ *replica, c *applier.Config) { c.Ledger = narrow{c.Ledger, 100} })
 	for range 55 {
 		var ops []wallet.Operation
 		for range 10 {

@@ -227,6 +227,7 @@ func (j *Journal) PartitionCount() int32 {
 var (
 	ErrNotMet  = errors.New("the topic was not met yet, or is not the one the ledger follows")
 	ErrStalled = errors.New("a partition does not acknowledge")
+	ErrHeld    = errors.New("a partition is not written")
 )
 
 // Available reports whether records can be written now; if not, why.
@@ -242,6 +243,9 @@ func (j *Journal) Available() error {
 		return fmt.Errorf("the brokers do not let it be written: %w", *why)
 	}
 	for _, p := range w.pens {
+		if why := p.holding(); why != "" {
+			return fmt.Errorf("%w: %d: %s", ErrHeld, p.partition, why)
+		}
 		if p.isStalled() {
 			return fmt.Errorf("%w: %d", ErrStalled, p.partition)
 		}

@@ -35,16 +35,15 @@ type fakeLedger struct {
 	asked int
 }
 
-func (l *fakeLedger) Topic(context.Context) (wallet.Topic, error) {
+func (l *fakeLedger) Standing(context.Context) (wallet.Topic, map[int32]int64, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.asked++
-	return l.topic, l.err
-}
-
-func (l *fakeLedger) Standing(ctx context.Context) (wallet.Topic, map[int32]int64, error) {
-	t, err := l.Topic(ctx)
-	return t, l.next, err
+	applied := maps.Clone(l.next)
+	if applied == nil {
+		applied = map[int32]int64{}
+	}
+	return l.topic, applied, l.err
 }
 
 func (l *fakeLedger) Follow(_ context.Context, t wallet.Topic) (wallet.Topic, error) {

@@ -37,8 +37,9 @@ func (j *Journal) mendWriting(w *writing) {
 		return
 	}
 	for i, p := range fresh.pens {
-		p.hold(w.pens[i].isHeld())
+		p.hold(w.pens[i].holding())
 	}
+	fresh.applied = w.applied
 	j.writing.Store(fresh)
 	w.close()
 	j.Log.Warn("the journal is written with a new client; the brokers had refused the last one", "error", why)

@@ -44,7 +44,7 @@ type pen struct {
 	flying  []*entry // of the flush under way, if there is one
 	number  int      // number of the flush under way, or else of the next
 	stalled bool
-	held    bool        // stalled until it is known that the journal has what the ledger has applied
+	held    holding     // stalled while it is not known that the journal has what the ledger has applied
 	closed  bool        // stalled for good
 	late    *time.Timer // until the flush under way is to be acknowledged
 }
@@ -82,7 +82,7 @@ func (p *pen) landed() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.late.Stop()
-	p.flying, p.stalled = nil, p.closed || p.held
+	p.flying, p.stalled = nil, p.closed || p.held != ""
 	p.number++
 	if len(p.waiting) > 0 {
 		p.ready()
@@ -141,18 +141,28 @@ func (p *pen) close() {
 	p.giveUp()
 }
 
-// hold stalls the pen, or ends that.
-func (p *pen) hold(held bool) {
+// holding is why a pen may not write, "" if it may.
+type holding string
+
+const (
+	holdUntold holding = "where it ends was not told yet"
+	holdLost   holding = "it has lost its end"
+)
+
+// hold stalls the pen, or ends that. It returns whether something has changed.
+func (p *pen) hold(why holding) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.held = held; held {
+	changed := p.held != why
+	if p.held = why; why != "" {
 		p.giveUp()
 	} else if p.flying == nil {
 		p.stalled = p.closed
 	}
+	return changed
 }
 
-func (p *pen) isHeld() bool {
+func (p *pen) holding() holding {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.held

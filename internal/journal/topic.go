@@ -17,9 +17,8 @@ import (
 
 // Ledger remembers which topic it follows.
 type Ledger interface {
-	// Topic returns the topic that the ledger follows; a zero one if it follows none.
-	Topic(ctx context.Context) (wallet.Topic, error)
-	// Standing returns that topic and the ledger's offsets of its partitions.
+	// Standing returns the topic that the ledger follows, a zero one if it follows none, and
+	// the offsets up to which it has applied the partitions.
 	Standing(ctx context.Context) (wallet.Topic, map[int32]int64, error)
 	// Follow makes the ledger follow the topic if it follows none yet, and returns
 	// the one it follows.
@@ -71,10 +70,11 @@ func (j *Journal) untilMet(ledger Ledger) (wallet.Topic, bool) {
 		if err == nil {
 			return met, true
 		}
+		news := err.Error() != last && j.ctx.Err() == nil
 		if errors.Is(err, wallet.ErrTopicChanged) && impatient {
-			j.halt(met.Partitions, err)
+			j.halt(met.Partitions, err, news)
 		}
-		if err.Error() != last && j.ctx.Err() == nil {
+		if news {
 			last = err.Error()
 			level := slog.LevelWarn
 			if errors.Is(err, kerr.UnknownTopicOrPartition) && !impatient {
@@ -90,7 +90,10 @@ func (j *Journal) untilMet(ledger Ledger) (wallet.Topic, bool) {
 }
 
 // halt stops the partitions until the topic is met: err is for an operator.
-func (j *Journal) halt(partitions int32, err error) {
+func (j *Journal) halt(partitions int32, err error, news bool) {
+	if news {
+		j.unhalt()
+	}
 	for ; j.halted < partitions; j.halted++ {
 		j.applier.Halt(j.halted, err)
 	}
@@ -109,16 +112,18 @@ func (j *Journal) unhalt() {
 func (j *Journal) untilLeft(ledger Ledger, met wallet.Topic) (wallet.Topic, bool) {
 	for sleep(j.ctx, watchEvery) {
 		j.mend()
-		if now, err := ledger.Topic(j.ctx); err == nil && now.ID != uuid.Nil && now != met {
+		now, applied, err := ledger.Standing(j.ctx)
+		if err == nil && now.ID != uuid.Nil && now != met {
 			j.Log.Warn("the ledger goes on with the journal as an operator has accepted it", "topic", now.Name, "id", now.ID, "generation", now.Generation)
 			return now, true
 		}
-		if w := j.writing.Load(); w != nil && w.holdsSome() {
-			if now, offsets, err := ledger.Standing(j.ctx); err == nil && now == met {
-				w.hold(offsets, j.ends())
+		if w := j.writing.Load(); w != nil {
+			if err != nil || now != met {
+				applied = w.applied // which is no less true
 			}
+			w.hold(applied, j.ends())
 		}
-		if r := j.reader.Load(); r.missesSome(j.rejoin) {
+		if r := j.reader.Load(); err == nil && r.missesSome(j.rejoin) {
 			if time.Since(r.born) > 2*rejoinMost {
 				j.rejoin = rejoinFirst
 			}

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,8 +15,8 @@ import (
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-// refuseEnd has the brokers not tell where a partition ends.
-func refuseEnd(broker *kfake.Cluster, partition int32) {
+// refuseEnds has the brokers not tell where the partitions end.
+func refuseEnds(broker *kfake.Cluster, partitions ...int32) {
 	broker.ControlKey(int16(kmsg.ListOffsets), func(r kmsg.Request) (kmsg.Response, error, bool) {
 		broker.KeepControl()
 		req := r.(*kmsg.ListOffsetsRequest)
@@ -25,7 +26,7 @@ func refuseEnd(broker *kfake.Cluster, partition int32) {
 			topic.Topic = asked.Topic
 			for _, p := range asked.Partitions {
 				told := kmsg.NewListOffsetsResponseTopicPartition()
-				if told.Partition, told.Offset = p.Partition, 0; p.Partition == partition {
+				if told.Partition, told.Offset = p.Partition, 0; slices.Contains(partitions, p.Partition) {
 					told.ErrorCode = kerr.LeaderNotAvailable.Code
 				}
 				topic.Partitions = append(topic.Partitions, told)
@@ -57,8 +58,7 @@ func TestAPartitionThatLostItsEndIsNotWrittenOn(t *testing.T) {
 	met(t, cfg, l, newApplier(nil)).Close()
 	const whole, untold, unknown = 2, 3, 4
 	l.next = map[int32]int64{0: 9, 1: 9, whole: 0, untold: 9}
-	refuseEnd(broker, untold)
-	refuseEnd(broker, unknown)
+	refuseEnds(broker, untold, unknown)
 	a := newApplier(&offsets{next: l.next})
 	j := met(t, cfg, l, a)
 	for p := range int32(5) {
@@ -70,13 +70,32 @@ func TestAPartitionThatLostItsEndIsNotWrittenOn(t *testing.T) {
 	a.until(t, "they are stopped, and the whole one is read", func() bool {
 		return errors.Is(a.halted[0], errLost) && errors.Is(a.halted[1], errLost) && a.halted[whole] == nil && len(a.fetched) > 0
 	})
-	if j.Available() == nil {
-		t.Error("the journal is said to be available")
+	if err := j.Available(); !errors.Is(err, ErrHeld) {
+		t.Errorf("the journal is said to be %v", err)
 	}
 	l.mu.Lock()
 	l.next = map[int32]int64{0: 0, 1: 0} // as the operator has it
 	l.mu.Unlock()
 	eventually(t, "written again", func() bool { _, err := j.put(deposit(walletIn(j, 0), 1)); return err == nil })
+}
+
+// A partition that has lost its end under a running replica is not written on either, and
+// one that is written stays so where its end is not told for a while.
+func TestAPartitionThatLosesItsEndIsNotWrittenOnBySomebodyWhoDidSo(t *testing.T) {
+	t.Parallel()
+	broker := embeddedtest.Kfake(t)
+	l := &fakeLedger{}
+	cfg := testConfig(broker.ListenAddrs())
+	cfg.Partitions = 2
+	j := met(t, cfg, l, newApplier(nil))
+	l.mu.Lock()
+	l.next = map[int32]int64{0: 9, 1: 9}
+	l.mu.Unlock()
+	refuseEnds(broker, 1)
+	eventually(t, "it is not written", func() bool { _, err := j.put(deposit(walletIn(j, 0), 1)); return err != nil })
+	if _, err := j.put(deposit(walletIn(j, 1), 1)); err != nil {
+		t.Errorf("where nothing is told: %v", err)
+	}
 }
 
 // refuseOffsets has the group's coordinator refuse to tell a partition's offset, so often.

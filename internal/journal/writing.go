@@ -3,7 +3,6 @@ package journal
 import (
 	"context"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,6 +20,7 @@ type writing struct {
 	client  *kgo.Client
 	applier Applier
 	log     *slog.Logger
+	applied map[int32]int64 // the ledger's offsets, as they were told last; of the goroutine that meets the topic
 	pens    []*pen
 	ready   chan struct{}         // holds one token while a pen has something to flush
 	pushing atomic.Bool           // somebody has the client send
@@ -83,20 +83,26 @@ func (w *writing) close() {
 // hold has those partitions not written of which it is not known that the journal has what
 // the ledger has applied. What is written after a loss would take the places of what was
 // lost, and the ledger pass it: the reader stops such a partition, for as long as nobody
-// fills it up.
+// fills it up. ends are asked for after applied.
 func (w *writing) hold(applied, ends map[int32]int64) {
+	first := w.applied == nil
+	w.applied = applied
 	for _, p := range w.pens {
-		next := applied[p.partition]
-		end, told := ends[p.partition]
-		if told && end < next && !p.isHeld() {
-			w.log.Error("a partition of the journal has lost its end, and is not written", "partition", p.partition, "ends", end, "applied", next)
+		why, next := holding(""), applied[p.partition]
+		switch end, told := ends[p.partition]; {
+		case next == 0:
+		case !told && first:
+			why = holdUntold
+		case !told:
+			why = p.holding()
+		case end < next:
+			why = holdLost
 		}
-		p.hold(next > 0 && (!told || end < next))
+		if p.hold(why) && why == holdLost {
+			w.log.Error("a partition of the journal is not written: it has lost its end", "partition", p.partition, "ends", ends[p.partition], "applied", next)
+		}
 	}
 }
-
-// holdsSome reports whether a partition is not written for that reason.
-func (w *writing) holdsSome() bool { return slices.ContainsFunc(w.pens, (*pen).isHeld) }
 
 // openPens starts writing the topic, unless it is being written. applied are the ledger's
 // offsets, if it has told them, and ends the journal's.
@@ -112,7 +118,9 @@ func (j *Journal) openPens(t wallet.Topic, applied, ends map[int32]int64) error 
 	if err != nil {
 		return err
 	}
-	w.hold(applied, ends)
+	if applied != nil {
+		w.hold(applied, ends)
+	}
 	j.writing.Store(w)
 	j.Log.Info("journal met", "topic", t.Name, "id", t.ID, "partitions", t.Partitions)
 	return nil
