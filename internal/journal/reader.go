@@ -187,9 +187,10 @@ func (r *reader) resume(partition int32) {
 	r.client.ResumeFetchPartitions(map[string][]int32{r.topic.Name: {partition}})
 }
 
-// missesSome reports whether for so long a partition that the group has given is not fetched, and will
-// not be before the next assignment: the group's own offset of it, which is not even wanted,
-// was refused, and the client leaves such a partition out.
+// missesSome reports whether a partition that the group has given is not fetched, and will
+// not be before the next assignment: the group's own offset of it, which is not even
+// wanted, was refused, and the client leaves such a partition out. A reader younger than
+// after says nothing yet.
 func (r *reader) missesSome(after time.Duration) bool {
 	if r == nil || time.Since(r.born) < after {
 		return false
