@@ -65,18 +65,33 @@ func TestEveryOperationTakesTheNextSequenceFailedOnesToo(t *testing.T) {
 func TestAnOperationIsRefusedExactlyIfTheBalanceWouldLeaveItsBounds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		before, op := states.Draw(t, "state"), operations.Draw(t, "operation")
-		after, done := wallet.Apply(before, op, at)
-		// Both are below 2^53: their sum and difference cannot leave an int64.
-		want := int64(before.Balance) + signed(op)
-		switch {
-		case want < 0:
-			expect(t, done, after, before, wallet.Failed, wallet.InsufficientFunds)
-		case want > int64(wallet.MaxAmount):
-			expect(t, done, after, before, wallet.Failed, wallet.BalanceOverflow)
-		default:
-			expect(t, done, after, wallet.State{Balance: wallet.Amount(want)}, wallet.Applied, wallet.NoReason)
+		refusedExactly(t, before, op)
+		for _, edge := range []wallet.Amount{before.Balance, wallet.MaxAmount - before.Balance} {
+			for by := range wallet.Amount(3) {
+				if op.Amount = edge + by - 1; op.Amount < 1 || op.Amount > wallet.MaxAmount {
+					continue
+				}
+				for _, op.Type = range []wallet.Type{wallet.Deposit, wallet.Withdraw} {
+					refusedExactly(t, before, op)
+				}
+			}
 		}
 	})
+}
+
+func refusedExactly(t *rapid.T, before wallet.State, op wallet.Operation) {
+	t.Helper()
+	after, done := wallet.Apply(before, op, at)
+	// Both are below 2^53: their sum and difference cannot leave an int64.
+	want := int64(before.Balance) + signed(op)
+	switch {
+	case want < 0:
+		expect(t, done, after, before, wallet.Failed, wallet.InsufficientFunds)
+	case want > int64(wallet.MaxAmount):
+		expect(t, done, after, before, wallet.Failed, wallet.BalanceOverflow)
+	default:
+		expect(t, done, after, wallet.State{Balance: wallet.Amount(want)}, wallet.Applied, wallet.NoReason)
+	}
 }
 
 func expect(t *rapid.T, done wallet.Operation, after, balance wallet.State, status wallet.Status, reason wallet.Reason) {
