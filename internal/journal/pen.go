@@ -37,16 +37,18 @@ type pen struct {
 	acked      func(wallet.Record) // called in offset order, before the writers are told
 	gapped     func()              // called when somebody else has written between this pen's records
 	ready      func()              // called when something waits and no flush is under way
+	enough     func()              // called when besides that is as much as makes a flush worth it
 	next       int64               // offset after the last acknowledged record
 
-	mu      sync.Mutex
-	waiting []*entry
-	flying  []*entry // of the flush under way, if there is one
-	number  int      // number of the flush under way, or else of the next
-	stalled bool
-	held    holding     // stalled while it is not known that the journal has what the ledger has applied
-	closed  bool        // stalled for good
-	late    *time.Timer // until the flush under way is to be acknowledged
+	mu         sync.Mutex
+	waiting    []*entry
+	operations int      // that wait
+	flying     []*entry // of the flush under way, if there is one
+	number     int      // number of the flush under way, or else of the next
+	stalled    bool
+	held       holding     // stalled while it is not known that the journal has what the ledger has applied
+	closed     bool        // stalled for good
+	late       *time.Timer // until the flush under way is to be acknowledged
 }
 
 // add queues an entry for the next flush.
@@ -57,10 +59,20 @@ func (p *pen) add(e *entry) error {
 		return wallet.ErrNotJournaled
 	}
 	p.waiting = append(p.waiting, e)
+	p.operations += len(e.rec.Operations)
 	if p.flying == nil {
 		p.ready()
+		if p.operations >= gatherEnough {
+			p.enough()
+		}
 	}
 	return nil
+}
+
+func (p *pen) hasEnough() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.flying == nil && p.operations >= gatherEnough
 }
 
 // take begins a flush of everything that waits. It returns nothing if nothing does,
@@ -71,7 +83,7 @@ func (p *pen) take() []*pendingRecord {
 	if p.flying != nil || len(p.waiting) == 0 {
 		return nil
 	}
-	p.flying, p.waiting = p.waiting, nil
+	p.flying, p.waiting, p.operations = p.waiting, nil, 0
 	n := p.number
 	p.late = time.AfterFunc(p.ackTimeout, func() { p.overdue(n) })
 	return group(p.flying)
@@ -130,7 +142,7 @@ func (p *pen) giveUp() {
 	for _, e := range p.waiting {
 		e.finish(wallet.NoReceipt, wallet.ErrNotJournaled)
 	}
-	p.waiting = nil
+	p.waiting, p.operations = nil, 0
 }
 
 // close lets everybody go, for good.

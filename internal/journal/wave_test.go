@@ -135,6 +135,59 @@ func TestAWaveGathersWhileEarlierRecordsAreApplied(t *testing.T) {
 	}
 }
 
+// Beyond that a wave gains nothing by waiting for what is being applied, and that it did not
+// wait is no sign of a ledger that is away. What is spread over partitions has not enough,
+// nor what has to wait for the partition's last flush anyway.
+func TestAWaveDoesNotWaitWhenAPartitionHasEnough(t *testing.T) {
+	const later = gatherMost / 5
+	for name, c := range map[string]struct {
+		waiting [2]int // operations, of two partitions
+		flying  bool   // a flush of the first is under way
+		added   int    // to the first, later
+		want    time.Duration
+	}{
+		"one has":                   {waiting: [2]int{0, gatherEnough}},
+		"one gets it":               {waiting: [2]int{gatherEnough - 1, 1}, added: 1, want: later},
+		"none has":                  {waiting: [2]int{gatherEnough - 2, gatherEnough - 1}, added: 1, want: gatherMost},
+		"its flush is under way":    {waiting: [2]int{gatherEnough, 1}, flying: true, want: gatherMost},
+		"it, and gets more":         {waiting: [2]int{gatherEnough, 1}, flying: true, added: 1, want: gatherMost},
+		"flushed since it had that": {added: gatherEnough - 1, want: gatherMost},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			a := newApplier(nil)
+			a.idle = func(ctx context.Context) bool { <-ctx.Done(); return false }
+			w := &writing{applier: a, ready: make(chan struct{}, 1)}
+			add := func(p *pen, operations int) {
+				for range operations {
+					if err := p.add(&entry{rec: wallet.Record{Operations: make([]wallet.Operation, 1)}}); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+			for _, waiting := range c.waiting {
+				p := &pen{ready: w.wanted, enough: w.enough, ackTimeout: time.Hour}
+				w.pens = append(w.pens, p)
+				add(p, gatherEnough)
+				p.take()
+				p.landed()
+				add(p, waiting)
+			}
+			if c.flying {
+				w.pens[0].flying = []*entry{{}}
+			}
+			time.AfterFunc(later, func() { add(w.pens[0], c.added) })
+			began := time.Now()
+			w.gather(t.Context())
+			if took := time.Since(began); took != c.want {
+				t.Errorf("%s: waited %v, want %v", name, took, c.want)
+			}
+			if late := !w.again.IsZero(); late != (c.want == gatherMost) {
+				t.Errorf("%s: the next waves wait: %t", name, !late)
+			}
+		})
+	}
+}
+
 // A ledger that is away must not keep operations from being accepted: one wave waits
 // for it, the next ones only look whether it is back, for a second.
 func TestOneWaveWaitsForALedgerThatIsAway(t *testing.T) {

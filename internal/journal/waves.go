@@ -2,6 +2,8 @@ package journal
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -15,6 +17,8 @@ const (
 	gatherMost = 50 * time.Millisecond
 	// gatherAgain is how long the next ones do not wait, if that one did so in vain.
 	gatherAgain = time.Second
+	// gatherEnough is how many operations of a partition do not wait for more of them.
+	gatherEnough = 100
 )
 
 // waves writes what waits at the pens, all of them at once, in one request for each
@@ -43,8 +47,9 @@ func (w *writing) waves(ctx context.Context) {
 
 // gather keeps the wave back while this replica applies what earlier ones brought.
 // What arrives meanwhile shares its flush and its commit, and so there are fewer of
-// either. A ledger that is away, or has a backlog, keeps one wave a second back, and
-// those between only look whether it has caught up.
+// either. Once a partition has gatherEnough, more would make the two no cheaper, and
+// the broker works while the ledger does. A ledger that is away, or has a backlog, keeps
+// one wave a second back, and those between only look whether it has caught up.
 func (w *writing) gather(ctx context.Context) {
 	most := gatherMost
 	if time.Now().Before(w.again) {
@@ -52,11 +57,25 @@ func (w *writing) gather(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
+	w.gathering.Store(&cancel)
+	if w.hasEnough() {
+		cancel()
+	}
 	switch idle := w.applier.Idle(ctx); {
 	case idle:
 		w.again = time.Time{}
-	case most > 0:
+	case errors.Is(ctx.Err(), context.DeadlineExceeded) && most > 0:
 		w.again = time.Now().Add(gatherAgain)
+	}
+}
+
+// hasEnough reports whether a pen has enough for a flush that it could begin now.
+func (w *writing) hasEnough() bool { return slices.ContainsFunc(w.pens, (*pen).hasEnough) }
+
+// enough has the wave that gathers begin.
+func (w *writing) enough() {
+	if cancel := w.gathering.Load(); cancel != nil {
+		(*cancel)()
 	}
 }
 
