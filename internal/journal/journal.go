@@ -74,16 +74,16 @@ type Applier interface {
 // Journal is the Kafka journal. Safe for concurrent use.
 type Journal struct {
 	Config
-	applier   Applier
-	client    *kgo.Client // asks; who writes and who reads have their own
-	admin     *kadm.Client
-	ctx       context.Context // ends with Close
-	cancel    context.CancelFunc
-	meeting   sync.WaitGroup // whoever meets the topic, and leaves it
-	rejoin    time.Duration  // until a reader that misses a partition makes room for another; the meeting's
-	halted    int32          // partitions that were stopped because what the ledger follows is not there; the meeting's
-	running   sync.WaitGroup
-	closeOnce sync.Once
+	applier     Applier
+	client      *kgo.Client // asks; who writes and who reads have their own
+	admin       *kadm.Client
+	ctx         context.Context // ends with Close
+	cancel      context.CancelFunc
+	meeting     sync.WaitGroup // whoever meets the topic, and leaves it
+	rejoin      time.Duration  // until a reader that misses a partition makes room for another; the meeting's
+	haltedCount int32          // partitions, from 0 on, that were stopped because what the ledger follows is not there; the meeting's
+	running     sync.WaitGroup
+	closeOnce   sync.Once
 
 	letters       atomic.Pointer[kgo.Client] // writes dead letters
 	lettersFailed atomic.Bool                // mend is to look why

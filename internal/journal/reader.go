@@ -43,14 +43,14 @@ type reader struct {
 	born        time.Time
 	repeats     seldom // of the log
 	mu          sync.Mutex
-	begun       map[int32]bool // partitions that the group has given; false: the client does not fetch it
+	given       map[int32]bool // partitions that the group has given; false: the client does not fetch it
 	halted      map[int32]bool // stays paused while it is this replica's
 	revocations map[int32]int  // how often it was taken away: what was found out before says nothing of it
 }
 
 // read starts the reader.
 func (j *Journal) read(t wallet.Topic) error {
-	r := &reader{Journal: j, topic: t, born: time.Now(), begun: map[int32]bool{}, halted: map[int32]bool{}, revocations: map[int32]int{}}
+	r := &reader{Journal: j, topic: t, born: time.Now(), given: map[int32]bool{}, halted: map[int32]bool{}, revocations: map[int32]int{}}
 	r.ctx, r.cancel = context.WithCancel(j.ctx)
 	var requests context.Context
 	requests, r.kill = context.WithCancel(context.Background())
@@ -107,7 +107,7 @@ func (r *reader) startOffsets(ctx context.Context, offsets map[string]map[int32]
 			begin[p] = kgo.NewOffset().At(next)
 		}
 		r.mu.Lock()
-		r.begun[p] = true
+		r.given[p] = true
 		r.mu.Unlock()
 	}
 	return map[string]map[int32]kgo.Offset{r.topic.Name: begin}, nil
@@ -119,7 +119,7 @@ func (r *reader) revoked(_ context.Context, _ *kgo.Client, lost map[string][]int
 		r.mu.Lock()
 		r.revocations[p]++
 		r.halted[p] = false
-		delete(r.begun, p)
+		delete(r.given, p)
 		r.mu.Unlock()
 		r.resume(p)
 	}
@@ -197,8 +197,8 @@ func (r *reader) missesSome(after time.Duration) bool {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, begun := range r.begun {
-		if !begun {
+	for _, fetched := range r.given {
+		if !fetched {
 			return true
 		}
 	}
@@ -214,8 +214,8 @@ func (r *reader) failed(topic string, partition int32, err error) {
 		return
 	}
 	r.mu.Lock()
-	if _, given := r.begun[partition]; !given && partition >= 0 {
-		r.begun[partition] = false // startOffsets was not asked about it
+	if _, known := r.given[partition]; !known && partition >= 0 {
+		r.given[partition] = false // startOffsets was not asked about it
 	}
 	r.mu.Unlock()
 	var lost *kgo.ErrDataLoss

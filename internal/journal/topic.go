@@ -94,14 +94,14 @@ func (j *Journal) halt(partitions int32, err error, news bool) {
 	if news {
 		j.unhalt()
 	}
-	for ; j.halted < partitions; j.halted++ {
-		j.applier.Halt(j.halted, err)
+	for ; j.haltedCount < partitions; j.haltedCount++ {
+		j.applier.Halt(j.haltedCount, err)
 	}
 }
 
 func (j *Journal) unhalt() {
-	for ; j.halted > 0; j.halted-- {
-		j.applier.Revoked(j.halted - 1)
+	for ; j.haltedCount > 0; j.haltedCount-- {
+		j.applier.Revoked(j.haltedCount - 1)
 	}
 }
 
