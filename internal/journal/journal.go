@@ -177,7 +177,7 @@ func (j *Journal) Append(records ...wallet.Record) ([]wallet.Receipt, error) {
 }
 
 func (j *Journal) enter(rec wallet.Record, done func(wallet.Receipt, error)) {
-	w := j.met()
+	w := j.awaitWriting()
 	if w == nil {
 		done(wallet.NoReceipt, wallet.ErrNotJournaled)
 		return
@@ -188,10 +188,10 @@ func (j *Journal) enter(rec wallet.Record, done func(wallet.Receipt, error)) {
 	}
 }
 
-// met returns how to write; nil if the topic was not met. At a start it waits for
+// awaitWriting returns how to write; nil if the topic was not met. At a start it waits for
 // that a moment: an operation that went the direct way only because its replica has
 // just begun would pass what is in the journal.
-func (j *Journal) met() *writing {
+func (j *Journal) awaitWriting() *writing {
 	if w := j.writing.Load(); w != nil {
 		return w
 	}

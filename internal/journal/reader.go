@@ -137,7 +137,7 @@ func (r *reader) poll() {
 		fetches.EachError(r.failed)
 		own := len(fetches.Errors()) == 0 && !foreign(fetches, r.Replica)
 		if own {
-			r.step(r.ctx)
+			r.awaitWave(r.ctx)
 		}
 		fetches.EachPartition(r.deliver)
 		r.client.AllowRebalance()

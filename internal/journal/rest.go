@@ -12,7 +12,7 @@ import (
 // How long the reader leaves the broker alone when all that it brought was this
 // replica's own: that was applied on its acknowledgement, and fetching each record as
 // it is written costs the broker as much as writing it. Another replica's record waits
-// so long, and for the wave that step waits for, if it is the first for a while:
+// so long, and for a wave under way (awaitWave), if it is the first for a while:
 // restFirst where such come often, up to restMost where none came for a few polls.
 const (
 	restFirst = 5 * time.Millisecond
@@ -65,11 +65,11 @@ func (r *reader) rest(ctx context.Context, d time.Duration) {
 	}
 }
 
-// step lets a wave under way be answered before own records are delivered that were
+// awaitWave lets a wave under way be answered before own records are delivered that were
 // fetched meanwhile: they are of that wave, a part of it, which is better applied as a
 // whole. Another replica's are delivered at once, for what the wave brings can only be
 // taken behind them.
-func (r *reader) step(ctx context.Context) {
+func (r *reader) awaitWave(ctx context.Context) {
 	w := r.writing.Load()
 	if w == nil {
 		return

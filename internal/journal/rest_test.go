@@ -62,7 +62,7 @@ func TestWhatIsFetchedDuringAWaveComesBehindItAMomentAtMost(t *testing.T) {
 		r := &reader{Journal: &Journal{}}
 		stepped := func(ctx context.Context) time.Duration {
 			start := time.Now()
-			r.step(ctx)
+			r.awaitWave(ctx)
 			return time.Since(start)
 		}
 		if d := stepped(t.Context()); d != 0 {

@@ -181,7 +181,7 @@ func TestAWaveDoesNotWaitWhenAPartitionHasEnough(t *testing.T) {
 			if took := time.Since(began); took != c.want {
 				t.Errorf("%s: waited %v, want %v", name, took, c.want)
 			}
-			if late := !w.again.IsZero(); late != (c.want == gatherMost) {
+			if late := !w.gatherFrom.IsZero(); late != (c.want == gatherMost) {
 				t.Errorf("%s: the next waves wait: %t", name, !late)
 			}
 		})

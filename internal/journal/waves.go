@@ -52,7 +52,7 @@ func (w *writing) waves(ctx context.Context) {
 // one wave a second back, and those between only look whether it has caught up.
 func (w *writing) gather(ctx context.Context) {
 	most := gatherMost
-	if time.Now().Before(w.again) {
+	if time.Now().Before(w.gatherFrom) {
 		most = 0
 	}
 	ctx, cancel := context.WithTimeout(ctx, most)
@@ -63,9 +63,9 @@ func (w *writing) gather(ctx context.Context) {
 	}
 	switch idle := w.applier.Idle(ctx); {
 	case idle:
-		w.again = time.Time{}
+		w.gatherFrom = time.Time{}
 	case errors.Is(ctx.Err(), context.DeadlineExceeded) && most > 0:
-		w.again = time.Now().Add(gatherAgain)
+		w.gatherFrom = time.Now().Add(gatherAgain)
 	}
 }
 

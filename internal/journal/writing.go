@@ -16,21 +16,21 @@ import (
 // own. A client knows a topic by its id, and what it has not yet had acknowledged
 // must never get into another topic of that name: it ends with its topic.
 type writing struct {
-	topic     wallet.Topic
-	client    *kgo.Client
-	applier   Applier
-	log       *slog.Logger
-	applied   map[int32]int64 // the ledger's offsets, as they were told last; of the goroutine that meets the topic
-	pens      []*pen
-	ready     chan struct{}                      // holds one token while a pen has something to flush
-	pushing   atomic.Bool                        // somebody has the client send
-	wave      atomic.Pointer[wave]               // the last that began
-	again     time.Time                          // before then no wave waits for what is being applied
-	gathering atomic.Pointer[context.CancelFunc] // ends the last wave's wait for what is being applied
-	failed    atomic.Bool                        // a record was refused or lost: mend is to look why
-	refused   atomic.Pointer[error]              // why the client will never write; nil: it may
-	cancel    context.CancelFunc
-	running   sync.WaitGroup
+	topic      wallet.Topic
+	client     *kgo.Client
+	applier    Applier
+	log        *slog.Logger
+	applied    map[int32]int64 // the ledger's offsets, as they were told last; of the goroutine that meets the topic
+	pens       []*pen
+	ready      chan struct{}                      // holds one token while a pen has something to flush
+	pushing    atomic.Bool                        // somebody has the client send
+	wave       atomic.Pointer[wave]               // the last that began
+	gatherFrom time.Time                          // before then a wave only looks whether the ledger has caught up
+	gathering  atomic.Pointer[context.CancelFunc] // ends the last wave's wait for what is being applied
+	failed     atomic.Bool                        // a record was refused or lost: mend is to look why
+	refused    atomic.Pointer[error]              // why the client will never write; nil: it may
+	cancel     context.CancelFunc
+	running    sync.WaitGroup
 }
 
 // lingerMost is how late the client sends a record that a push has missed: a push
