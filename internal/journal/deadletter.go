@@ -22,8 +22,9 @@ const (
 // deadLetters returns the name of the topic for records that do not decode.
 func deadLetters(topic string) string { return topic + ".dead-letters" }
 
+// createLetters makes the topic of dead letters; nil if it is there.
 func (j *Journal) createLetters() error {
-	if err := j.createOne(deadLetters(j.Topic), 1, maxDeadLetterBytes); err != nil {
+	if err := j.createTopic(deadLetters(j.Topic), 1, maxDeadLetterBytes); err != nil {
 		return fmt.Errorf("create the topic of dead letters: %w", err)
 	}
 	return nil
@@ -39,8 +40,8 @@ const (
 	headerFraming      = 10
 )
 
-// deadLetterClient has a client of its own: a record of another size, compressed,
-// that never stands before an operation.
+// deadLetterClient returns a client for dead letters alone: their records are larger, and
+// compressed, and must never stand before an operation.
 func deadLetterClient(cfg Config, more ...kgo.Opt) (*kgo.Client, error) {
 	return kgo.NewClient(append(append(clientOptions(cfg), more...),
 		kgo.RequiredAcks(kgo.AllISRAcks()),

@@ -124,15 +124,21 @@ func (j *Journal) untilLeft(ledger Ledger, met wallet.Topic) (wallet.Topic, bool
 			w.hold(applied, j.ends())
 		}
 		if r := j.reader.Load(); err == nil && r.missesSome(j.rejoin) {
-			if time.Since(r.born) > 2*rejoinMost {
-				j.rejoin = rejoinFirst
-			}
-			j.rejoin = min(2*j.rejoin, rejoinMost)
+			j.rejoin = nextRejoin(j.rejoin, time.Since(r.born))
 			j.Log.Warn("the journal is read anew: the group gave a partition whose offset it did not tell")
 			return met, true
 		}
 	}
 	return met, false
+}
+
+// nextRejoin is how long the next reader has to get all its partitions: twice as long as this
+// one had, for it may need that, unless this one went well for long.
+func nextRejoin(had, age time.Duration) time.Duration {
+	if age > 2*rejoinMost {
+		had = rejoinFirst
+	}
+	return min(2*had, rejoinMost)
 }
 
 // leave gives the partitions up, and ends writing a topic that is not followed any
@@ -146,6 +152,9 @@ func (j *Journal) leave(now wallet.Topic) {
 	}
 }
 
+// meet finds the topic, makes it if it may (see Start), and has it written and read. It is
+// written also while the ledger does not tell what it follows: that is an error, and meet is
+// to be called again. ErrTopicChanged: the ledger follows another, which is returned.
 func (j *Journal) meet(ledger Ledger, impatient bool) (wallet.Topic, error) {
 	known, offsets, lerr := ledger.Standing(j.ctx)
 	t, err := j.topicInKafka(j.ctx)
@@ -202,10 +211,9 @@ func (j *Journal) topicInKafka(ctx context.Context) (wallet.Topic, error) {
 	return wallet.Topic{Name: j.Topic, ID: uuid.UUID(d.ID), Partitions: int32(len(d.Partitions))}, nil
 }
 
-// create makes the topic: kept for ever, never compacted, no leader that lacks
-// acknowledged records.
+// create makes the journal's topic and returns it as Kafka has it.
 func (j *Journal) create() (wallet.Topic, error) {
-	if err := j.createOne(j.Topic, j.Partitions, maxRecordBytes); err != nil {
+	if err := j.createTopic(j.Topic, j.Partitions, maxRecordBytes); err != nil {
 		return wallet.Topic{}, err
 	}
 	j.Log.Info("journal topic created", "topic", j.Topic, "partitions", j.Partitions, "replication", j.Replication)
@@ -215,7 +223,9 @@ func (j *Journal) create() (wallet.Topic, error) {
 // maxRecordBytes bounds a journal record, as brokers do unless told otherwise.
 const maxRecordBytes = 1 << 20
 
-func (j *Journal) createOne(name string, partitions int32, maxBytes int) error {
+// createTopic makes a topic that is kept for ever and never compacted, of which no leader
+// lacks acknowledged records; nil if it is there.
+func (j *Journal) createTopic(name string, partitions int32, maxBytes int) error {
 	ctx, cancel := context.WithTimeout(j.ctx, j.RequestTimeout)
 	defer cancel()
 	insync := "1"
