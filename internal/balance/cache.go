@@ -77,8 +77,8 @@ func Open(cfg Config) *Cache {
 func (c *Cache) Run(ctx context.Context, deliver func(ops []wallet.Operation)) {
 	var running sync.WaitGroup
 	running.Go(func() { c.Breaker.Run(ctx) })
-	running.Go(func() { c.Repair(ctx) })
-	running.Go(func() { c.Subscribe(ctx, deliver) })
+	running.Go(func() { c.repair(ctx) })
+	running.Go(func() { c.subscribe(ctx, deliver) })
 	running.Wait()
 }
 

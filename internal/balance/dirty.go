@@ -90,8 +90,8 @@ const (
 	repairAtOnce = 1_000
 )
 
-// Repair renews what could not be put, whenever Redis is up, until ctx ends.
-func (c *Cache) Repair(ctx context.Context) {
+// repair renews what could not be put, whenever Redis is up, until ctx ends.
+func (c *Cache) repair(ctx context.Context) {
 	tick := time.NewTicker(repairEvery)
 	defer tick.Stop()
 	for {

@@ -142,7 +142,7 @@ func repairing(t *testing.T, c *Cache) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var repairs sync.WaitGroup
-	repairs.Go(func() { c.Repair(ctx) })
+	repairs.Go(func() { c.repair(ctx) })
 	t.Cleanup(func() { cancel(); repairs.Wait() })
 }
 

@@ -25,7 +25,7 @@ const usualNoticeBytes = 72
 
 var errNotice = errors.New("of another version, or cut off")
 
-func appendNotice(b []byte, op *wallet.Operation) []byte {
+func appendOperation(b []byte, op *wallet.Operation) []byte {
 	b = append(append(b, op.ID[:]...), op.WalletID[:]...)
 	b = append(b, byte(op.Type), byte(op.Status), byte(op.Reason), byte(op.Origin))
 	for _, v := range [...]int64{

@@ -33,7 +33,7 @@ func TestANoticeIsReadAsItWasWritten(t *testing.T) {
 	made := uuid.New()
 	ops = append(ops, wallet.Operation{ID: made, WalletID: made, Status: wallet.Applied, AcceptedAt: time.UnixMicro(5).UTC(), AppliedAt: time.UnixMicro(5).UTC()})
 	for i := range ops {
-		b = appendNotice(b, &ops[i])
+		b = appendOperation(b, &ops[i])
 	}
 	got, err := readNotice(b)
 	if err != nil || len(got) != len(ops) {
@@ -48,7 +48,7 @@ func TestANoticeIsReadAsItWasWritten(t *testing.T) {
 
 func TestANoticeThatIsCutOffOrOfAnotherVersionIsPassedOver(t *testing.T) {
 	op := operations(1)[0]
-	whole := appendNotice([]byte{noticeVersion}, &op)
+	whole := appendOperation([]byte{noticeVersion}, &op)
 	for n := range whole {
 		if got, err := readNotice(whole[:n]); err == nil && n != 1 {
 			t.Errorf("%d of %d bytes are %+v", n, len(whole), got)
@@ -67,7 +67,7 @@ func BenchmarkNotice(b *testing.B) {
 	for b.Loop() {
 		buf = append(buf[:0], noticeVersion)
 		for i := range ops {
-			buf = appendNotice(buf, &ops[i])
+			buf = appendOperation(buf, &ops[i])
 		}
 		if _, err := readNotice(buf); err != nil {
 			b.Fatal(err)

@@ -271,7 +271,7 @@ func TestRepairTriesNothingWhileRedisIsDown(t *testing.T) {
 		_ = c.Put(t.Context(), at(uuid.New(), 1))
 		ctx, cancel := context.WithTimeout(t.Context(), 10*repairEvery)
 		defer cancel()
-		c.Repair(ctx)
+		c.repair(ctx)
 		if c.client != nil || c.Dirty() != 1 {
 			t.Errorf("connected: %t, %d dirty", c.client != nil, c.Dirty())
 		}

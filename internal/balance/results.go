@@ -36,7 +36,7 @@ func (c *Cache) messages(done wallet.Committed) []message {
 		if !ok {
 			body = append(make([]byte, 0, 1+usualNoticeBytes*(len(done.Results)-i)), noticeVersion)
 		}
-		bodies[r.Replica] = appendNotice(body, &r.Operation)
+		bodies[r.Replica] = appendOperation(body, &r.Operation)
 	}
 	messages := make([]message, 0, len(bodies))
 	for replica, body := range bodies {
@@ -47,9 +47,9 @@ func (c *Cache) messages(done wallet.Committed) []message {
 
 const subscribeAgain = 500 * time.Millisecond
 
-// Subscribe passes on what other replicas announce to this one, until ctx ends.
+// subscribe passes on what other replicas announce to this one, until ctx ends.
 // Messages are lost while Redis is away: they are a short cut, never the only way.
-func (c *Cache) Subscribe(ctx context.Context, deliver func(ops []wallet.Operation)) {
+func (c *Cache) subscribe(ctx context.Context, deliver func(ops []wallet.Operation)) {
 	for ctx.Err() == nil {
 		if err := c.receive(ctx, deliver); err != nil && ctx.Err() == nil {
 			c.Log.Debug("announcements interrupted", "error", err)

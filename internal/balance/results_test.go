@@ -29,7 +29,7 @@ func subscribed(t *testing.T, c *Cache) <-chan []wallet.Operation {
 	delivered := make(chan []wallet.Operation, 1000)
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	running.Go(func() { c.Subscribe(ctx, func(ops []wallet.Operation) { delivered <- ops }) })
+	running.Go(func() { c.subscribe(ctx, func(ops []wallet.Operation) { delivered <- ops }) })
 	t.Cleanup(func() { cancel(); running.Wait() })
 	return delivered
 }
@@ -231,7 +231,7 @@ func TestForeignMessageIsPassedOver(t *testing.T) {
 	channel := channelPrefix + c.Replica.String()
 	op := applied(uuid.New(), 9)
 	redis.Publish(channel, `{"operations":[{"Sequence":8}]}`)
-	redis.Publish(channel, string(appendNotice([]byte{noticeVersion}, &op)))
+	redis.Publish(channel, string(appendOperation([]byte{noticeVersion}, &op)))
 	if got := next(t, delivered); len(got) != 1 || got[0].Sequence != 9 {
 		t.Errorf("delivered %+v", got)
 	}
