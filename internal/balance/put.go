@@ -48,7 +48,8 @@ func (c *Cache) Renew(ctx context.Context, wallets ...wallet.Wallet) error {
 	return c.put(ctx, nil, wallets, nil)
 }
 
-// put sends the balances, and the messages with them: one round trip, as a rule.
+// put sends the balances, the current ones and those that may have been passed, and the
+// messages with them: one round trip, as a rule.
 func (c *Cache) put(ctx context.Context, current, passed []wallet.Wallet, messages []message) error {
 	wallets := slices.Concat(current, passed)
 	if len(wallets)+len(messages) == 0 {
@@ -70,20 +71,21 @@ func (c *Cache) put(ctx context.Context, current, passed []wallet.Wallet, messag
 }
 
 // send runs the script, always in full: so there is nothing that Redis could have
-// lost. So many of the first balances are current. The messages go with the last.
-func (c *Cache) send(ctx context.Context, client rueidis.Client, wallets []wallet.Wallet, current int, messages []message) error {
+// lost. The first currentCount balances are as the ledger has them now, the others as it
+// has had them. The messages go with the last.
+func (c *Cache) send(ctx context.Context, client rueidis.Client, wallets []wallet.Wallet, currentCount int, messages []message) error {
 	for len(wallets) > putWallets {
-		if err := client.Do(ctx, c.putCommand(client, wallets[:putWallets], current, nil)).Error(); err != nil {
+		if err := client.Do(ctx, c.putCommand(client, wallets[:putWallets], currentCount, nil)).Error(); err != nil {
 			return err
 		}
-		wallets, current = wallets[putWallets:], max(0, current-putWallets)
+		wallets, currentCount = wallets[putWallets:], max(0, currentCount-putWallets)
 	}
-	return client.Do(ctx, c.putCommand(client, wallets, current, messages)).Error()
+	return client.Do(ctx, c.putCommand(client, wallets, currentCount, messages)).Error()
 }
 
-func (c *Cache) putCommand(client rueidis.Client, wallets []wallet.Wallet, current int, messages []message) rueidis.Completed {
+func (c *Cache) putCommand(client rueidis.Client, wallets []wallet.Wallet, currentCount int, messages []message) rueidis.Completed {
 	keys, args := make([]string, len(wallets)), make([]string, 0, 3+2*(len(wallets)+len(messages)))
-	args = append(args, strconv.FormatInt(c.TTL.Milliseconds(), 10), strconv.FormatInt(existsFor.Milliseconds(), 10), strconv.Itoa(current))
+	args = append(args, strconv.FormatInt(c.TTL.Milliseconds(), 10), strconv.FormatInt(existsFor.Milliseconds(), 10), strconv.Itoa(currentCount))
 	for i, w := range wallets {
 		keys[i] = keyPrefix + w.ID.String()
 		args = append(args, strconv.FormatInt(w.Sequence, 10), format(w))
