@@ -164,7 +164,7 @@ func (in *Intake) SubmitAll(ctx context.Context, ops []wallet.Operation, wait ti
 	if !mayWait {
 		wait = 0
 	}
-	if err := in.exists(ctx, id); err != nil {
+	if err := in.refuseUnknown(ctx, id); err != nil {
 		return nil, err
 	}
 	at := in.tick()
@@ -196,17 +196,17 @@ func (in *Intake) submit(ctx context.Context, ops []wallet.Operation, wait time.
 	return w.outcomes, nil
 }
 
-// exists refuses an operation of a wallet that does not exist. Only the ledger can say
+// refuseUnknown refuses an operation of a wallet that does not exist. Only the ledger can say
 // so: while it cannot be asked the operation is let in, and is FAILED later if it must
 // be. A replica that applies the wallet asks the ledger before the cache, for its next
 // batch needs the balance anyway.
-func (in *Intake) exists(ctx context.Context, id uuid.UUID) error {
+func (in *Intake) refuseUnknown(ctx context.Context, id uuid.UUID) error {
 	if in.Applier.KnowsWallet(id) {
 		return nil
 	}
 	ctx = context.WithoutCancel(ctx) // a client that goes away is no cache or ledger that does not answer
 	applies := in.Applier.AppliesWallet(id)
-	if !applies && in.cached(ctx, id) {
+	if !applies && in.noteIfCached(ctx, id) {
 		return nil
 	}
 	w, err := in.Ledger.Wallet(ctx, id)
@@ -215,7 +215,7 @@ func (in *Intake) exists(ctx context.Context, id uuid.UUID) error {
 		return nil
 	}
 	// Its creation may be journaled, and not be applied yet.
-	if applies && in.cached(ctx, id) {
+	if applies && in.noteIfCached(ctx, id) {
 		return nil
 	}
 	if wallet.IsWalletNotFound(err) {
@@ -224,8 +224,8 @@ func (in *Intake) exists(ctx context.Context, id uuid.UUID) error {
 	return nil
 }
 
-// cached reports whether the cache knows that the wallet exists, and notes it.
-func (in *Intake) cached(ctx context.Context, id uuid.UUID) bool {
+// noteIfCached notes that the wallet exists if the cache knows it, and reports whether it does.
+func (in *Intake) noteIfCached(ctx context.Context, id uuid.UUID) bool {
 	known := in.Balances.Known(ctx, id)
 	if known {
 		in.Applier.NoteExists(id)
