@@ -152,8 +152,9 @@ func (in *Intake) Submit(ctx context.Context, op wallet.Operation, wait time.Dur
 // for their outcomes, which it returns in order: those that are not known are
 // PENDING. Without a wait those are PENDING that no earlier request has asked for.
 // No error: all are accepted, and each will be applied or refused exactly once, in
-// order. An error: none is accepted, or nobody knows (its Fate). An id that is there again is a replay of its first
-// occurrence. Errors are *wallet.Error. The operations are the Intake's from here on.
+// order. An error, a *wallet.Error: none is accepted, or nobody knows (its Fate). An id
+// that is there again is a replay of its first occurrence. The operations are the
+// Intake's from here on.
 func (in *Intake) SubmitAll(ctx context.Context, ops []wallet.Operation, wait time.Duration) ([]wallet.Outcome, error) {
 	id := ops[0].WalletID
 	leave, mayWait, err := in.gates.enter(id, len(ops))
@@ -192,7 +193,11 @@ func (in *Intake) submit(ctx context.Context, ops []wallet.Operation, wait time.
 		return w.outcomes, nil
 	}
 	in.waiters.remove(w)
-	w.pend(wait <= 0)
+	if wait <= 0 {
+		w.pendAll()
+	} else {
+		w.pendUnknown()
+	}
 	return w.outcomes, nil
 }
 
@@ -295,20 +300,6 @@ func (in *Intake) await(ctx context.Context, w *waiter, wait time.Duration) erro
 	}
 	<-w.answered
 	return w.err
-}
-
-// pend makes the outcomes that are not known PENDING, with the receipt of their record.
-// With all it does so with the known ones too: a request that did not want to wait is
-// answered alike, whatever has come meanwhile.
-func (w *waiter) pend(all bool) {
-	for i := range w.seats {
-		p, out := &w.seats[i], &w.outcomes[i]
-		if p.known && !all {
-			continue
-		}
-		*out = resolve(&w.ops[i], &w.ops[p.first], p.first != i)
-		out.Operation.Receipt = w.receipt
-	}
 }
 
 // resolve turns what the ledger has under the operation's id into the answer to

@@ -125,6 +125,30 @@ func (w *waiter) firsts() []wallet.Operation {
 	return once
 }
 
+// pendUnknown makes the outcomes that are not known PENDING.
+func (w *waiter) pendUnknown() {
+	for i := range w.seats {
+		if !w.seats[i].known {
+			w.pend(i)
+		}
+	}
+}
+
+// pendAll makes all outcomes PENDING, the known ones too: a request that did not want to
+// wait is answered alike, whatever has come meanwhile.
+func (w *waiter) pendAll() {
+	for i := range w.seats {
+		w.pend(i)
+	}
+}
+
+// pend makes an outcome PENDING, with the receipt of its record. It is for after remove.
+func (w *waiter) pend(i int) {
+	first := w.seats[i].first
+	w.outcomes[i] = resolve(&w.ops[i], &w.ops[first], first != i)
+	w.outcomes[i].Operation.Receipt = w.receipt
+}
+
 // remove ends the waiting: nobody touches the request's outcomes any more.
 func (ws *waiters) remove(w *waiter) {
 	if w.open.Load() == 0 {
