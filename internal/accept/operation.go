@@ -19,7 +19,7 @@ func (in *Intake) Operation(ctx context.Context, walletID, id uuid.UUID, r walle
 	case err != nil:
 		return op, err
 	case found:
-		in.show(ctx, &op)
+		in.renewBalance(ctx, &op)
 		return op, nil
 	case !r.Known() || r.Offset < next:
 		return op, &wallet.Error{Code: wallet.CodeOperationNotFound, Detail: "the wallet has no operation " + id.String()}
@@ -35,7 +35,7 @@ func (in *Intake) Operations(ctx context.Context, walletID uuid.UUID, q wallet.Q
 		return wallet.Page{}, nil // its creation is not applied yet
 	}
 	if i := slices.IndexFunc(page.Operations, func(op wallet.Operation) bool { return op.Sequence > 0 }); i >= 0 {
-		in.show(ctx, &page.Operations[i]) // the newest
+		in.renewBalance(ctx, &page.Operations[i]) // the newest
 	}
 	return page, err
 }
@@ -43,11 +43,11 @@ func (in *Intake) Operations(ctx context.Context, walletID uuid.UUID, q wallet.Q
 // longCommit is more than a commit takes, and clocks of replicas differ.
 const longCommit = time.Minute
 
-// show renews the balance before an operation is shown with its outcome: the commit's
-// announcement may still be on its way, or have come to nothing, and who sees it applied
-// finds it in the balance. What was cached before the commit has expired after BalanceTTL,
-// and what the commit took.
-func (in *Intake) show(ctx context.Context, op *wallet.Operation) {
+// renewBalance has the balance show an operation before that is told with its outcome: the
+// commit's announcement may still be on its way, or have come to nothing, and who sees it
+// applied finds it in the balance. What was cached before the commit has expired after
+// BalanceTTL, and what the commit took.
+func (in *Intake) renewBalance(ctx context.Context, op *wallet.Operation) {
 	if op.Sequence > 0 && in.Now().Sub(op.AppliedAt) < in.BalanceTTL+longCommit {
 		_ = in.Balances.Renew(ctx, op.After()) // what could not be put is remembered
 	}

@@ -99,6 +99,7 @@ func (in *Intake) poll(ctx context.Context) {
 	in.Complete(ops)
 }
 
+// progress learns what the ledger has passed, and which wallets' lists are full.
 func (in *Intake) progress(ctx context.Context) {
 	offsets, full, err := in.Ledger.Offsets(ctx, in.Limits.ListLength)
 	if err == nil {

@@ -17,13 +17,13 @@ const repeatTimeout = 500 * time.Millisecond
 // repeats an operation is not to take its fate, or that its key belongs to another, for
 // one that is to come. While the ledger does not answer everything is PENDING.
 func (in *Intake) submitUnwaited(ctx context.Context, ops []wallet.Operation) ([]wallet.Outcome, error) {
-	had := in.had(ctx, ops)
-	if len(had) == 0 {
+	repeated := in.repeated(ctx, ops)
+	if len(repeated) == 0 {
 		return in.submit(ctx, ops, 0)
 	}
 	var rest []wallet.Operation
 	for _, op := range ops {
-		if _, ok := had[op.ID]; !ok {
+		if _, ok := repeated[op.ID]; !ok {
 			rest = append(rest, op)
 		}
 	}
@@ -36,7 +36,7 @@ func (in *Intake) submitUnwaited(ctx context.Context, ops []wallet.Operation) ([
 	}
 	all := make([]wallet.Outcome, len(ops))
 	for i := range ops {
-		if done, ok := had[ops[i].ID]; ok {
+		if done, ok := repeated[ops[i].ID]; ok {
 			all[i] = resolve(&ops[i], &done, true)
 			continue
 		}
@@ -45,9 +45,10 @@ func (in *Intake) submitUnwaited(ctx context.Context, ops []wallet.Operation) ([
 	return all, nil
 }
 
-// had returns those of the operations that the ledger has. Only an id that is made of
-// a key can be there already. The client going away is no reason not to know.
-func (in *Intake) had(ctx context.Context, ops []wallet.Operation) map[uuid.UUID]wallet.Operation {
+// repeated returns those of the operations that the ledger has, by id, and renews the
+// balance for the newest. Only an id that is made of a key can be there already. The
+// client going away is no reason not to know.
+func (in *Intake) repeated(ctx context.Context, ops []wallet.Operation) map[uuid.UUID]wallet.Operation {
 	var keys []wallet.Key
 	for i := range ops {
 		if wallet.IsKeyed(ops[i].ID) {
@@ -66,15 +67,15 @@ func (in *Intake) had(ctx context.Context, ops []wallet.Operation) map[uuid.UUID
 		return nil
 	}
 	var newest *wallet.Operation
-	had := make(map[uuid.UUID]wallet.Operation, len(done))
+	repeated := make(map[uuid.UUID]wallet.Operation, len(done))
 	for i := range done {
-		had[done[i].ID] = done[i]
+		repeated[done[i].ID] = done[i]
 		if newest == nil || done[i].Sequence > newest.Sequence {
 			newest = &done[i]
 		}
 	}
 	if newest != nil {
-		in.show(ctx, newest)
+		in.renewBalance(ctx, newest)
 	}
-	return had
+	return repeated
 }
