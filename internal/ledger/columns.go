@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
@@ -86,4 +87,20 @@ func queueUnjournaled(p *pgx.Batch, ops []wallet.Operation) {
 	if direct {
 		p.Queue(insertUnjournaled, walletIDs, ids, sequences)
 	}
+}
+
+// keyColumns are keys as the two arrays of a statement's parameters.
+func keyColumns(keys []wallet.Key) (walletIDs, ids []uuid.UUID) {
+	walletIDs, ids = make([]uuid.UUID, len(keys)), make([]uuid.UUID, len(keys))
+	for i, k := range keys {
+		walletIDs[i], ids[i] = k.WalletID, k.ID
+	}
+	return walletIDs, ids
+}
+
+func nonNil(ids []uuid.UUID) []uuid.UUID {
+	if ids == nil {
+		return []uuid.UUID{}
+	}
+	return ids
 }

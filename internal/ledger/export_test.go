@@ -57,10 +57,10 @@ func (l *Ledger) Begun() int {
 func (l *Ledger) Overdue(before int) { l.joint.stopExpecting(before) }
 
 // JoinWithin sets how long a batch waits for the transaction under way.
-func (l *Ledger) JoinWithin(d time.Duration) { l.joint.most.Store(int64(d)) }
+func (l *Ledger) JoinWithin(d time.Duration) { l.joint.overtakeAfter.Store(int64(d)) }
 
 // ExpectWithin sets how long a batch waits for those that are on their way.
-func (l *Ledger) ExpectWithin(d time.Duration) { l.joint.patience.Store(int64(d)) }
+func (l *Ledger) ExpectWithin(d time.Duration) { l.joint.expectFor.Store(int64(d)) }
 
 // Asking is how many requests wait to be looked up.
 func (l *Ledger) Asking() int {

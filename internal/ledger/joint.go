@@ -37,7 +37,7 @@ var errAlone = errors.New("the joint transaction was refused")
 // much the same whether it holds ten operations or a hundred, and many partitions
 // with a little traffic each would pay that for each of them.
 type joint struct {
-	most, patience atomic.Int64 // time.Duration, of waiting for a transaction, and for batches
+	overtakeAfter, expectFor atomic.Int64 // time.Duration: jointMost and expectedMost, but in tests
 
 	mu       sync.Mutex
 	begun    int            // transactions, ever
@@ -120,11 +120,11 @@ func (j *joint) mayBegin() bool {
 	return true
 }
 
-// boundWait has those that are expected waited for no longer than patience.
+// boundWait has those that are expected waited for no longer than expectFor.
 func (j *joint) boundWait() {
 	if j.due == nil {
 		before := j.begun
-		j.due = time.AfterFunc(time.Duration(j.patience.Load()), func() { j.stopExpecting(before) })
+		j.due = time.AfterFunc(time.Duration(j.expectFor.Load()), func() { j.stopExpecting(before) })
 	}
 }
 
@@ -207,7 +207,7 @@ func (l *Ledger) commitJointly(ctx context.Context, b *wallet.Batch) error {
 
 // wait returns what the part has to commit, or what its transaction came to.
 func (j *joint) wait(p *part) ([]*part, error) {
-	timer := time.NewTimer(time.Duration(j.most.Load()))
+	timer := time.NewTimer(time.Duration(j.overtakeAfter.Load()))
 	defer timer.Stop()
 	for {
 		select {

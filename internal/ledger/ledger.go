@@ -58,8 +58,8 @@ func Open(cfg Config) (*Ledger, error) {
 	l := &Ledger{config: cfg}
 	l.wallets.read, l.operations.read = l.lookUpWallets, l.lookUpOperations
 	l.joint.expected = map[int32]bool{}
-	l.joint.most.Store(int64(jointMost))
-	l.joint.patience.Store(int64(expectedMost))
+	l.joint.overtakeAfter.Store(int64(jointMost))
+	l.joint.expectFor.Store(int64(expectedMost))
 	l.Breaker = breaker.New(breaker.Config{Name: "PostgreSQL", Probe: l.ping, Interval: probeInterval, Timeout: probeTimeout, Log: cfg.Log})
 	l.commits = connections{timeout: cfg.CommitTimeout, classified: l.classified}
 	l.reads = connections{timeout: cfg.ReadTimeout, classified: l.classified}

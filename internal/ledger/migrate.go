@@ -53,12 +53,12 @@ func (l *Ledger) Migrate(ctx context.Context) ([]string, error) {
 
 func (l *Ledger) migrate(ctx context.Context) ([]string, error) {
 	// Connections of its own: no statement of theirs has a timeout.
-	connections, err := pool(l.config, 2, 0, map[string]string{"lock_timeout": milliseconds(l.config.LockTimeout / 2)})
+	own, err := pool(l.config, 2, 0, map[string]string{"lock_timeout": milliseconds(l.config.LockTimeout / 2)})
 	if err != nil {
 		return nil, err
 	}
-	defer connections.Close()
-	db := stdlib.OpenDBFromPool(connections)
+	defer own.Close()
+	db := stdlib.OpenDBFromPool(own)
 	defer db.Close()
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {

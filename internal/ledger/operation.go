@@ -115,18 +115,18 @@ LEFT JOIN operations o ON o.wallet_id = $1 AND o.operation_id = $2
 LEFT JOIN LATERAL (SELECT * FROM requeued WHERE wallet_id = $1 AND operation_id = $2 AND kind <> 2 ORDER BY position LIMIT 1) r ON true`
 
 // Operation returns an operation: as the ledger has it, or PENDING while it is
-// requeued. passed is the partition's next offset (0 if it has none) when neither
+// requeued. next is the partition's next offset (0 if it has none) when neither
 // knows it; operation, list and offset are read in one statement, so an operation
-// whose receipt lies below passed is not on its way.
-func (l *Ledger) Operation(ctx context.Context, walletID, id uuid.UUID, r wallet.Receipt) (op wallet.Operation, found bool, passed int64, err error) {
+// whose receipt lies below next is not on its way.
+func (l *Ledger) Operation(ctx context.Context, walletID, id uuid.UUID, r wallet.Receipt) (op wallet.Operation, found bool, next int64, err error) {
 	ctx, cancel, err := l.reading(ctx)
 	if err != nil {
 		return op, false, 0, err
 	}
 	defer cancel()
 	var row, waiting operationRow
-	var next *int64
-	targets := append(row.targets(), &waiting.kind, &waiting.amount, &waiting.accepted, &waiting.partition, &waiting.offset, &next)
+	var reached *int64
+	targets := append(row.targets(), &waiting.kind, &waiting.amount, &waiting.accepted, &waiting.partition, &waiting.offset, &reached)
 	if err := l.reads.QueryRow(ctx, selectOperation, walletID, id, r.Partition).Scan(targets...); err != nil {
 		return op, false, 0, l.classified(err)
 	}
@@ -137,5 +137,5 @@ func (l *Ledger) Operation(ctx context.Context, walletID, id uuid.UUID, r wallet
 		waiting.walletID, waiting.id = &walletID, &id
 		return waiting.operation(), true, 0, nil
 	}
-	return op, false, value(next), nil
+	return op, false, value(reached), nil
 }

@@ -63,22 +63,6 @@ func addRow(s *wallet.Snapshot, kind int, r *operationRow) {
 	}
 }
 
-// keyColumns are keys as the two arrays of a statement's parameters.
-func keyColumns(keys []wallet.Key) (walletIDs, ids []uuid.UUID) {
-	walletIDs, ids = make([]uuid.UUID, len(keys)), make([]uuid.UUID, len(keys))
-	for i, k := range keys {
-		walletIDs[i], ids[i] = k.WalletID, k.ID
-	}
-	return walletIDs, ids
-}
-
-func nonNil(ids []uuid.UUID) []uuid.UUID {
-	if ids == nil {
-		return []uuid.UUID{}
-	}
-	return ids
-}
-
 // The rows that nobody holds are locked until the statement ends; those that it skips are held.
 const selectLocked = `
 WITH free AS MATERIALIZED (
