@@ -28,7 +28,7 @@ func TestTheReasonTellsNoAddressAndNoName(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	_, err = l.Topic(context.Background())
+	_, _, err = l.Standing(context.Background())
 	if err == nil || !strings.Contains(err.Error(), "somebody") {
 		t.Fatalf("nothing to hide: %v", err)
 	}

@@ -1,9 +1,12 @@
 package ledger
 
 import (
+	"context"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/walletd/walletd/internal/wallet"
 )
 
 // BatchStatements are what a batch sends.
@@ -35,6 +38,9 @@ var ReadStatements = map[string]string{
 // Commits and Reads are the pools, with the settings that plans depend on.
 func (l *Ledger) Commits() *pgxpool.Pool { return l.commits.Pool }
 func (l *Ledger) Reads() *pgxpool.Pool   { return l.reads.Pool }
+
+// Topic is the topic that the ledger follows.
+func (l *Ledger) Topic(ctx context.Context) (wallet.Topic, error) { return l.topic(ctx) }
 
 // Joining is how many batches wait to share a transaction.
 func (l *Ledger) Joining() int {

@@ -12,8 +12,8 @@ import (
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-// Topic returns the topic that the ledger follows; a zero one if it follows none yet.
-func (l *Ledger) Topic(ctx context.Context) (wallet.Topic, error) {
+// topic returns the topic that the ledger follows; a zero one if it follows none yet.
+func (l *Ledger) topic(ctx context.Context) (wallet.Topic, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.config.ReadTimeout)
 	defer cancel()
 	var t wallet.Topic
@@ -34,7 +34,7 @@ func (l *Ledger) Follow(ctx context.Context, t wallet.Topic) (wallet.Topic, erro
 	if err != nil {
 		return t, l.classified(err)
 	}
-	return l.Topic(ctx)
+	return l.topic(ctx)
 }
 
 const selectPartition = `
