@@ -11,12 +11,12 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// connections are a pool, and how long one call on it may take. What its calls return as
-// an error is classified.
+// connections are a pool, and how long one call on it may take. Every error of a call goes
+// through heed.
 type connections struct {
 	*pgxpool.Pool
-	timeout    time.Duration
-	classified func(error) error
+	timeout time.Duration
+	heed    func(error) error
 }
 
 // collect returns what scan makes of the rows of a query.
@@ -25,10 +25,10 @@ func collect[T any](ctx context.Context, c connections, scan pgx.RowToFunc[T], q
 	defer cancel()
 	rows, err := c.Query(ctx, query, args...)
 	if err != nil {
-		return nil, c.classified(err)
+		return nil, c.heed(err)
 	}
 	all, err := pgx.CollectRows(rows, scan)
-	return all, c.classified(err)
+	return all, c.heed(err)
 }
 
 // each calls row for every row of a query, with its columns in targets.
@@ -37,10 +37,10 @@ func (c connections) each(ctx context.Context, targets []any, row func(), query 
 	defer cancel()
 	rows, err := c.Query(ctx, query, args...)
 	if err != nil {
-		return c.classified(err)
+		return c.heed(err)
 	}
 	_, err = pgx.ForEachRow(rows, targets, func() error { row(); return nil })
-	return c.classified(err)
+	return c.heed(err)
 }
 
 // send runs the batch's statements as one transaction. It reads to the end of that: only
@@ -48,7 +48,7 @@ func (c connections) each(ctx context.Context, targets []any, row func(), query 
 func (c connections) send(ctx context.Context, p *pgx.Batch) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	return c.classified(c.SendBatch(ctx, p).Close())
+	return c.heed(c.SendBatch(ctx, p).Close())
 }
 
 // pool prepares connections whose statements may take as long as timeout; 0 is for ever.

@@ -33,12 +33,12 @@ func (l *Ledger) period(ctx context.Context, walletID uuid.UUID, q wallet.Query,
 	var other int64
 	if !q.From.IsZero() {
 		if err := l.reads.QueryRow(ctx, selectPlace, walletID, first, end, q.From.Add(-clockSkew)).Scan(&first, &other); err != nil {
-			return 0, 0, l.classified(err)
+			return 0, 0, l.heed(err)
 		}
 	}
 	if !q.To.IsZero() {
 		if err := l.reads.QueryRow(ctx, selectPlace, walletID, first, end, q.To.Add(clockSkew)).Scan(&other, &end); err != nil {
-			return 0, 0, l.classified(err)
+			return 0, 0, l.heed(err)
 		}
 	}
 	return first, end, nil

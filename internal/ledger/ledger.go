@@ -61,8 +61,8 @@ func Open(cfg Config) (*Ledger, error) {
 	l.joint.overtakeAfter.Store(int64(jointMost))
 	l.joint.expectFor.Store(int64(expectedMost))
 	l.Breaker = breaker.New(breaker.Config{Name: "PostgreSQL", Probe: l.ping, Interval: probeInterval, Timeout: probeTimeout, Log: cfg.Log})
-	l.commits = connections{timeout: cfg.CommitTimeout, classified: l.classified}
-	l.reads = connections{timeout: cfg.ReadTimeout, classified: l.classified}
+	l.commits = connections{timeout: cfg.CommitTimeout, heed: l.heed}
+	l.reads = connections{timeout: cfg.ReadTimeout, heed: l.heed}
 	var err, rerr, perr error
 	l.commits.Pool, err = pool(cfg, cfg.CommitConnections, cfg.CommitTimeout, map[string]string{
 		"lock_timeout": milliseconds(cfg.LockTimeout),
@@ -124,9 +124,9 @@ func (l *Ledger) reading(ctx context.Context) (context.Context, context.CancelFu
 	return ctx, cancel, nil
 }
 
-// classified is a call's error as one of wallet's kinds; one that says that PostgreSQL is not
+// heed returns a call's error as one of wallet's kinds; one that says that PostgreSQL is not
 // there has the breaker look at once.
-func (l *Ledger) classified(err error) error {
+func (l *Ledger) heed(err error) error {
 	if err = classify(err); errors.Is(err, wallet.ErrUnavailable) {
 		l.Suspect()
 	}

@@ -128,7 +128,7 @@ func (l *Ledger) Operation(ctx context.Context, walletID, id uuid.UUID, r wallet
 	var reached *int64
 	targets := append(row.targets(), &waiting.kind, &waiting.amount, &waiting.accepted, &waiting.partition, &waiting.offset, &reached)
 	if err := l.reads.QueryRow(ctx, selectOperation, walletID, id, r.Partition).Scan(targets...); err != nil {
-		return op, false, 0, l.classified(err)
+		return op, false, 0, l.heed(err)
 	}
 	switch {
 	case row.id != nil:

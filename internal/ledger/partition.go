@@ -21,7 +21,7 @@ func (l *Ledger) topic(ctx context.Context) (wallet.Topic, error) {
 	if noRows(err) {
 		return t, nil
 	}
-	return t, l.classified(err)
+	return t, l.heed(err)
 }
 
 // Follow makes the ledger follow a topic if it follows none yet, and returns the
@@ -32,7 +32,7 @@ func (l *Ledger) Follow(ctx context.Context, t wallet.Topic) (wallet.Topic, erro
 	_, err := l.reads.Exec(ctx, `INSERT INTO journal (topic, topic_id, partitions) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
 		t.Name, t.ID, t.Partitions)
 	if err != nil {
-		return t, l.classified(err)
+		return t, l.heed(err)
 	}
 	return l.topic(ctx)
 }
@@ -56,7 +56,7 @@ func (l *Ledger) Partition(ctx context.Context, topic uuid.UUID, partition int32
 	defer cancel()
 	_, err := l.reads.Exec(ctx, insertPartition, topic, partition)
 	if err != nil {
-		return wallet.Progress{}, l.classified(err)
+		return wallet.Progress{}, l.heed(err)
 	}
 	p := wallet.Progress{Next: -1}
 	var id *uuid.UUID

@@ -112,5 +112,5 @@ func (l *Ledger) Journaled(ctx context.Context, keys []wallet.Key) error {
 	ctx, cancel := context.WithTimeout(ctx, l.config.ReadTimeout)
 	defer cancel()
 	_, err := l.reads.Exec(ctx, deleteUnjournaled, walletIDs, ids)
-	return l.classified(err)
+	return l.heed(err)
 }

@@ -11,5 +11,5 @@ func (l *Ledger) Bytes(ctx context.Context) (int64, error) {
 	defer cancel()
 	var n int64
 	err = l.reads.QueryRow(ctx, `SELECT pg_database_size(current_database())`).Scan(&n)
-	return n, l.classified(err)
+	return n, l.heed(err)
 }

@@ -22,7 +22,7 @@ func (l *Ledger) Create(ctx context.Context, id uuid.UUID, at time.Time) (w wall
 		INSERT INTO wallets (id, balance, version, created_at, updated_at) VALUES ($1, 0, 0, $2, $2)
 		ON CONFLICT DO NOTHING`, id, at)
 	if err != nil {
-		return w, false, l.classified(err)
+		return w, false, l.heed(err)
 	}
 	if tag.RowsAffected() == 1 {
 		return wallet.Wallet{ID: id, UpdatedAt: at}, true, nil
@@ -31,5 +31,5 @@ func (l *Ledger) Create(ctx context.Context, id uuid.UUID, at time.Time) (w wall
 	err = l.reads.QueryRow(ctx, `SELECT balance, version, updated_at, created_at = $2 FROM wallets WHERE id = $1`, id, at).
 		Scan(&w.Balance, &w.Sequence, &w.UpdatedAt, &created)
 	w.UpdatedAt = w.UpdatedAt.UTC()
-	return w, created, l.classified(err)
+	return w, created, l.heed(err)
 }
