@@ -256,8 +256,11 @@ func (b *batch) advance() {
 }
 
 // announcement is what others are to be told of the committed batch.
-func (b *batch) announcement(partition int32, next int64) wallet.Committed {
-	c := wallet.Committed{Partition: partition, Next: next, Results: b.results}
+func (b *batch) announcement() wallet.Committed {
+	c := wallet.Committed{Partition: noPartition, Results: b.results}
+	if b.Fence != nil {
+		c.Partition, c.Next = b.Fence.Partition, b.Fence.To
+	}
 	for _, a := range b.accounts {
 		if a.moved() {
 			c.Wallets = append(c.Wallets, wallet.Wallet{ID: a.id, State: a.now, UpdatedAt: b.at})

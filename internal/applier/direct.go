@@ -21,6 +21,9 @@ type call struct {
 	err  error
 }
 
+// noPartition is the partition of what the direct way has committed.
+const noPartition = -1
+
 // Direct applies operations of one wallet, at least one, straight to the ledger,
 // without the journal: in one commit, all of them or none. It returns each as the
 // ledger has it: its outcome, or that of an earlier request with the same id.
@@ -147,7 +150,7 @@ func (a *Applier) applyCalls(id uuid.UUID, ln *lane, earlier []unsettled, calls 
 			return ln.fail(calls, err)
 		}
 		b.advance()
-		return b.announcement(-1, 0).And(a.applyCalls(id, ln, earlier[piece:], calls))
+		return b.announcement().And(a.applyCalls(id, ln, earlier[piece:], calls))
 	}
 	b, err := a.commitDirect(id, ln, earlier, calls)
 	if err == nil {
@@ -155,11 +158,11 @@ func (a *Applier) applyCalls(id uuid.UUID, ln *lane, earlier []unsettled, calls 
 		for _, c := range calls {
 			c.out = b.outcomes(c.ops)
 		}
-		return b.announcement(-1, 0)
+		return b.announcement()
 	}
 	if errors.Is(err, wallet.ErrRefused) && len(calls) > 1 {
 		ln.cached = false
-		all := wallet.Committed{Partition: -1}
+		all := wallet.Committed{Partition: noPartition}
 		for i := range calls {
 			all = all.And(a.applyCalls(id, ln, earlier, calls[i:i+1]))
 		}
@@ -174,7 +177,7 @@ func (ln *lane) fail(calls []*call, err error) wallet.Committed {
 	for _, c := range calls {
 		c.err = err
 	}
-	return wallet.Committed{Partition: -1}
+	return wallet.Committed{Partition: noPartition}
 }
 
 // outcomes returns what was decided of the operations.

@@ -267,7 +267,7 @@ func (w *worker) advance(b *batch) {
 	b.advance()
 	w.reached(b.Fence.To)
 	w.remember(b.Lists)
-	w.committed <- b.announcement(w.partition, b.Fence.To)
+	w.committed <- b.announcement()
 }
 
 // remember keeps the heads of the partition's lists as the commit left them.
