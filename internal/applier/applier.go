@@ -100,10 +100,10 @@ func New(cfg Config) *Applier {
 // and nothing of the partition may be fetched.
 func (a *Applier) Assigned(ctx context.Context, topic uuid.UUID, partition int32) (int64, error) {
 	a.Revoked(partition)
-	progress, err := a.progress(ctx, topic, partition)
+	progress, err := a.readProgress(ctx, topic, partition)
 	if err != nil {
 		if ctx.Err() == nil {
-			a.MarkStopped(partition, err)
+			a.markStopped(partition, err)
 		}
 		return 0, err
 	}
@@ -119,8 +119,8 @@ func (a *Applier) Assigned(ctx context.Context, topic uuid.UUID, partition int32
 	return progress.Next, nil
 }
 
-// progress reads a partition's offset and lists, as often as it takes.
-func (a *Applier) progress(ctx context.Context, topic uuid.UUID, partition int32) (wallet.Progress, error) {
+// readProgress reads a partition's offset and lists, as often as it takes.
+func (a *Applier) readProgress(ctx context.Context, topic uuid.UUID, partition int32) (wallet.Progress, error) {
 	said := ""
 	for pause := newPause(a.Limits); ; {
 		p, err := a.Ledger.Partition(ctx, topic, partition)
@@ -154,8 +154,8 @@ func (a *Applier) Revoked(partition int32) {
 	a.mu.Unlock()
 }
 
-// MarkStopped records that a partition cannot be applied until an operator acts.
-func (a *Applier) MarkStopped(partition int32, err error) {
+// markStopped records that a partition cannot be applied until an operator acts.
+func (a *Applier) markStopped(partition int32, err error) {
 	a.mu.Lock()
 	a.stopped[partition] = err
 	a.mu.Unlock()
@@ -167,7 +167,7 @@ func (a *Applier) MarkStopped(partition int32, err error) {
 // operator acts.
 func (a *Applier) Halt(partition int32, err error) {
 	a.Revoked(partition)
-	a.MarkStopped(partition, err)
+	a.markStopped(partition, err)
 }
 
 // Owns reports whether this replica has a partition's worker.

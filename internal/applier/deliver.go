@@ -50,7 +50,7 @@ func (a *Applier) Deliver(records ...wallet.Record) {
 			continue
 		}
 		owners = append(owners, w)
-		if w.applying.Load() == 0 { // else its batch comes later than the others'
+		if w.oldestApplying.Load() == 0 { // else its batch comes later than the others'
 			batches = append(batches, wallet.Coming{Partition: p, Operations: operations})
 		}
 	}

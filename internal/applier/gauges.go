@@ -57,7 +57,7 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 
 // oldestAge is the age of the oldest operation that is being applied or waits for it.
 func (w *worker) oldestAge(now time.Time) time.Duration {
-	at := w.applying.Load()
+	at := w.oldestApplying.Load()
 	if at == 0 {
 		at = w.door.firstAccepted()
 	}

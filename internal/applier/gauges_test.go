@@ -48,13 +48,13 @@ walletd_requeued_lists{partition="3"} 1
 	w.door.fetched([]wallet.Record{{Kind: wallet.KindPoison, Receipt: wallet.Receipt{Partition: 3, Offset: 7}}, record(8, 90*time.Second), record(9, time.Second)})
 	expect("90")
 	records, _, _ := w.door.take(t.Context(), 1)
-	w.applying.Store(firstAccepted(records))
+	w.oldestApplying.Store(firstAccepted(records))
 	expect("90") // the poison record's successor
 	records, _, _ = w.door.take(t.Context(), 1)
-	w.applying.Store(firstAccepted(records))
+	w.oldestApplying.Store(firstAccepted(records))
 	now = now.Add(10 * time.Second)
 	expect("100")
-	w.applying.Store(0)
+	w.oldestApplying.Store(0)
 	expect("11")
 
 	w.cancel = func() {}

@@ -143,9 +143,9 @@ func (k *keeper) backfill(ctx context.Context) {
 // acknowledged. A wallet's operations need its creation: that is acknowledged first.
 func (k *keeper) write(ctx context.Context, ops []wallet.Operation) {
 	creations, direct := missing(ops)
-	lacking := wallets(creations)
+	lacking := walletSet(creations)
 	made := k.append(ctx, creations)
-	for id := range wallets(made) {
+	for id := range walletSet(made) {
 		delete(lacking, id)
 	}
 	direct = slices.DeleteFunc(direct, func(rec wallet.Record) bool { return lacking[rec.WalletID] })
@@ -165,7 +165,8 @@ func oldestAccepted(ops []wallet.Operation) int64 {
 	return slices.MinFunc(ops, func(a, b wallet.Operation) int { return a.AcceptedAt.Compare(b.AcceptedAt) }).AcceptedAt.UnixMicro()
 }
 
-func wallets(records []wallet.Record) map[uuid.UUID]bool {
+// walletSet returns the wallets of the records.
+func walletSet(records []wallet.Record) map[uuid.UUID]bool {
 	ids := make(map[uuid.UUID]bool, len(records))
 	for i := range records {
 		ids[records[i].WalletID] = true

@@ -73,14 +73,14 @@ func (b *batch) applyList(a *account, r *wallet.Record) {
 		l.head.Length, l.joined = 0, nil
 	}
 	if l.head.Length == 0 {
-		b.close(a)
+		b.closeList(a)
 		return
 	}
 	l.head.NotBefore = b.at
 }
 
-// close ends an applied list: later records of the batch are applied as they come.
-func (b *batch) close(a *account) {
+// closeList ends an applied list: later records of the batch are applied as they come.
+func (b *batch) closeList(a *account) {
 	b.Lists = append(b.Lists, a.list.change())
 	a.list = nil
 }

@@ -28,7 +28,7 @@ type worker struct {
 	listCount atomic.Int64 // of lists, for the keeper
 	most      int          // records of one batch: fewer than the limit while the ledger does not take as many
 
-	applying          atomic.Int64 // when the oldest operation being applied was accepted, in microseconds; 0: none
+	oldestApplying    atomic.Int64 // when the oldest operation being applied was accepted, in microseconds; 0: none
 	oldestUnjournaled atomic.Int64 // the same of those that the keeper's last look found without a backfill record
 
 	committed chan wallet.Committed // to the announcer, in commit order
@@ -74,7 +74,7 @@ func (w *worker) follow(p wallet.Progress) {
 	for _, l := range p.Lists {
 		w.lists[l.WalletID] = l
 	}
-	w.counted()
+	w.countLists()
 }
 
 // reached notes how far the ledger has come.
@@ -84,7 +84,8 @@ func (w *worker) reached(next int64) {
 	w.signalProgress()
 }
 
-func (w *worker) counted() { w.listCount.Store(int64(len(w.lists))) }
+// countLists lets the keeper know how many lists there are.
+func (w *worker) countLists() { w.listCount.Store(int64(len(w.lists))) }
 
 func (w *worker) run(ctx context.Context) {
 	for {
@@ -95,7 +96,7 @@ func (w *worker) run(ctx context.Context) {
 		if resume {
 			w.Journal.Resume(w.partition)
 		}
-		w.applying.Store(firstAccepted(records))
+		w.oldestApplying.Store(firstAccepted(records))
 		// What is before the first record that does not decode need not wait for its dead letter.
 		healthy := slices.IndexFunc(records, func(r wallet.Record) bool { return r.Kind == wallet.KindPoison })
 		if healthy > 0 {
@@ -103,12 +104,12 @@ func (w *worker) run(ctx context.Context) {
 				return
 			}
 			records = from(records[healthy:], w.next.Load())
-			w.applying.Store(firstAccepted(records))
+			w.oldestApplying.Store(firstAccepted(records))
 		}
 		if w.bury(ctx, records) != nil || !w.apply(ctx, records) {
 			return
 		}
-		w.applying.Store(0)
+		w.oldestApplying.Store(0)
 	}
 }
 
@@ -148,7 +149,7 @@ func (w *worker) apply(ctx context.Context, records []wallet.Record) bool {
 		if err == nil {
 			records, pause, unknown = records[n:], newPause(w.Limits), false
 			w.most = min(w.most+w.most/4+1, w.Limits.BatchOperations)
-			w.applying.Store(firstAccepted(records))
+			w.oldestApplying.Store(firstAccepted(records))
 			continue
 		}
 		// Fenced, or of unknown outcome: nobody is told anything yet, and only the ledger
@@ -177,13 +178,13 @@ func (w *worker) apply(ctx context.Context, records []wallet.Record) bool {
 // reload reads the partition's offset and lists again. On an error the worker
 // has to end.
 func (w *worker) reload(ctx context.Context) error {
-	p, err := w.progress(ctx, w.topic, w.partition)
+	p, err := w.readProgress(ctx, w.topic, w.partition)
 	if err == nil && p.Next < w.next.Load() {
 		err = fmt.Errorf("the ledger's offset went back from %d to %d: was it restored under a running walletd? Restart walletd to read the journal again from there", w.next.Load(), p.Next)
 	}
 	if err != nil {
 		if ctx.Err() == nil {
-			w.MarkStopped(w.partition, err)
+			w.markStopped(w.partition, err)
 		}
 		return err
 	}
@@ -284,7 +285,7 @@ func (w *worker) remember(changes []wallet.ListChange) {
 		}
 	}
 	if len(changes) > 0 {
-		w.counted()
+		w.countLists()
 	}
 }
 
