@@ -31,8 +31,9 @@ func (t *try) unlock() {
 }
 
 // commit computes the batch from what the lanes know, reading what they lack, and
-// commits it.
-func (t *try) commit(ctx context.Context) (*batch, error) {
+// commits it. It does not end with the worker: a running commit is finished.
+func (t *try) commit() (*batch, error) {
+	ctx := context.Background()
 	b := newBatch(t.now(), t.records, t.locked, wallet.FromJournal, t.Limits)
 	b.Fence = &wallet.Fence{Topic: t.topic, Partition: t.partition, From: t.next.Load(), To: t.records[len(t.records)-1].Receipt.Offset + 1}
 	b.lists, b.aside = t.lists, t.aside
@@ -128,4 +129,12 @@ func (t *try) setAside(id uuid.UUID, why string) {
 	t.aside[id] = why
 	t.metrics.setAside()
 	t.log.Error("wallet set aside: its operations are requeued, the others go on", "wallet", id, "reason", why)
+}
+
+// dropsBatch reports whether the batch has to be dropped and the ledger read again: it does
+// not answer, or the partition is another replica's by now, or the batch may be committed
+// without our knowing.
+func dropsBatch(err error) bool {
+	return !errors.Is(err, wallet.ErrConflict) && !errors.Is(err, wallet.ErrLocked) &&
+		!errors.Is(err, wallet.ErrRefused) && !errors.Is(err, wallet.ErrSerialization)
 }

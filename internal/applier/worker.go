@@ -248,7 +248,7 @@ func (w *worker) applySome(records []wallet.Record) (int, error) {
 	defer t.unlock()
 	for {
 		began := w.Now()
-		b, err := t.commit(context.Background())
+		b, err := t.commit()
 		if err == nil {
 			w.advance(b)
 			w.metrics.committed(b, w.Now().Sub(began))
@@ -307,12 +307,4 @@ func walletsOf(records []wallet.Record) []uuid.UUID {
 		}
 	}
 	return ids
-}
-
-// dropsBatch reports whether the batch has to be dropped and the ledger read again: it does
-// not answer, or the partition is another replica's by now, or the batch may be committed
-// without our knowing.
-func dropsBatch(err error) bool {
-	return !errors.Is(err, wallet.ErrConflict) && !errors.Is(err, wallet.ErrLocked) &&
-		!errors.Is(err, wallet.ErrRefused) && !errors.Is(err, wallet.ErrSerialization)
 }
