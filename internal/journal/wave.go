@@ -19,7 +19,7 @@ const (
 // answered; those that are late are waited for as long as the first took, once more,
 // and waveMost in all. What they bring after that is delivered as it lands.
 type wave struct {
-	applier Applier
+	deliver func(...wallet.Record) // brings what is acknowledged; it does not wait
 	began   time.Time
 	over    chan struct{} // closed when nobody has to wait for it any more
 
@@ -30,8 +30,8 @@ type wave struct {
 	late    *time.Timer     // until it is given up
 }
 
-func newWave(applier Applier) *wave {
-	v := &wave{applier: applier, began: time.Now(), over: make(chan struct{})}
+func newWave(deliver func(...wallet.Record)) *wave {
+	v := &wave{deliver: deliver, began: time.Now(), over: make(chan struct{})}
 	v.mu.Lock() // giveUp may come before this has ended
 	defer v.mu.Unlock()
 	v.late = time.AfterFunc(waveMost, v.giveUp)
@@ -70,7 +70,7 @@ func (v *wave) giveUp() {
 // end delivers what has landed; mu is held.
 func (v *wave) end() {
 	if len(v.acked) > 0 {
-		v.applier.Deliver(v.acked...)
+		v.deliver(v.acked...)
 		v.acked = nil
 	}
 	if !v.ended {

@@ -156,7 +156,7 @@ func TestAWaveDoesNotWaitWhenAPartitionHasEnough(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			a := newApplier(nil)
 			a.idle = func(ctx context.Context) bool { <-ctx.Done(); return false }
-			w := &writing{applier: a, ready: make(chan struct{}, 1)}
+			w := &writing{deliver: a.Deliver, idle: a.Idle, ready: make(chan struct{}, 1)}
 			add := func(p *pen, operations int) {
 				for range operations {
 					if err := p.add(&entry{rec: wallet.Record{Operations: make([]wallet.Operation, 1)}}); err != nil {
@@ -311,7 +311,7 @@ func TestTheReaderStepsBehindAWaveUnderWayWithItsOwnRecords(t *testing.T) {
 	t.Parallel()
 	broker, a := embeddedtest.Kfake(t), newApplier(nil)
 	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
-	v := newWave(a)
+	v := newWave(a.Deliver)
 	v.late.Stop() // it ends when the test says so
 	j.writing.Load().wave.Store(v)
 	for n, replica := range []uuid.UUID{uuid.New(), j.Replica} {
@@ -342,7 +342,7 @@ func TestTheReaderStepsBehindAWaveUnderWayWithItsOwnRecords(t *testing.T) {
 func landing(t *testing.T, flushes int, does func(v *wave, since func() time.Duration, delivered func() []int)) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newApplier(nil)
-		v, began := newWave(a), time.Now()
+		v, began := newWave(a.Deliver), time.Now()
 		for range flushes {
 			v.join()
 		}

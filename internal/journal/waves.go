@@ -61,7 +61,7 @@ func (w *writing) gather(ctx context.Context) {
 	if w.hasEnough() {
 		cancel()
 	}
-	switch idle := w.applier.Idle(ctx); {
+	switch idle := w.idle(ctx); {
 	case idle:
 		w.gatherFrom = time.Time{}
 	case errors.Is(ctx.Err(), context.DeadlineExceeded) && most > 0:
@@ -90,7 +90,7 @@ func (w *writing) letGo() {
 // lives as long as the client, for a cancelled record could take acknowledged ones
 // with it.
 func (w *writing) startWave(ctx context.Context) *wave {
-	v := newWave(w.applier)
+	v := newWave(w.deliver)
 	w.wave.Store(v)
 	v.join()
 	for _, p := range w.pens {

@@ -18,7 +18,8 @@ import (
 type writing struct {
 	topic      wallet.Topic
 	client     *kgo.Client
-	applier    Applier
+	deliver    func(...wallet.Record)     // brings acknowledged records, as Applier says
+	idle       func(context.Context) bool // waits for what was delivered, as Applier says
 	log        *slog.Logger
 	applied    map[int32]int64 // the ledger's offsets, as they were told last; of the goroutine that meets the topic
 	pens       []*pen
@@ -55,7 +56,7 @@ func (j *Journal) newWriting(t wallet.Topic) (*writing, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &writing{topic: t, client: client, applier: j.applier, log: j.Log, ready: make(chan struct{}, 1)}
+	w := &writing{topic: t, client: client, deliver: j.applier.Deliver, idle: j.applier.Idle, log: j.Log, ready: make(chan struct{}, 1)}
 	for p := range t.Partitions {
 		w.pens = append(w.pens, &pen{partition: p, topic: t.Name, ackTimeout: j.AckTimeout, acked: j.applier.Acknowledged, gapped: j.gapped, ready: w.wanted, enough: w.enough})
 	}
