@@ -116,10 +116,6 @@ func Open(cfg Config) (*Journal, error) {
 	return j, nil
 }
 
-// maxBufferedRecords is above what the requests that may be unanswered at once can
-// write: a full buffer would look like a broker that does not acknowledge.
-const maxBufferedRecords = 1_000_000
-
 func clientOptions(cfg Config) []kgo.Opt {
 	options := []kgo.Opt{
 		kgo.SeedBrokers(cfg.Brokers...),

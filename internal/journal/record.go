@@ -76,6 +76,15 @@ func Decode(r *kgo.Record) wallet.Record {
 	return rec
 }
 
+// decoded are the records, each as Decode reads it.
+func decoded(records []*kgo.Record) []wallet.Record {
+	all := make([]wallet.Record, len(records))
+	for i, r := range records {
+		all[i] = Decode(r)
+	}
+	return all
+}
+
 func poison(r *kgo.Record, err error) wallet.Record {
 	p := &wallet.Poison{Key: r.Key, Value: r.Value, Err: err}
 	for _, h := range r.Headers {

@@ -79,14 +79,6 @@ func (j *Journal) Replay(ctx context.Context, from, to map[int32]int64, deliver 
 	return nil
 }
 
-func decoded(records []*kgo.Record) []wallet.Record {
-	all := make([]wallet.Record, len(records))
-	for i, r := range records {
-		all[i] = Decode(r)
-	}
-	return all
-}
-
 // poll waits for up to so many records, no longer than replayPatience.
 func poll(ctx context.Context, client *kgo.Client, most int) (kgo.Fetches, error) {
 	ctx, cancel := context.WithTimeout(ctx, replayPatience)

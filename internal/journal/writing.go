@@ -40,6 +40,10 @@ type writing struct {
 // the client gets is pushed at once.
 const lingerMost = 10 * time.Millisecond
 
+// maxBufferedRecords is above what the requests that may be unanswered at once can
+// write: a full buffer would look like a broker that does not acknowledge.
+const maxBufferedRecords = 1_000_000
+
 func producerOptions(cfg Config) []kgo.Opt {
 	return append(clientOptions(cfg),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
