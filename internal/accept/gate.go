@@ -16,7 +16,7 @@ type gate struct {
 	waiting  int       // their operations
 	answered pace      // of these
 	settled  pace      // outcomes
-	ever     int64     // outcomes, by the last look
+	outcomes int64     // that there were by the last look
 	due      time.Time // when there will have been room for all who were refused
 }
 
@@ -27,16 +27,16 @@ const retryMost = time.Minute
 // of the room goes to those who come for the first time.
 const retryHaste = 0.75
 
-func newGate(now time.Time, ever int64) gate {
-	return gate{answered: newPace(now), settled: newPace(now), ever: ever}
+func newGate(now time.Time, outcomes int64) gate {
+	return gate{answered: newPace(now), settled: newPace(now), outcomes: outcomes}
 }
 
 // enter lets a request of n operations in if no more than most are under way with it, else
 // it returns how long to wait. A request enters as a whole. While nothing else is under
 // way it always does, for one with more than most could never enter otherwise.
-func (g *gate) enter(now time.Time, n, most, unsettled int, ever int64) (again time.Duration) {
-	g.settled.add(now, int(max(0, ever-g.ever)))
-	g.ever = ever
+func (g *gate) enter(now time.Time, n, most, unsettled int, outcomes int64) (again time.Duration) {
+	g.settled.add(now, int(max(0, outcomes-g.outcomes)))
+	g.outcomes = outcomes
 	switch {
 	case g.waiting > 0 && g.waiting+n > most:
 		return g.retryAfter(now, n, g.waiting+n-most, &g.answered)

@@ -22,9 +22,9 @@ type replicaGate struct {
 func (r *replicaGate) enter(now time.Time, n int) (mayWait bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	unsettled, ever := r.backlog.UnsettledInAll()
-	unsettled -= int(max(0, r.forgiven-ever))
-	if again := r.gate.enter(now, n, r.most, max(0, unsettled), ever); again > 0 {
+	unsettled, outcomes := r.backlog.UnsettledInAll()
+	unsettled -= int(max(0, r.forgiven-outcomes))
+	if again := r.gate.enter(now, n, r.most, max(0, unsettled), outcomes); again > 0 {
 		return false, overloaded("too many operations wait", again)
 	}
 	return r.requests <= r.waits, nil
@@ -48,6 +48,6 @@ func (r *replicaGate) leave(now time.Time, n, answered int) {
 func (r *replicaGate) forgive(before time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	unsettled, ever := r.backlog.UnsettledInAll()
-	r.countFrom, r.forgiven = before, ever+int64(unsettled)
+	unsettled, outcomes := r.backlog.UnsettledInAll()
+	r.countFrom, r.forgiven = before, outcomes+int64(unsettled)
 }

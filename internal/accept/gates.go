@@ -11,11 +11,12 @@ import (
 // Backlog is what this replica has accepted and knows no outcome of.
 type Backlog interface {
 	// Unsettled returns how many operations of the wallet, of those accepted at since
-	// or later, wait for their outcome, and how many ever had one.
-	Unsettled(id uuid.UUID, since time.Time) (waiting int, ever int64)
+	// or later, wait for their outcome, and how many have had one: counted from 0 again
+	// when the wallet was forgotten.
+	Unsettled(id uuid.UUID, since time.Time) (waiting int, outcomes int64)
 	// UnsettledInAll is the same of all wallets, whenever accepted, without what the
 	// ledger keeps on the lists of wallets that are set aside.
-	UnsettledInAll() (waiting int, ever int64)
+	UnsettledInAll() (waiting int, outcomes int64)
 }
 
 // gates bound the operations of each wallet and of the replica before anything is
@@ -75,14 +76,14 @@ func (g *gates) enterWallet(now time.Time, s *gateShard, id uuid.UUID, n int) (o
 	if s.full[id] {
 		return nil, false, overloaded("the wallet is set aside, and too many of its operations wait", retrySoon)
 	}
-	unsettled, ever := g.backlog.Unsettled(id, countFrom)
+	unsettled, outcomes := g.backlog.Unsettled(id, countFrom)
 	one = s.gates[id]
 	if one == nil {
-		made := newGate(now, ever)
+		made := newGate(now, outcomes)
 		one = &made
 		s.gates[id] = one
 	}
-	if again := one.enter(now, n, g.most, unsettled, ever); again > 0 {
+	if again := one.enter(now, n, g.most, unsettled, outcomes); again > 0 {
 		return nil, false, overloaded(fmt.Sprintf("%d operations of this wallet wait", max(one.waiting, unsettled)), again)
 	}
 	return one, one.requests <= g.waits, nil
