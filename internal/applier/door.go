@@ -11,17 +11,17 @@ import (
 // or are the replica's own and were just acknowledged: the next offset is taken, a
 // lower one was taken before and is dropped, a gap waits for the fetch.
 type door struct {
-	mu    sync.Mutex
-	next  int64
-	queue []wallet.Record
-	held  int // operations in queue
-	most  int
-	shut  bool          // the fetch was told to pause
-	ready chan struct{} // holds one token while queue is not empty
+	mu             sync.Mutex
+	next           int64
+	queue          []wallet.Record
+	held           int           // operations in queue
+	mostOperations int           // in queue; beyond it the fetch pauses
+	shut           bool          // the fetch was told to pause
+	ready          chan struct{} // holds one token while queue is not empty
 }
 
-func newDoor(next int64, most int) *door {
-	return &door{next: next, most: most, ready: make(chan struct{}, 1)}
+func newDoor(next int64, mostOperations int) *door {
+	return &door{next: next, mostOperations: mostOperations, ready: make(chan struct{}, 1)}
 }
 
 // fetched takes what the reader brings. The reader begins at or before next and
@@ -37,7 +37,7 @@ func (d *door) fetched(records []wallet.Record) bool {
 			d.signal()
 		}
 	}
-	if d.held >= d.most {
+	if d.held >= d.mostOperations {
 		d.shut = true // until take finds room, and has the reader resume
 	}
 	return !d.shut
@@ -52,7 +52,7 @@ func (d *door) acknowledged(records ...wallet.Record) (operations int) {
 	defer d.mu.Unlock()
 	told := len(d.queue) > 0
 	for _, r := range records {
-		if r.Receipt.Offset == d.next && d.held < d.most {
+		if r.Receipt.Offset == d.next && d.held < d.mostOperations {
 			d.push(r)
 		}
 	}
@@ -107,7 +107,7 @@ func (d *door) take(ctx context.Context, operations int) (records []wallet.Recor
 	} else {
 		d.signal()
 	}
-	if d.shut && d.held < d.most/2 {
+	if d.shut && d.held < d.mostOperations/2 {
 		d.shut, resume = false, true
 	}
 	return records, resume, true
