@@ -114,7 +114,7 @@ func applierLimits(cfg config.Config) applier.Limits {
 // acceptLimits leave connections to those who do not wait: half of them to requests of other
 // wallets than one, a quarter to all.
 func acceptLimits(cfg config.Config, listLength int) accept.Limits {
-	return accept.Limits{WalletRequests: cfg.WalletRequests, Requests: cfg.Requests, DirectTimeout: directTimeout, ListLength: listLength,
+	return accept.Limits{WalletOperations: cfg.WalletRequests, Operations: cfg.Requests, DirectTimeout: directTimeout, ListLength: listLength,
 		WalletWaits: max(1, cfg.Connections/2), Waits: max(1, cfg.Connections*3/4)}
 }
 

@@ -87,12 +87,12 @@ type Config struct {
 
 // Limits are the bounds of accepting.
 type Limits struct {
-	WalletRequests int           // unanswered at once of one wallet, and without an outcome; beyond it 429
-	Requests       int           // the same of this replica
-	WalletWaits    int           // unanswered requests of one wallet, beyond which none waits: 202
-	Waits          int           // the same of this replica
-	DirectTimeout  time.Duration // of the direct way; beyond it 503, of unknown outcome
-	ListLength     int           // of a wallet's requeued list; at it 429
+	WalletOperations int           // of one wallet: so many unanswered, and so many without an outcome; beyond it 429
+	Operations       int           // the same of this replica
+	WalletWaits      int           // unanswered requests of one wallet, beyond which none waits: 202
+	Waits            int           // the same of this replica
+	DirectTimeout    time.Duration // of the direct way; beyond it 503, of unknown outcome
+	ListLength       int           // of a wallet's requeued list; at it 429
 }
 
 // Intake accepts requests. Safe for concurrent use.

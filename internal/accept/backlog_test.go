@@ -37,7 +37,7 @@ func (w *world) ask(t *testing.T, like wallet.Operation) error {
 }
 
 func TestWhatWasAnswered202CountsUntilItsOutcome(t *testing.T) {
-	inWorld(t, Limits{WalletRequests: 10, Requests: 12}, func(t *testing.T, w *world) {
+	inWorld(t, Limits{WalletOperations: 10, Operations: 12}, func(t *testing.T, w *world) {
 		op, other := w.deposit(5), w.deposit(5)
 		for range 10 {
 			if err := w.ask(t, op); err != nil {
@@ -64,7 +64,7 @@ func TestWhatWasAnswered202CountsUntilItsOutcome(t *testing.T) {
 // The wait for a component that is down has no bound: what was accepted meanwhile
 // does not count, and what comes afterwards does.
 func TestWhatWasAcceptedWhileTheLedgerWasDownIsForgiven(t *testing.T) {
-	inWorld(t, Limits{WalletRequests: 10, Requests: 15}, func(t *testing.T, w *world) {
+	inWorld(t, Limits{WalletOperations: 10, Operations: 15}, func(t *testing.T, w *world) {
 		defer w.run(t)()
 		w.ledger.fall()
 		op := w.deposit(5)
@@ -104,7 +104,7 @@ func TestWhatWasAcceptedWhileTheLedgerWasDownIsForgiven(t *testing.T) {
 
 // The clock may be put back: acceptance goes on from where it was.
 func TestWhatIsAcceptedAfterTheClockWasPutBackIsForgivenToo(t *testing.T) {
-	inWorld(t, Limits{WalletRequests: 10, Requests: 15}, func(t *testing.T, w *world) {
+	inWorld(t, Limits{WalletOperations: 10, Operations: 15}, func(t *testing.T, w *world) {
 		op := w.deposit(5)
 		if err := w.ask(t, op); err != nil {
 			t.Fatal(err)
@@ -124,7 +124,7 @@ func TestWhatIsAcceptedAfterTheClockWasPutBackIsForgivenToo(t *testing.T) {
 }
 
 func TestAGateIsKeptWhileItsWalletHasABacklogAndNoLonger(t *testing.T) {
-	inWorld(t, Limits{WalletRequests: 10, Requests: 100}, func(t *testing.T, w *world) {
+	inWorld(t, Limits{WalletOperations: 10, Operations: 100}, func(t *testing.T, w *world) {
 		defer w.run(t)()
 		op := w.deposit(5)
 		for range 10 {

@@ -204,7 +204,7 @@ func TestABulkGoesTheDirectWayAsAWhole(t *testing.T) {
 }
 
 func TestABulkCountsAsItsOperations(t *testing.T) {
-	inWorld(t, Limits{WalletRequests: 10, Requests: 25}, func(t *testing.T, w *world) {
+	inWorld(t, Limits{WalletOperations: 10, Operations: 25}, func(t *testing.T, w *world) {
 		w.journal.held = make(chan struct{})
 		ops := w.deposits(10)
 		under := []<-chan answers{w.submitAll(t.Context(), ops[:4], 0), w.submitAll(t.Context(), ops[4:], 0)}

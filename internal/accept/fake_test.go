@@ -351,7 +351,7 @@ func newWorld(limits Limits) *world {
 		applier:  &fakeApplier{known: map[uuid.UUID]bool{}, met: map[uuid.UUID]wallet.Wallet{}},
 	}
 	if limits.Waits == 0 { // a test that is not about these
-		limits.Waits, limits.WalletWaits = limits.Requests, limits.WalletRequests
+		limits.Waits, limits.WalletWaits = limits.Operations, limits.WalletOperations
 	}
 	w.Intake = New(Config{
 		Journal: w.journal, Ledger: w.ledger, Balances: w.balances, Applier: w.applier, Limits: limits,
@@ -365,7 +365,7 @@ func newWorld(limits Limits) *world {
 	return w
 }
 
-var wide = Limits{WalletRequests: 10_000, Requests: 50_000, DirectTimeout: 15 * time.Second, ListLength: 100}
+var wide = Limits{WalletOperations: 10_000, Operations: 50_000, DirectTimeout: 15 * time.Second, ListLength: 100}
 
 // inWorld runs a test on a clock that moves only while everybody waits.
 func inWorld(t *testing.T, limits Limits, test func(t *testing.T, w *world)) {

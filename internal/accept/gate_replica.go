@@ -8,9 +8,9 @@ import (
 // replicaGate bounds the operations of all wallets. What was accepted while the ledger
 // was down is forgiven: that wait has no bound.
 type replicaGate struct {
-	most    int // operations
-	waits   int // requests beyond which none waits
-	backlog Backlog
+	mostOperations int
+	mostWaits      int // requests beyond which none waits
+	backlog        Backlog
 
 	mu sync.Mutex
 	gate
@@ -24,10 +24,10 @@ func (r *replicaGate) enter(now time.Time, n int) (mayWait bool, err error) {
 	defer r.mu.Unlock()
 	unsettled, outcomes := r.backlog.UnsettledInAll()
 	unsettled -= int(max(0, r.forgiven-outcomes))
-	if again := r.gate.enter(now, n, r.most, max(0, unsettled), outcomes); again > 0 {
+	if again := r.gate.enter(now, n, r.mostOperations, max(0, unsettled), outcomes); again > 0 {
 		return false, overloaded("too many operations wait", again)
 	}
-	return r.requests <= r.waits, nil
+	return r.requests <= r.mostWaits, nil
 }
 
 // countsFrom is since when operations of a wallet count.

@@ -12,7 +12,7 @@ import (
 )
 
 func TestWalletOverItsBoundIsRefusedBeforeAnythingIsJournaled(t *testing.T) {
-	inWorld(t, Limits{WalletRequests: 3, Requests: 100}, func(t *testing.T, w *world) {
+	inWorld(t, Limits{WalletOperations: 3, Operations: 100}, func(t *testing.T, w *world) {
 		w.journal.held = make(chan struct{})
 		op := w.deposit(5)
 		var under []<-chan answer
@@ -41,7 +41,7 @@ func TestWalletOverItsBoundIsRefusedBeforeAnythingIsJournaled(t *testing.T) {
 }
 
 func TestReplicaOverItsBoundRefusesEveryWalletAndCreate(t *testing.T) {
-	inWorld(t, Limits{WalletRequests: 3, Requests: 4}, func(t *testing.T, w *world) {
+	inWorld(t, Limits{WalletOperations: 3, Operations: 4}, func(t *testing.T, w *world) {
 		w.journal.held = make(chan struct{})
 		var under []<-chan answer
 		for range 4 {

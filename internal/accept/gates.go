@@ -23,12 +23,12 @@ type Backlog interface {
 // journaled. A wallet has a gate while it has operations under way, and until the next
 // sweep: making it anew for each request would cost more.
 type gates struct {
-	most    int // operations of one wallet
-	waits   int // requests of one wallet beyond which none waits
-	backlog Backlog
-	now     func() time.Time
-	replica replicaGate
-	shards  [64]gateShard
+	mostOperations int // of one wallet
+	mostWaits      int // requests of one wallet beyond which none waits
+	backlog        Backlog
+	now            func() time.Time
+	replica        replicaGate
+	shards         [64]gateShard
 }
 
 type gateShard struct {
@@ -38,8 +38,8 @@ type gateShard struct {
 }
 
 func newGates(limits Limits, backlog Backlog, now func() time.Time) *gates {
-	g := &gates{most: limits.WalletRequests, waits: limits.WalletWaits, backlog: backlog, now: now,
-		replica: replicaGate{most: limits.Requests, waits: limits.Waits, backlog: backlog, gate: newGate(now(), 0)}}
+	g := &gates{mostOperations: limits.WalletOperations, mostWaits: limits.WalletWaits, backlog: backlog, now: now,
+		replica: replicaGate{mostOperations: limits.Operations, mostWaits: limits.Waits, backlog: backlog, gate: newGate(now(), 0)}}
 	for i := range g.shards {
 		g.shards[i].gates = map[uuid.UUID]*gate{}
 	}
@@ -83,10 +83,10 @@ func (g *gates) enterWallet(now time.Time, s *gateShard, id uuid.UUID, n int) (o
 		one = &made
 		s.gates[id] = one
 	}
-	if again := one.enter(now, n, g.most, unsettled, outcomes); again > 0 {
+	if again := one.enter(now, n, g.mostOperations, unsettled, outcomes); again > 0 {
 		return nil, false, overloaded(fmt.Sprintf("%d operations of this wallet wait", max(one.waiting, unsettled)), again)
 	}
-	return one, one.requests <= g.waits, nil
+	return one, one.requests <= g.mostWaits, nil
 }
 
 func (s *gateShard) leave(one *gate, now time.Time, n, answered int) {

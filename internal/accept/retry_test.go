@@ -26,7 +26,7 @@ type counter struct {
 
 func newCounter(most, rate int, every time.Duration) *counter {
 	c := &counter{id: uuid.New(), rate: rate, every: every}
-	c.gates = newGates(Limits{WalletRequests: most, Requests: 1 << 30}, &fakeApplier{}, time.Now)
+	c.gates = newGates(Limits{WalletOperations: most, Operations: 1 << 30}, &fakeApplier{}, time.Now)
 	return c
 }
 
@@ -170,7 +170,7 @@ func TestRetryAfterIsWhenThereWillBeRoom(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				g, id := newGates(Limits{WalletRequests: 1000, Requests: 1 << 30}, &fakeApplier{}, time.Now), uuid.New()
+				g, id := newGates(Limits{WalletOperations: 1000, Operations: 1 << 30}, &fakeApplier{}, time.Now), uuid.New()
 				var leaves []func()
 				for range 1000 {
 					leave, _, err := g.enter(id, 1)
@@ -187,7 +187,7 @@ func TestRetryAfterIsWhenThereWillBeRoom(t *testing.T) {
 					<-time.After(c.took)
 				}
 				<-time.After(c.stall)
-				g.most = 1000 - c.answered
+				g.mostOperations = 1000 - c.answered
 				for range c.refused {
 					_, _, _ = g.enter(id, 1)
 				}
