@@ -16,7 +16,7 @@ import (
 // without one, and a backfill record for every direct operation.
 // Each may be written twice, by a crash or by two owners; that is harmless.
 type keeper struct {
-	*worker
+	worker    *worker
 	copies    map[uuid.UUID]int64 // offset of the wallet's last copy
 	journaled []wallet.Key        // in the journal by now, which the ledger does not know
 	beyond    uuid.UUID           // the last wallet of a round that was full: the next one goes on there
@@ -27,7 +27,7 @@ type keeper struct {
 func newKeeper(w *worker) *keeper { return &keeper{worker: w, copies: map[uuid.UUID]int64{}} }
 
 func (k *keeper) run(ctx context.Context) {
-	tick := time.NewTicker(k.Limits.KeeperInterval)
+	tick := time.NewTicker(k.worker.Limits.KeeperInterval)
 	defer tick.Stop()
 	for {
 		select {
@@ -43,14 +43,14 @@ func (k *keeper) run(ctx context.Context) {
 
 func (k *keeper) round(ctx context.Context) {
 	k.failed = false
-	if k.listCount.Load() > 0 {
+	if k.worker.listCount.Load() > 0 {
 		k.requeue(ctx)
 	}
-	if k.partition == backfiller {
+	if k.worker.partition == backfiller {
 		k.backfill(ctx)
 	}
 	if k.failing && !k.failed {
-		k.log.Info("copies and backfill records are written again")
+		k.worker.log.Info("copies and backfill records are written again")
 	}
 	k.failing = k.failed
 }
@@ -63,20 +63,20 @@ func (k *keeper) complain(ctx context.Context, what string, err error) {
 		level = slog.LevelWarn
 	}
 	k.failed = true
-	k.log.Log(ctx, level, what, "error", err)
+	k.worker.log.Log(ctx, level, what, "error", err)
 }
 
 // requeue appends a copy of the first operation of each list that is due, unless
 // the wallet's last copy is still on its way.
 func (k *keeper) requeue(ctx context.Context) {
 	// Twice what a list waits at most: the clocks of replicas are a little apart.
-	due, err := k.Ledger.Due(ctx, k.partition, k.now(), 2*k.Limits.RequeueMost, k.Limits.CopiesPerRound)
+	due, err := k.worker.Ledger.Due(ctx, k.worker.partition, k.worker.now(), 2*k.worker.Limits.RequeueMost, k.worker.Limits.CopiesPerRound)
 	if err != nil {
 		k.complain(ctx, "the ledger does not tell which lists are due", err)
 		return
 	}
 	for id, offset := range k.copies {
-		if offset < k.next.Load() {
+		if offset < k.worker.next.Load() {
 			delete(k.copies, id)
 		}
 	}
@@ -88,7 +88,7 @@ func (k *keeper) requeue(ctx context.Context) {
 	}
 	for _, c := range k.append(ctx, copies) {
 		k.copies[c.WalletID] = c.Receipt.Offset
-		k.metrics.requeued()
+		k.worker.metrics.requeued()
 	}
 }
 
@@ -98,7 +98,7 @@ func (k *keeper) append(ctx context.Context, records []wallet.Record) []wallet.R
 	if len(records) == 0 {
 		return nil
 	}
-	receipts, err := k.Journal.Append(records...)
+	receipts, err := k.worker.Journal.Append(records...)
 	if err != nil {
 		k.complain(ctx, "copies or backfill records wait for the journal", err)
 	}
@@ -122,18 +122,18 @@ func (k *keeper) backfill(ctx context.Context) {
 	if !k.note(ctx) { // else a ledger that takes no notes has the same records written for ever
 		return
 	}
-	ops, err := k.Ledger.Unjournaled(ctx, k.beyond, k.Limits.Backfills)
+	ops, err := k.worker.Ledger.Unjournaled(ctx, k.beyond, k.worker.Limits.Backfills)
 	if err == nil && len(ops) == 0 && k.beyond != uuid.Nil {
-		ops, err = k.Ledger.Unjournaled(ctx, uuid.Nil, k.Limits.Backfills)
+		ops, err = k.worker.Ledger.Unjournaled(ctx, uuid.Nil, k.worker.Limits.Backfills)
 	}
 	if err != nil {
 		k.complain(ctx, "the ledger does not tell which operations lack a backfill record", err)
 		return
 	}
-	k.oldestUnjournaled.Store(oldestAccepted(ops))
+	k.worker.oldestUnjournaled.Store(oldestAccepted(ops))
 	k.write(ctx, ops)
 	k.beyond = uuid.Nil
-	if len(ops) == k.Limits.Backfills {
+	if len(ops) == k.worker.Limits.Backfills {
 		k.beyond = ops[len(ops)-1].WalletID
 	}
 	k.note(ctx)
@@ -179,7 +179,7 @@ func (k *keeper) note(ctx context.Context) bool {
 	if len(k.journaled) == 0 {
 		return true
 	}
-	if err := k.Ledger.Journaled(ctx, k.journaled); err != nil {
+	if err := k.worker.Ledger.Journaled(ctx, k.journaled); err != nil {
 		k.complain(ctx, "the ledger does not take note of backfill records", err)
 		return false
 	}

@@ -12,7 +12,7 @@ import (
 
 // try is the attempt to commit a batch: what was learnt from its refusals so far.
 type try struct {
-	*worker
+	worker  *worker
 	records []wallet.Record // the prefix that is being tried
 	locked  map[uuid.UUID]*lane
 
@@ -34,10 +34,10 @@ func (t *try) unlock() {
 // commits it. It does not end with the worker: a running commit is finished.
 func (t *try) commit() (*batch, error) {
 	ctx := context.Background()
-	b := newBatch(t.now(), t.records, t.locked, wallet.FromJournal, t.Limits)
-	b.Fence = &wallet.Fence{Topic: t.topic, Partition: t.partition, From: t.next.Load(), To: t.records[len(t.records)-1].Receipt.Offset + 1}
-	b.lists, b.aside = t.lists, t.aside
-	moved, known, err := b.load(ctx, t.Ledger, t.records, t.again)
+	b := newBatch(t.worker.now(), t.records, t.locked, wallet.FromJournal, t.worker.Limits)
+	b.Fence = &wallet.Fence{Topic: t.worker.topic, Partition: t.worker.partition, From: t.worker.next.Load(), To: t.records[len(t.records)-1].Receipt.Offset + 1}
+	b.lists, b.aside = t.worker.lists, t.aside
+	moved, known, err := b.load(ctx, t.worker.Ledger, t.records, t.again)
 	if err != nil {
 		return nil, err
 	}
@@ -45,13 +45,13 @@ func (t *try) commit() (*batch, error) {
 		t.explain(moved, known)
 	}
 	b.compute(t.records)
-	return b, t.Ledger.Commit(ctx, b.finish())
+	return b, t.worker.Ledger.Commit(ctx, b.finish())
 }
 
 // explain counts what a reading after a conflict has shown.
 func (t *try) explain(moved []uuid.UUID, known int) {
 	for _, id := range moved {
-		if t.conflicts[id]++; t.conflicts[id] > t.Limits.Conflicts {
+		if t.conflicts[id]++; t.conflicts[id] > t.worker.Limits.Conflicts {
 			t.setAside(id, "its version kept moving")
 		}
 	}
@@ -68,12 +68,12 @@ func (t *try) adapt(err error) error {
 	case dropsBatch(err):
 		return err
 	case errors.Is(err, wallet.ErrSerialization):
-		if t.retries++; t.retries > t.Limits.Retries {
+		if t.retries++; t.retries > t.worker.Limits.Retries {
 			return err
 		}
 		return nil
 	case errors.Is(err, wallet.ErrConflict):
-		t.metrics.conflicted()
+		t.worker.metrics.conflicted()
 		t.again = reread{ids: true, versions: true}
 		if t.blind <= 1 {
 			return nil
@@ -86,7 +86,7 @@ func (t *try) adapt(err error) error {
 
 // findLocked sets aside the wallets that somebody holds locked.
 func (t *try) findLocked() error {
-	held, err := t.Ledger.Locked(context.Background(), walletsOf(t.records))
+	held, err := t.worker.Ledger.Locked(context.Background(), walletsOf(t.records))
 	if errors.Is(err, wallet.ErrRefused) {
 		return t.bisect(err)
 	}
@@ -127,8 +127,8 @@ func (t *try) bisect(err error) error {
 
 func (t *try) setAside(id uuid.UUID, why string) {
 	t.aside[id] = why
-	t.metrics.setAside()
-	t.log.Error("wallet set aside: its operations are requeued, the others go on", "wallet", id, "reason", why)
+	t.worker.metrics.setAside()
+	t.worker.log.Error("wallet set aside: its operations are requeued, the others go on", "wallet", id, "reason", why)
 }
 
 // dropsBatch reports whether the batch has to be dropped and the ledger read again: it does
