@@ -304,7 +304,8 @@ func (in *Intake) await(ctx context.Context, w *waiter, wait time.Duration) erro
 
 // resolve turns what the ledger has under the operation's id into the answer to
 // this request. Two requests with one id are told apart by when they were accepted;
-// repeats is said of one within its own request.
+// repeats is said of one within its own request, and of one whose record is another: two
+// replicas may accept at the same moment.
 func resolve(asked, done *wallet.Operation, repeats bool) wallet.Outcome {
 	if !done.SameRequest(*asked) {
 		return wallet.Outcome{Operation: *done, KeyReused: true}

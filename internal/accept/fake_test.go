@@ -359,7 +359,7 @@ func newWorld(limits Limits) *world {
 	})
 	w.journal.apply = func(id uuid.UUID, at time.Time) {
 		if _, created, err := w.ledger.Create(context.Background(), id, at); err == nil && created {
-			w.Complete([]wallet.Operation{{ID: id, WalletID: id, AcceptedAt: at, AppliedAt: at, Status: wallet.Applied}})
+			w.Complete([]wallet.Operation{{ID: id, WalletID: id, AcceptedAt: at, AppliedAt: at, Status: wallet.Applied, Receipt: wallet.NoReceipt}})
 		}
 	}
 	return w

@@ -165,6 +165,27 @@ func TestTwoRequestsWithOneKeyGetOneOriginalAndOneReplay(t *testing.T) {
 	}
 }
 
+// Another replica may have accepted a request with that key in the same microsecond. Where
+// the first one's record is says whose it was.
+func TestOfTwoRequestsOfOneMomentTheOneWhoseRecordIsAnotherIsTheReplay(t *testing.T) {
+	own := wallet.Receipt{Partition: 4, Offset: 0} // as the fake journal numbers it
+	for applied, replayed := range map[wallet.Receipt]bool{
+		own: false, {Partition: 4, Offset: 7}: true, {Partition: 3, Offset: 0}: true,
+		wallet.NoReceipt: false, // directly: its record is to follow
+	} {
+		inWorld(t, wide, func(t *testing.T, w *world) {
+			answered := w.submit(t.Context(), w.deposit(5), time.Second)
+			done := w.ledger.keep(w.journal.journaled()[0])
+			done.Receipt = applied
+			w.Complete([]wallet.Operation{done})
+			if a := <-answered; a.err != nil || a.Operation != done || a.Replayed != replayed {
+				t.Errorf("applied at %s: %+v, %v", applied, a.Outcome, a.err)
+			}
+			w.nobodyIsLeft(t)
+		})
+	}
+}
+
 func TestKeyOfAnotherRequestIsRefusedWithTheFirstOperation(t *testing.T) {
 	inWorld(t, wide, func(t *testing.T, w *world) {
 		withdraw := w.deposit(5)

@@ -61,6 +61,13 @@ func (w *waiter) place() wallet.Receipt {
 	return w.receipt
 }
 
+// isElsewhere reports whether the request's record is known to be another than that of
+// the receipt.
+func (w *waiter) isElsewhere(r wallet.Receipt) bool {
+	own := w.place()
+	return own.Known() && r.Known() && own != r
+}
+
 // waiters are all requests of this replica that wait, by operation. Requests with
 // one idempotency key wait for the same operation, and so do a request's items.
 type waiters struct {
@@ -200,7 +207,7 @@ func (ws *waiters) complete(op *wallet.Operation) {
 func (p *seat) complete(done *wallet.Operation) {
 	w := p.of
 	p.known = true
-	w.outcomes[p.at] = resolve(&w.ops[p.at], done, p.first != p.at)
+	w.outcomes[p.at] = resolve(&w.ops[p.at], done, p.first != p.at || w.isElsewhere(done.Receipt))
 	if w.open.Add(-1) == 0 {
 		w.wake()
 	}
