@@ -50,6 +50,7 @@ type Cache struct {
 	clientMu sync.Mutex
 	client   rueidis.Client // nil until Redis first answered
 	dirty    dirty
+	mark     atomic.Pointer[string] // what Redis was last marked with; nil until it has told
 
 	listening atomic.Bool // subscribed to announcements
 }
@@ -58,6 +59,7 @@ const (
 	keyPrefix      = "walletd:balance:"
 	channelPrefix  = "walletd:results:"
 	probeKey       = "walletd:probe"
+	markKey        = "walletd:mark"
 	probeInterval  = 500 * time.Millisecond
 	connectTimeout = time.Second
 )
@@ -127,13 +129,16 @@ func (c *Cache) ready() (rueidis.Client, error) {
 }
 
 // probe writes: a Redis that answers and takes no balances, full or read-only, is down, for
-// what one replica cannot put there the others must not read.
+// what one replica cannot put there the others must not read. And it learns the mark.
 func (c *Cache) probe(ctx context.Context) error {
 	client, err := c.connected()
 	if err != nil {
 		return err
 	}
-	return client.Do(ctx, client.B().Set().Key(probeKey).Value("").Px(time.Minute).Build()).Error()
+	if err := client.Do(ctx, client.B().Set().Key(probeKey).Value("").Px(time.Minute).Build()).Error(); err != nil {
+		return err
+	}
+	return c.send(ctx, client, "", nil, 0, nil)
 }
 
 // repeated makes a call a second time if Redis has not answered the first: perhaps only

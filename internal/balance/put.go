@@ -3,6 +3,7 @@ package balance
 import (
 	"context"
 	_ "embed" // put_if_newer.lua
+	"math/rand/v2"
 	"regexp"
 	"slices"
 	"strconv"
@@ -27,7 +28,7 @@ const putWallets = 500
 // is there. A balance that could not be put is remembered: this replica serves that
 // wallet from the ledger until it is repaired.
 func (c *Cache) Put(ctx context.Context, wallets ...wallet.Wallet) error {
-	return c.put(ctx, wallets, nil, nil)
+	return c.put(ctx, "", wallets, nil, nil)
 }
 
 // PutMade caches wallets that requests without a key have made, and whose creations are
@@ -37,7 +38,7 @@ func (c *Cache) PutMade(ctx context.Context, wallets ...wallet.Wallet) error {
 	for i := range notes {
 		notes[i].State = wallet.State{Sequence: existing, Balance: made}
 	}
-	return c.put(ctx, notes, nil, nil)
+	return c.put(ctx, "", notes, nil, nil)
 }
 
 // Renew is Put of balances that the ledger has had, and which may not be the newest. They
@@ -45,12 +46,13 @@ func (c *Cache) PutMade(ctx context.Context, wallets ...wallet.Wallet) error {
 // the ledger, and what is put then must be as new. Of a creation, sequence 0, it is noted
 // that the wallet exists.
 func (c *Cache) Renew(ctx context.Context, wallets ...wallet.Wallet) error {
-	return c.put(ctx, nil, wallets, nil)
+	return c.put(ctx, "", nil, wallets, nil)
 }
 
 // put sends the balances, the current ones and those that may have been passed, and the
-// messages with them: one round trip, as a rule.
-func (c *Cache) put(ctx context.Context, current, passed []wallet.Wallet, messages []message) error {
+// messages with them: one round trip, as a rule. If read is not empty and Redis has another
+// mark by now, no balance counts as current.
+func (c *Cache) put(ctx context.Context, read string, current, passed []wallet.Wallet, messages []message) error {
 	wallets := slices.Concat(current, passed)
 	if len(wallets)+len(messages) == 0 {
 		return nil
@@ -59,7 +61,7 @@ func (c *Cache) put(ctx context.Context, current, passed []wallet.Wallet, messag
 	if err == nil {
 		within, cancel := context.WithTimeout(ctx, c.Timeout)
 		defer cancel()
-		err = repeated(within, func() error { return c.send(within, client, wallets, len(current), messages) })
+		err = repeated(within, func() error { return c.send(within, client, read, wallets, len(current), messages) })
 		if err != nil {
 			c.failed(ctx, err)
 		}
@@ -73,19 +75,25 @@ func (c *Cache) put(ctx context.Context, current, passed []wallet.Wallet, messag
 // send runs the script, always in full: so there is nothing that Redis could have
 // lost. The first currentCount balances are as the ledger has them now, the others as it
 // has had them. The messages go with the last.
-func (c *Cache) send(ctx context.Context, client rueidis.Client, wallets []wallet.Wallet, currentCount int, messages []message) error {
+func (c *Cache) send(ctx context.Context, client rueidis.Client, read string, wallets []wallet.Wallet, currentCount int, messages []message) error {
 	for len(wallets) > putWallets {
-		if err := client.Do(ctx, c.putCommand(client, wallets[:putWallets], currentCount, nil)).Error(); err != nil {
+		if err := client.Do(ctx, c.putCommand(client, read, wallets[:putWallets], currentCount, nil)).Error(); err != nil {
 			return err
 		}
 		wallets, currentCount = wallets[putWallets:], max(0, currentCount-putWallets)
 	}
-	return client.Do(ctx, c.putCommand(client, wallets, currentCount, messages)).Error()
+	mark, err := client.Do(ctx, c.putCommand(client, read, wallets, currentCount, messages)).ToString()
+	if err == nil {
+		c.mark.Store(&mark)
+	}
+	return err
 }
 
-func (c *Cache) putCommand(client rueidis.Client, wallets []wallet.Wallet, currentCount int, messages []message) rueidis.Completed {
-	keys, args := make([]string, len(wallets)), make([]string, 0, 3+2*(len(wallets)+len(messages)))
-	args = append(args, strconv.FormatInt(c.TTL.Milliseconds(), 10), strconv.FormatInt(existsFor.Milliseconds(), 10), strconv.Itoa(currentCount))
+func (c *Cache) putCommand(client rueidis.Client, read string, wallets []wallet.Wallet, currentCount int, messages []message) rueidis.Completed {
+	keys, args := make([]string, len(wallets)+1), make([]string, 0, 5+2*(len(wallets)+len(messages)))
+	keys[len(wallets)] = markKey
+	args = append(args, strconv.FormatInt(c.TTL.Milliseconds(), 10), strconv.FormatInt(existsFor.Milliseconds(), 10), strconv.Itoa(currentCount),
+		read, strconv.FormatUint(rand.Uint64(), 36)) //nolint:gosec // not a secret
 	for i, w := range wallets {
 		keys[i] = keyPrefix + w.ID.String()
 		args = append(args, strconv.FormatInt(w.Sequence, 10), format(w))

@@ -37,18 +37,20 @@ func (c *Cache) Wallet(ctx context.Context, id uuid.UUID, fresh bool, minSequenc
 // lateFill is longer than a read of the ledger takes, unless this process was stopped.
 const lateFill = 5 * time.Second
 
-// fill reads the ledger and puts what it found.
+// fill reads the ledger and puts what it found. Meanwhile another replica may commit, and put
+// what is newer, and Redis lose it: then its mark is another, and what was read may be old.
 func (c *Cache) fill(ctx context.Context, id uuid.UUID) (wallet.Wallet, error) {
-	began := c.Now()
+	began, mark := c.Now(), c.mark.Load()
 	w, err := c.Ledger.Wallet(ctx, id)
 	if err != nil {
 		return w, err
 	}
-	put := c.Put
-	if c.Now().Sub(began) > lateFill {
-		put = c.Renew // a newer one may have been put meanwhile, and be gone again
+	// Failed: the breaker has noted it, and the wallet is dirty.
+	if mark == nil || c.Now().Sub(began) > lateFill { // a newer one may have been put meanwhile, and be gone again
+		_ = c.Renew(ctx, w)
+	} else {
+		_ = c.put(ctx, *mark, []wallet.Wallet{w}, nil, nil)
 	}
-	_ = put(ctx, w) // failed: the breaker has noted it, and the wallet is dirty
 	return w, nil
 }
 

@@ -300,6 +300,41 @@ func TestALateReadDoesNotPutWhatIsOldByNow(t *testing.T) {
 	}
 }
 
+// Nor if Redis has lost everything while the ledger was read: what one replica has read is
+// older by then than what another has committed, and put for nothing.
+func TestWhatWasReadBeforeRedisLostEverythingIsNotPutAsTheNewest(t *testing.T) {
+	onBoth(t, func(t *testing.T, address string) {
+		id, redis := uuid.New(), client(t, address)
+		l := &meanwhile{ledger: newLedger(at(id, 4))}
+		cfg := testConfig(address, nil)
+		cfg.Ledger = l
+		c, other := opened(t, cfg), opened(t, testConfig(address, nil))
+		for _, fresh := range []bool{false, true} {
+			l.happens = func() {
+				committed := wallet.Committed{Wallets: []wallet.Wallet{l.commit(id)}}
+				other.Announce(t.Context(), committed)
+				if err := redis.Do(t.Context(), redis.B().Flushall().Build()).Error(); err != nil {
+					t.Error(err)
+				}
+				other.Announce(t.Context(), wallet.Committed{Wallets: []wallet.Wallet{at(uuid.New(), 1)}}) // Redis is marked anew
+			}
+			if _, err := c.Wallet(t.Context(), id, fresh, 0); err != nil {
+				t.Error(err)
+			}
+			for range 2 { // the first of them fills it
+				reads := l.asked()
+				if w, err := c.Wallet(t.Context(), id, false, 0); err != nil || w != l.wallets[id] {
+					t.Errorf("%+v, %v after %d reads", w, err, reads)
+				}
+			}
+			if got := stored(t, redis, id); got != l.wallets[id].Sequence {
+				t.Errorf("Redis has %d", got)
+			}
+			_ = redis.Do(t.Context(), redis.B().Del().Key(keyPrefix+id.String()).Build())
+		}
+	})
+}
+
 // A ledger that is slower than Redis may be is read once and not each time.
 func TestASlowLedgerFillsTheCache(t *testing.T) {
 	redis, now, id := embeddedtest.Miniredis(t), &clock{now: time.Unix(1_700_000_000, 0)}, uuid.New()
