@@ -226,9 +226,10 @@ func (s *System) shutRequests(ctx context.Context) error {
 }
 
 // Ready implements httpapi.Health: writes can be accepted if the journal or the
-// ledger takes them.
+// ledger takes them. A partition that has lost its end makes nobody unready: every replica
+// would be, also for the reads and for the other partitions' writes.
 func (s *System) Ready() bool {
-	return !s.stopping.Load() && (s.journal.Available() == nil || s.ledger.Err() == nil)
+	return !s.stopping.Load() && (s.journal.Writable() || s.ledger.Err() == nil)
 }
 
 // Components implements httpapi.Health.

@@ -226,8 +226,14 @@ var (
 	ErrHeld    = errors.New("a partition is not written")
 )
 
-// Available reports whether records can be written now; if not, why.
-func (j *Journal) Available() error {
+// Available reports whether records can be written now, to every partition; if not, why.
+func (j *Journal) Available() error { return j.available(false) }
+
+// Writable is Available but for the partitions that have lost their ends, unless all have:
+// no replica can write those, until an operator has decided, and any the others.
+func (j *Journal) Writable() bool { return j.available(true) == nil }
+
+func (j *Journal) available(butLost bool) error {
 	w := j.writing.Load()
 	switch {
 	case w == nil:
@@ -238,11 +244,17 @@ func (j *Journal) Available() error {
 	if why := w.refused.Load(); why != nil {
 		return fmt.Errorf("the brokers do not let it be written: %w", *why)
 	}
+	lost := 0
 	for _, p := range w.pens {
-		if why := p.holding(); why != "" {
-			return fmt.Errorf("%w: %d: %s", ErrHeld, p.partition, why)
+		why := p.holding()
+		if why == holdLost {
+			lost++
 		}
-		if p.isStalled() {
+		switch {
+		case why == holdLost && butLost && lost < len(w.pens):
+		case why != "":
+			return fmt.Errorf("%w: %d: %s", ErrHeld, p.partition, why)
+		case p.isStalled():
 			return fmt.Errorf("%w: %d", ErrStalled, p.partition)
 		}
 	}

@@ -1,16 +1,20 @@
 package journal
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/walletd/walletd/internal/breaker"
 	"github.com/walletd/walletd/internal/embedded/embeddedtest"
 	"github.com/walletd/walletd/internal/wallet"
 )
@@ -73,6 +77,9 @@ func TestAPartitionThatLostItsEndIsNotWrittenOn(t *testing.T) {
 	if err := j.Available(); !errors.Is(err, ErrHeld) {
 		t.Errorf("the journal is said to be %v", err)
 	}
+	if j.Writable() {
+		t.Error("a partition of which nobody knows where it ends counts as one that can be written")
+	}
 	l.mu.Lock()
 	l.next = map[int32]int64{0: 0, 1: 0} // as the operator has it
 	l.mu.Unlock()
@@ -95,6 +102,36 @@ func TestAPartitionThatLosesItsEndIsNotWrittenOnBySomebodyWhoDidSo(t *testing.T)
 	eventually(t, "it is not written", func() bool { _, err := j.put(deposit(walletIn(j, 0), 1)); return err != nil })
 	if _, err := j.put(deposit(walletIn(j, 1), 1)); err != nil {
 		t.Errorf("where nothing is told: %v", err)
+	}
+}
+
+// Partitions that have lost their ends are so for every replica, and until an operator has
+// decided: others can be written meanwhile, if there are any and they acknowledge.
+func TestAJournalOfWhichAPartIsLostCanBeWritten(t *testing.T) {
+	t.Parallel()
+	answer := func(context.Context) error { return nil }
+	j := &Journal{brokers: breaker.New(breaker.Config{Name: "Kafka", Probe: answer, Interval: time.Second, Timeout: patience, Log: slog.New(slog.DiscardHandler)})}
+	go j.brokers.Run(t.Context())
+	eventually(t, "the brokers answer", func() bool { return j.brokers.Err() == nil })
+	pens := []*pen{{}, {}, {}, {}}
+	j.writing.Store(&writing{pens: pens})
+	for n, c := range []struct {
+		do                  func()
+		available, writable bool
+	}{
+		{func() {}, true, true},
+		{func() { pens[0].hold(holdLost) }, false, true},
+		{func() { pens[1].hold(holdUntold) }, false, false},
+		{func() { pens[1].hold(holdLost) }, false, true},
+		{func() { pens[2].mu.Lock(); pens[2].giveUp(); pens[2].mu.Unlock() }, false, false},
+		{func() { pens[2].hold(holdLost) }, false, true},
+		{func() { pens[3].hold(holdLost) }, false, false},
+		{func() { pens[0].hold("") }, false, true},
+	} {
+		c.do()
+		if available := j.Available() == nil; available != c.available || j.Writable() != c.writable {
+			t.Errorf("step %d: available %t, writable %t", n, available, j.Writable())
+		}
 	}
 }
 
