@@ -61,12 +61,17 @@ func (p *pen) add(e *entry) error {
 	p.waiting = append(p.waiting, e)
 	p.operations += len(e.rec.Operations)
 	if p.flying == nil {
-		p.ready()
-		if p.operations >= gatherEnough {
-			p.enough()
-		}
+		p.want()
 	}
 	return nil
+}
+
+// want has what waits flushed; mu is held.
+func (p *pen) want() {
+	p.ready()
+	if p.operations >= gatherEnough {
+		p.enough()
+	}
 }
 
 func (p *pen) hasEnough() bool {
@@ -97,7 +102,7 @@ func (p *pen) landed() {
 	p.flying, p.stalled = nil, p.closed || p.held != ""
 	p.number++
 	if len(p.waiting) > 0 {
-		p.ready()
+		p.want()
 	}
 }
 

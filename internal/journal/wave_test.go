@@ -143,6 +143,7 @@ func TestAWaveDoesNotWaitWhenAPartitionHasEnough(t *testing.T) {
 	for name, c := range map[string]struct {
 		waiting [2]int // operations, of two partitions
 		flying  bool   // a flush of the first is under way
+		lands   bool   // that flush, later
 		added   int    // to the first, later
 		want    time.Duration
 	}{
@@ -151,6 +152,8 @@ func TestAWaveDoesNotWaitWhenAPartitionHasEnough(t *testing.T) {
 		"none has":                  {waiting: [2]int{gatherEnough - 2, gatherEnough - 1}, added: 1, want: gatherMost},
 		"its flush is under way":    {waiting: [2]int{gatherEnough, 1}, flying: true, want: gatherMost},
 		"it, and gets more":         {waiting: [2]int{gatherEnough, 1}, flying: true, added: 1, want: gatherMost},
+		"its flush lands":           {waiting: [2]int{gatherEnough, 1}, flying: true, lands: true, want: later},
+		"it lands to fewer":         {waiting: [2]int{gatherEnough - 1, 1}, flying: true, lands: true, want: gatherMost},
 		"flushed since it had that": {added: gatherEnough - 1, want: gatherMost},
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -175,7 +178,12 @@ func TestAWaveDoesNotWaitWhenAPartitionHasEnough(t *testing.T) {
 			if c.flying {
 				w.pens[0].flying = []*entry{{}}
 			}
-			time.AfterFunc(later, func() { add(w.pens[0], c.added) })
+			time.AfterFunc(later, func() {
+				add(w.pens[0], c.added)
+				if c.lands {
+					w.pens[0].landed()
+				}
+			})
 			began := time.Now()
 			w.gather(t.Context())
 			if took := time.Since(began); took != c.want {
