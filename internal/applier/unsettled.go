@@ -84,8 +84,8 @@ func (l *lanes) settle(walletID, id uuid.UUID) {
 }
 
 // Unsettled returns how many own acknowledged operations of the wallet, of those
-// accepted at since or later, have no known outcome, and how many got one since the
-// wallet has its lane. Beyond Limits.UnsettledPerWallet they are not counted.
+// accepted at since or later, have no known outcome, without those of a journal that was
+// replaced, and how many got one since the wallet has its lane. Beyond Limits.UnsettledPerWallet they are not counted.
 func (a *Applier) Unsettled(id uuid.UUID, since time.Time) (waiting int, settled int64) {
 	v, ok := a.lanes.m.Load(id)
 	if !ok {
@@ -95,8 +95,25 @@ func (a *Applier) Unsettled(id uuid.UUID, since time.Time) (waiting int, settled
 	ln.intakeMu.Lock()
 	defer ln.intakeMu.Unlock()
 	// In journal order, which is as good as that of acceptance.
-	earlier := sort.Search(len(ln.unsettled), func(i int) bool { return !ln.unsettled[i].AcceptedAt.Before(since) })
+	earlier := sort.Search(len(ln.unsettled), func(i int) bool {
+		return ln.unsettled[i].Receipt.Known() && !ln.unsettled[i].AcceptedAt.Before(since)
+	})
 	return len(ln.unsettled) - earlier, ln.settled
+}
+
+// JournalReplaced notes that what was acknowledged so far is in a journal that is not
+// followed any more: an operator goes on with another. Its offsets say nothing of the new
+// one's. What has no outcome yet may never get one, and is no load; the direct way applies
+// it before anything newer of its wallet.
+func (a *Applier) JournalReplaced() {
+	for _, ln := range a.lanes.inUse() {
+		ln.intakeMu.Lock()
+		for i := range ln.unsettled {
+			ln.unsettled[i].Receipt = wallet.NoReceipt
+		}
+		ln.overflow = wallet.NoReceipt
+		ln.intakeMu.Unlock()
+	}
 }
 
 // UnsettledInAll is the same of all wallets, whenever accepted, without those that
@@ -149,7 +166,7 @@ func (a *Applier) Reconcile(ctx context.Context, offsets map[int32]int64) error 
 	lanes := a.lanes.inUse()
 	keys, created := a.unsettledPassed(lanes)
 	if len(keys)+len(created) == 0 {
-		a.lanes.aside.Store(0)
+		a.lanes.aside.Store(a.countAside(lanes))
 		return nil
 	}
 	s, err := a.Ledger.Read(ctx, wallet.SnapshotQuery{Operations: keys, Wallets: created})
@@ -181,11 +198,15 @@ func (l *lanes) inUse() (lanes []*lane) {
 	return lanes
 }
 
-// countAside returns how many of the lanes' unsettled operations the ledger has passed.
+// countAside returns how many of the lanes' unsettled operations the ledger has passed, or
+// never will.
 func (a *Applier) countAside(lanes []*lane) (n int64) {
 	for _, ln := range lanes {
 		ln.intakeMu.Lock()
-		n += int64(sort.Search(len(ln.unsettled), func(i int) bool { return !a.ledgerNext.passed(ln.unsettled[i].Receipt) }))
+		n += int64(sort.Search(len(ln.unsettled), func(i int) bool {
+			r := ln.unsettled[i].Receipt
+			return r.Known() && !a.ledgerNext.passed(r)
+		}))
 		ln.intakeMu.Unlock()
 	}
 	return n
@@ -214,7 +235,7 @@ func (a *Applier) unsettledPassedOf(ln *lane, keys []wallet.Key, created []uuid.
 	}
 	for _, u := range ln.unsettled[:min(len(ln.unsettled), lookPerWallet)] {
 		switch {
-		case !a.ledgerNext.passed(u.Receipt):
+		case !u.Receipt.Known() || !a.ledgerNext.passed(u.Receipt):
 		case u.kind == wallet.KindCreate:
 			created = append(created, u.WalletID)
 		default:

@@ -48,6 +48,42 @@ func TestALaneWhoseMarkTheLedgerHasPassedCanBeRetired(t *testing.T) {
 	}
 }
 
+// Offsets of a journal that an operator has given up say nothing in the next one, which
+// begins at 0: what was lost with it must not count as load until that is as long, nor keep
+// the direct way from its wallet.
+func TestWhatWasLostWithAJournalIsNoLoadInTheNext(t *testing.T) {
+	limits := DefaultLimits()
+	limits.UnsettledPerWallet = 10
+	ledger := &asking{asked: map[uuid.UUID]int{}}
+	a := New(Config{Ledger: ledger, Limits: limits, Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(), Now: time.Now})
+	id := uuid.New()
+	counted := func(want int) {
+		t.Helper()
+		if err := a.Reconcile(t.Context(), map[int32]int64{0: 5}); err != nil {
+			t.Fatal(err)
+		}
+		all, _ := a.UnsettledInAll()
+		if n, _ := a.Unsettled(id, time.Time{}); n != want || all != want {
+			t.Errorf("%d of the wallet and %d in all count, want %d", n, all, want)
+		}
+	}
+	for i := range limits.UnsettledPerWallet + 1 { // one more than finds room
+		keepOf(a, id, 1_000+i)
+	}
+	counted(limits.UnsettledPerWallet)
+	a.JournalReplaced()
+	counted(0)
+	limits.UnsettledPerWallet++
+	a.Limits = limits
+	keepOf(a, id, 7)
+	counted(1)
+	ln := a.lanes.lockIntake(id)
+	defer ln.intakeMu.Unlock()
+	if len(ln.unsettled) != limits.UnsettledPerWallet || ln.overflow.Known() || len(ledger.asked) != 0 {
+		t.Errorf("the direct way knows %d, overflow %s, asked for %v", len(ln.unsettled), ln.overflow, ledger.asked)
+	}
+}
+
 func TestRequeuedOperationsKeepNoOthersFromBeingAskedFor(t *testing.T) {
 	ledger := &asking{asked: map[uuid.UUID]int{}}
 	a := New(Config{Ledger: ledger, Limits: DefaultLimits(), Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(), Now: time.Now})

@@ -62,6 +62,10 @@ type Applier interface {
 	// together may be applied together. It must not wait.
 	Deliver(records ...wallet.Record)
 
+	// JournalReplaced notes that what was acknowledged so far is in a topic that is not
+	// written any more, and of which the offsets say nothing in the next one.
+	JournalReplaced()
+
 	// Delivered is the offset before which everything of a partition was delivered, 0 if it is
 	// another replica's.
 	Delivered(partition int32) int64
@@ -81,6 +85,7 @@ type Journal struct {
 	cancel      context.CancelFunc
 	meeting     sync.WaitGroup // whoever meets the topic, and leaves it
 	rejoin      time.Duration  // until a reader that misses a partition makes room for another; the meeting's
+	written     uuid.UUID      // the topic that was written last; the meeting's
 	haltedCount int32          // partitions, from 0 on, that were stopped because what the ledger follows is not there; the meeting's
 	running     sync.WaitGroup
 	closeOnce   sync.Once

@@ -80,6 +80,7 @@ type fakeApplier struct {
 	acked    []wallet.Record
 	halted   map[int32]error
 	assigned int
+	replaced int
 	pauses   bool // Fetched says to pause
 
 	delivered [][]wallet.Record // what came together
@@ -146,6 +147,8 @@ func (a *fakeApplier) Idle(ctx context.Context) bool {
 func (a *fakeApplier) Acknowledged(rec wallet.Record) {
 	a.change(func() { a.acked = append(a.acked, rec) })
 }
+
+func (a *fakeApplier) JournalReplaced() { a.change(func() { a.replaced++ }) }
 
 func (a *fakeApplier) Delivered(partition int32) int64 {
 	a.kept.mu.Lock()

@@ -57,6 +57,7 @@ func TestATopicThatAnOperatorHasAcceptedIsMetByAReplicaThatRuns(t *testing.T) {
 			t.Fatalf("written at %+v, %v", receipt, err)
 		}
 		a.until(t, "the new topic is read", func() bool { return len(a.fetched) == 2+n })
+		a.until(t, "what the last one had is told to be lost", func() bool { return a.replaced == 1+n })
 		if err := j.Available(); err != nil {
 			t.Error(err)
 		}
@@ -88,7 +89,7 @@ func TestAnOffsetThatAnOperatorHasAcceptedIsReadByAReplicaThatRuns(t *testing.T)
 	a.restart(2)
 	l.accepted(l.follows())
 	a.until(t, "what is left is read", func() bool { return len(a.fetched) == 2 })
-	if j.writing.Load() != pens {
+	if j.writing.Load() != pens || a.replaced != 0 {
 		t.Error("writing was interrupted")
 	}
 }

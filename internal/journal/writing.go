@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/walletd/walletd/internal/wallet"
@@ -120,10 +121,14 @@ func (j *Journal) openPens(t wallet.Topic, applied, ends map[int32]int64) error 
 		return nil
 	}
 	j.closePens()
+	if j.written != t.ID && j.written != uuid.Nil {
+		j.applier.JournalReplaced()
+	}
 	w, err := j.newWriting(t)
 	if err != nil {
 		return err
 	}
+	j.written = t.ID
 	if applied != nil {
 		w.hold(applied, ends)
 	}
