@@ -189,8 +189,44 @@ func TestAWaveDoesNotWaitWhenAPartitionHasEnough(t *testing.T) {
 			if took := time.Since(began); took != c.want {
 				t.Errorf("%s: waited %v, want %v", name, took, c.want)
 			}
-			if late := !w.gatherFrom.IsZero(); late != (c.want == gatherMost) {
-				t.Errorf("%s: the next waves wait: %t", name, !late)
+			if inVain := !w.gatherFrom.IsZero(); inVain != (c.want == gatherMost) {
+				t.Errorf("%s: the next waves wait: %t", name, !inVain)
+			}
+		})
+	}
+}
+
+// Nor does a ledger that is away keep each wave back until it has enough.
+func TestWavesThatGetEnoughWaitNoLongerInAllThanOne(t *testing.T) {
+	for name, c := range map[string]struct {
+		caughtUp int // the ledger has, when that wave begins
+		want     time.Duration
+	}{
+		"away":                      {caughtUp: -1, want: gatherMost},
+		"away, and back for a wave": {caughtUp: 2, want: 2*gatherMost/5 + gatherMost},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			idle := false
+			w := &writing{idle: func(ctx context.Context) bool {
+				if !idle {
+					<-ctx.Done()
+				}
+				return idle
+			}}
+			began := time.Now()
+			for wave := range 20 {
+				idle = wave == c.caughtUp
+				enough := time.AfterFunc(gatherMost/5, w.enough)
+				w.gather(t.Context())
+				enough.Stop()
+			}
+			if took := time.Since(began); took != c.want {
+				t.Errorf("%s: the waves have waited %v, want %v", name, took, c.want)
+			}
+			time.Sleep(gatherAgain)
+			began = time.Now()
+			if w.gather(t.Context()); time.Since(began) != gatherMost {
+				t.Errorf("%s: a wave has waited %v a second later", name, time.Since(began))
 			}
 		})
 	}

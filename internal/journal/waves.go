@@ -2,7 +2,6 @@ package journal
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -13,9 +12,10 @@ import (
 )
 
 const (
-	// gatherMost is how long a wave waits for the ledger to have what earlier ones brought.
+	// gatherMost is how long waves wait for the ledger to have what earlier ones brought: one,
+	// or several that got enough before.
 	gatherMost = 50 * time.Millisecond
-	// gatherAgain is how long the next ones do not wait, if that one did so in vain.
+	// gatherAgain is how long the next ones do not wait, if those did so in vain.
 	gatherAgain = time.Second
 	// gatherEnough is how many operations of a partition do not wait for more of them.
 	gatherEnough = 100
@@ -49,9 +49,10 @@ func (w *writing) waves(ctx context.Context) {
 // What arrives meanwhile shares its flush and its commit, and so there are fewer of
 // either. Once a partition has gatherEnough, more would make the two no cheaper, and
 // the broker works while the ledger does. A ledger that is away, or has a backlog, keeps
-// one wave a second back, and those between only look whether it has caught up.
+// waves back for no more than gatherMost in all, once a second, and those between only
+// look whether it has caught up.
 func (w *writing) gather(ctx context.Context) {
-	most := gatherMost
+	most := gatherMost - w.inVain
 	if time.Now().Before(w.gatherFrom) {
 		most = 0
 	}
@@ -61,11 +62,13 @@ func (w *writing) gather(ctx context.Context) {
 	if w.hasEnough() {
 		cancel()
 	}
-	switch idle := w.idle(ctx); {
-	case idle:
-		w.gatherFrom = time.Time{}
-	case errors.Is(ctx.Err(), context.DeadlineExceeded) && most > 0:
-		w.gatherFrom = time.Now().Add(gatherAgain)
+	began := time.Now()
+	if w.idle(ctx) {
+		w.gatherFrom, w.inVain = time.Time{}, 0
+		return
+	}
+	if w.inVain += time.Since(began); w.inVain >= gatherMost {
+		w.gatherFrom, w.inVain = time.Now().Add(gatherAgain), 0
 	}
 }
 

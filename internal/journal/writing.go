@@ -28,6 +28,7 @@ type writing struct {
 	pushing    atomic.Bool                        // somebody has the client send
 	wave       atomic.Pointer[wave]               // the last that began
 	gatherFrom time.Time                          // before then a wave only looks whether the ledger has caught up
+	inVain     time.Duration                      // how long waves have waited since the ledger had caught up
 	gathering  atomic.Pointer[context.CancelFunc] // ends the last wave's wait for what is being applied
 	failed     atomic.Bool                        // a record was refused or lost: mend is to look why
 	refused    atomic.Pointer[error]              // why the client will never write; nil: it may
