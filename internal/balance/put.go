@@ -50,9 +50,9 @@ func (c *Cache) Renew(ctx context.Context, wallets ...wallet.Wallet) error {
 }
 
 // put sends the balances, the current ones and those that may have been passed, and the
-// messages with them: one round trip, as a rule. If read is not empty and Redis has another
-// mark by now, no balance counts as current.
-func (c *Cache) put(ctx context.Context, read string, current, passed []wallet.Wallet, messages []message) error {
+// messages with them: one round trip, as a rule. Unless since is empty it is the mark that
+// Redis had before they were read: if it has another by now, no balance counts as current.
+func (c *Cache) put(ctx context.Context, since string, current, passed []wallet.Wallet, messages []message) error {
 	wallets := slices.Concat(current, passed)
 	if len(wallets)+len(messages) == 0 {
 		return nil
@@ -61,7 +61,7 @@ func (c *Cache) put(ctx context.Context, read string, current, passed []wallet.W
 	if err == nil {
 		within, cancel := context.WithTimeout(ctx, c.Timeout)
 		defer cancel()
-		err = repeated(within, func() error { return c.send(within, client, read, wallets, len(current), messages) })
+		err = repeated(within, func() error { return c.send(within, client, since, wallets, len(current), messages) })
 		if err != nil {
 			c.failed(ctx, err)
 		}
@@ -75,25 +75,25 @@ func (c *Cache) put(ctx context.Context, read string, current, passed []wallet.W
 // send runs the script, always in full: so there is nothing that Redis could have
 // lost. The first currentCount balances are as the ledger has them now, the others as it
 // has had them. The messages go with the last.
-func (c *Cache) send(ctx context.Context, client rueidis.Client, read string, wallets []wallet.Wallet, currentCount int, messages []message) error {
+func (c *Cache) send(ctx context.Context, client rueidis.Client, since string, wallets []wallet.Wallet, currentCount int, messages []message) error {
 	for len(wallets) > putWallets {
-		if err := client.Do(ctx, c.putCommand(client, read, wallets[:putWallets], currentCount, nil)).Error(); err != nil {
+		if err := client.Do(ctx, c.putCommand(client, since, wallets[:putWallets], currentCount, nil)).Error(); err != nil {
 			return err
 		}
 		wallets, currentCount = wallets[putWallets:], max(0, currentCount-putWallets)
 	}
-	mark, err := client.Do(ctx, c.putCommand(client, read, wallets, currentCount, messages)).ToString()
+	mark, err := client.Do(ctx, c.putCommand(client, since, wallets, currentCount, messages)).ToString()
 	if err == nil {
 		c.mark.Store(&mark)
 	}
 	return err
 }
 
-func (c *Cache) putCommand(client rueidis.Client, read string, wallets []wallet.Wallet, currentCount int, messages []message) rueidis.Completed {
+func (c *Cache) putCommand(client rueidis.Client, since string, wallets []wallet.Wallet, currentCount int, messages []message) rueidis.Completed {
 	keys, args := make([]string, len(wallets)+1), make([]string, 0, 5+2*(len(wallets)+len(messages)))
 	keys[len(wallets)] = markKey
 	args = append(args, strconv.FormatInt(c.TTL.Milliseconds(), 10), strconv.FormatInt(existsFor.Milliseconds(), 10), strconv.Itoa(currentCount),
-		read, strconv.FormatUint(rand.Uint64(), 36)) //nolint:gosec // not a secret
+		since, strconv.FormatUint(rand.Uint64(), 36)) //nolint:gosec // not a secret
 	for i, w := range wallets {
 		keys[i] = keyPrefix + w.ID.String()
 		args = append(args, strconv.FormatInt(w.Sequence, 10), format(w))
