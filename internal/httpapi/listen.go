@@ -18,6 +18,22 @@ const (
 // NewServer returns a server for h with the bounds above: a client that sends
 // slowly, reads slowly or says nothing is cut off.
 func NewServer(address string, h http.Handler) *http.Server {
-	return &http.Server{Addr: address, Handler: h, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
+	return &http.Server{Addr: address, Handler: oneRequestOfHTTP10(h), DisableGeneralOptionsHandler: true, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
 		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes, ConnContext: remember, ConnState: idle}
+}
+
+// oneRequestOfHTTP10 ends the connection after a request in HTTP/1.0, whatever answers it,
+// a preflight and OPTIONS * too: a body of unknown length would be taken for the next
+// request (RFC 9112, 6.1).
+func oneRequestOfHTTP10(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !r.ProtoAtLeast(1, 1) {
+			w.Header()["Connection"] = []string{"close"}
+		}
+		if r.Method == http.MethodOptions && r.RequestURI == "*" { // of the server as a whole (RFC 9110, 9.3.7)
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }

@@ -89,9 +89,6 @@ func (s *server) matched(mux *http.ServeMux) http.Handler {
 	unknown := s.observed("", unmatched, s.unknownPath)
 	mux.Handle("/", unknown)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !r.ProtoAtLeast(1, 1) { // a body of unknown length would be taken for the next request (RFC 9112, 6.1)
-			w.Header()["Connection"] = []string{"close"}
-		}
 		if p := r.URL.Path; p == "" || strings.Contains(p, "//") || strings.Contains(p, "/.") {
 			unknown.ServeHTTP(w, r)
 			return

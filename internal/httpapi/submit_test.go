@@ -311,18 +311,23 @@ func TestNothingFollowsARequestInHTTP10(t *testing.T) {
 	r := newRig(t)
 	body := operationJSON("DEPOSIT", "1")
 	inner := fmt.Sprintf("POST /api/v1/wallet HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
-	c, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(patience))
-	if _, err := io.WriteString(c, "POST /api/v1/wallet/create HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n"+inner); err != nil {
-		t.Fatal(err)
-	}
-	all, err := io.ReadAll(c)
-	if n := strings.Count(string(all), "HTTP/1."); err != nil || n != 1 || len(r.submitted) != 0 {
-		t.Errorf("%d answers, %d operations, %v:\n%s", n, len(r.submitted), err, all)
+	for _, outer := range []string{
+		"POST /api/v1/wallet/create HTTP/1.0\r\n", "GET /nothing HTTP/1.0\r\n", "OPTIONS * HTTP/1.0\r\n",
+		"OPTIONS /api/v1/wallet HTTP/1.0\r\nOrigin: http://a\r\nAccess-Control-Request-Method: POST\r\n",
+	} {
+		c, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = c.SetDeadline(time.Now().Add(patience))
+		if _, err := io.WriteString(c, outer+"Connection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n"+inner); err != nil {
+			t.Fatal(err)
+		}
+		all, err := io.ReadAll(c)
+		if n := strings.Count(string(all), "HTTP/1."); err != nil || n != 1 || len(r.submitted) != 0 {
+			t.Errorf("%s%d answers, %d operations, %v:\n%s", outer, n, len(r.submitted), err, all)
+		}
+		c.Close()
 	}
 }
 
