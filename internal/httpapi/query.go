@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -75,15 +76,22 @@ func (q *query) sequence(name string) int64 {
 	return n
 }
 
+// rfc3339 is what time.Parse does not see to: it takes T9:00, a comma and +24:00.
+var rfc3339 = regexp.MustCompile(`^[0-9-]{10}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$`)
+
 // moment reads an RFC 3339 time.
 func (q *query) moment(name string) time.Time {
 	text, given := q.value(name)
 	if !given {
 		return time.Time{}
 	}
-	t, err := time.Parse(time.RFC3339, strings.ToUpper(text))
+	text = strings.ToUpper(text)
+	t, err := time.Parse(time.RFC3339, text)
 	switch {
-	case err == nil && !strings.Contains(text, ","): // which Parse takes for a point
+	case err == nil && rfc3339.MatchString(text):
+		if t.IsZero() { // given, and the zero time says that it is not
+			t = t.Add(time.Nanosecond)
+		}
 	case strings.Contains(text, " "):
 		q.add(name, "must be an RFC 3339 time; a + is written %2B")
 	default:

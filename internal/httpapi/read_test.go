@@ -74,7 +74,7 @@ func TestIfNoneMatch(t *testing.T) {
 		r.get(alicePath, "If-None-Match: "+match).status(304).header("ETag", `"2"`).header("Cache-Control", "private, no-cache").text("")
 	}
 	r.get(alicePath, `If-None-Match: "1"`, `If-None-Match: "2"`).status(304)
-	for _, other := range []string{``, `2`, `"3"`, `"22"`, `w/"2"`} {
+	for _, other := range []string{``, `2`, `"3"`, `"22"`, `w/"2"`, `"a,*,b"`} {
 		r.get(alicePath, "If-None-Match: "+other).status(200)
 	}
 	r.get("/api/v1/wallets/"+opText, "If-None-Match: *").problem(404, "wallet_not_found")
@@ -121,6 +121,15 @@ func TestListOperations(t *testing.T) {
 	}
 }
 
+// A program that sends its language's zero time means a time, not that it has none.
+func TestTheFirstMomentIsAPeriodsEnd(t *testing.T) {
+	r := newRig(t)
+	r.get(alicePath + "/operations?to=0001-01-01T00:00:00Z").status(200)
+	if r.queries[0].To.IsZero() {
+		t.Error("asked for the whole history")
+	}
+}
+
 func TestErrorsOfTheHistory(t *testing.T) {
 	r := newRig(t)
 	err := &wallet.Error{Code: wallet.CodeUnavailable, Fate: wallet.Unknown, RetryAfter: time.Millisecond}
@@ -143,7 +152,8 @@ func TestListOperationsRefuses(t *testing.T) {
 		{"limit=0", "limit"}, {"limit=1001", "limit"}, {"limit=", "limit"}, {"limit=-1", "limit"}, {"limit=1e1", "limit"},
 		{"limit=1&limit=2", "limit"}, {"Limit=1", "Limit"}, {"offset=3&page=2", "offset page"},
 		{"status=applied", "status"}, {"status=", "status"}, {"operationType=X", "operationType"},
-		{"from=yesterday", "from"}, {"from=2026-05-04", "from"}, {"from=2026-05-04T10:00:00,5Z", "from"}, {"to=2026-05-04T10:00:00+02:00", "to"},
+		{"from=yesterday", "from"}, {"from=2026-05-04", "from"}, {"from=2026-05-04T10:00:00,5Z", "from"},
+		{"from=2026-05-04T9:00:00Z", "from"}, {"from=2026-05-04T10:00:00%2B24:00", "from"}, {"to=2026-05-04T10:00:00+02:00", "to"},
 		{"from=2026-05-04T10:00:00Z&to=2026-05-04T10:00:00Z", "to"},
 		{"cursor=", "cursor"}, {"cursor=x", "cursor"}, {"cursor=djEuMC4w", "cursor"}, {"cursor=djEuMC4y=", "cursor"}, {"cursor=djIuMC4y", "cursor"},
 		{"limit=x&status=x&operationType=x&from=x&to=x&cursor=x", "limit status operationType from to cursor"},

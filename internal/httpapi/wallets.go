@@ -87,12 +87,15 @@ func wantsFresh(h http.Header) bool {
 
 // matches reports whether one of the If-None-Match values is "*" or names etag,
 // by weak comparison (RFC 9110 §13.1.2). Our ETags are digits, so that no comma
-// can be inside one that matches.
+// can be inside one that matches; a "*" counts only by itself, since it may be a part
+// of another's ETag.
 func matches(values []string, etag string) bool {
 	for _, v := range values {
+		if strings.TrimSpace(v) == "*" {
+			return true
+		}
 		for candidate := range strings.SplitSeq(v, ",") {
-			candidate = strings.TrimSpace(candidate)
-			if candidate == "*" || strings.TrimPrefix(candidate, "W/") == etag {
+			if strings.TrimPrefix(strings.TrimSpace(candidate), "W/") == etag {
 				return true
 			}
 		}
