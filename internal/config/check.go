@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -119,7 +121,7 @@ func (c *Config) checkComponents() (faults []error) {
 		}
 	}
 	p, k, r := c.Postgres, c.Kafka, c.Redis
-	fault(!strings.Contains(p.Host, ","), "POSTGRES_HOST", "must be one host; put several behind one address")
+	fault(isHost(p.Host), "POSTGRES_HOST", "must be one host, without port or brackets; put several behind one address")
 	fault(p.Port > 0 && p.Port < 65536, "POSTGRES_PORT", "must be 1 to 65535")
 	fault(slices.Contains(sslModes, p.SSLMode), "POSTGRES_SSLMODE", "must be one of "+strings.Join(sslModes, ", "))
 	fault(p.CommitConnections >= 2, "POSTGRES_COMMIT_CONNECTIONS", "must be at least 2")
@@ -167,7 +169,19 @@ func isOrigin(s string) bool {
 	return err == nil && u.Scheme != "" && u.Host != "" && !usual && !strings.Contains(s, "*") && s == strings.ToLower(u.Scheme+"://"+u.Host)
 }
 
+// hostPort reports whether s can be an address; its port is a number.
 func hostPort(s string) bool {
-	_, port, err := net.SplitHostPort(s)
-	return err == nil && port != ""
+	host, port, err := net.SplitHostPort(s)
+	_, notNumber := strconv.ParseUint(port, 10, 16)
+	return err == nil && notNumber == nil && (host == "" || isHost(host))
+}
+
+// isHost reports whether s can be a name, an IP address, or the directory of a socket.
+func isHost(s string) bool {
+	return !strings.ContainsAny(s, " \t\r\n,@?[]") && (!strings.Contains(s, ":") || isIP(s))
+}
+
+func isIP(s string) bool {
+	_, err := netip.ParseAddr(s)
+	return err == nil
 }

@@ -3,6 +3,7 @@
 package config
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"maps"
 	"net"
 	"net/url"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -191,7 +193,11 @@ func load(file string, environ []string, needed func(variable string) bool) (Con
 
 // readFile returns our variables of a file; only the default one may be absent.
 func readFile(file string) (vars map[string]string, found bool, err error) {
-	vars, err = godotenv.Read(cmp.Or(file, defaultFile))
+	text, err := os.ReadFile(cmp.Or(file, defaultFile))
+	if err == nil {
+		// Editors of Windows begin a file with a byte order mark, which is no line of it.
+		vars, err = godotenv.UnmarshalBytes(bytes.TrimPrefix(text, []byte("\ufeff")))
+	}
 	switch {
 	case file == "" && errors.Is(err, fs.ErrNotExist):
 		return map[string]string{}, false, nil

@@ -56,6 +56,24 @@ func TestEnvironmentOverridesTheFile(t *testing.T) {
 	}
 }
 
+func TestAFileOfWindowsIsReadAsItIs(t *testing.T) {
+	want, err := Load(committed, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(committed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "config.env")
+	if err := os.WriteFile(path, []byte("\ufeff"+strings.ReplaceAll(string(text), "\n", "\r\n")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Load(path, nil); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
 func TestLaterLineOfTheFileIsAnOrdinaryValue(t *testing.T) {
 	c, err := Load(written(t, "OTHER_VARIABLE=ignored", "WALLETD_LOG_FORMAT=json"), nil)
 	if err != nil || c.LogFormat != "json" {

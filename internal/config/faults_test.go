@@ -85,6 +85,28 @@ func TestEachFaultAloneIsReportedWithItsVariable(t *testing.T) {
 	}
 }
 
+// What could never be reached or listened at is not left to be found at run time.
+func TestAddressesThatCannotBeAreFaults(t *testing.T) {
+	for name, values := range map[string][]string{
+		"WALLETD_HTTP_ADDRESS":  {"127.0.0.1:99999", "127.0.0.1:http", "a b:8080"},
+		"WALLETD_KAFKA_BROKERS": {"a:9092, b:9092", "a:99999", "a:kafka"},
+		"WALLETD_REDIS_ADDRESS": {"redis:63 79", "redis:99999"},
+		"WALLETD_POSTGRES_HOST": {"db:5432", "[::1]", " db", "user@db"},
+	} {
+		for _, value := range values {
+			_, err := Load(committed, []string{name + "=" + value})
+			if got := names(t, err); !slices.Equal(got, []string{name}) {
+				t.Errorf("%s=%s: reported %q", name, value, got)
+			}
+		}
+	}
+	for _, line := range []string{"WALLETD_HTTP_ADDRESS=:0", "WALLETD_REDIS_ADDRESS=[fe80::1%eth0]:6379", "WALLETD_POSTGRES_HOST=::1", "WALLETD_POSTGRES_HOST=/var/run/postgresql"} {
+		if _, err := Load(committed, []string{line}); err != nil {
+			t.Errorf("%s: %v", line, err)
+		}
+	}
+}
+
 func TestAllFaultsAreReportedTogetherOnceEach(t *testing.T) {
 	var want []string
 	for _, line := range wrong {
