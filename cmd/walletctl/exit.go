@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -45,6 +46,15 @@ func (f *failure) Error() string { return f.err.Error() }
 
 // Unwrap returns the cause.
 func (f *failure) Unwrap() error { return f.err }
+
+// interrupted gives a client's error, which is of a request that was broken off when ctx
+// ended, the exit code of that. Other errors have come before, or have theirs.
+func interrupted(ctx context.Context, err error) error {
+	if ctx.Err() != nil && err != nil && exitCode(err) == exitUnavailable && !errors.As(err, new(*failure)) {
+		return &failure{exitInterrupted, err}
+	}
+	return err
+}
 
 // report prints an error for people and returns its exit code.
 func report(to io.Writer, err error) int {

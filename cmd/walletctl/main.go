@@ -43,7 +43,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	} else {
 		err = &failure{exitUsage, err}
 	}
-	return report(stderr, err)
+	return report(stderr, interrupted(ctx, err))
 }
 
 // exited is how kong ends after --help; a panic, since kong goes on otherwise.

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -200,6 +203,56 @@ func TestUsageIsToldBeforeAnythingIsSent(t *testing.T) {
 	}
 	out, _ := c.run(0, "--help")
 	c.has(out, "Exit codes:", "5    a verification failed")
+}
+
+// Programs read what came before as a list that has more.
+func TestAListThatBreaksOffIsOneDocument(t *testing.T) {
+	c := start(t)
+	w := c.wallet()
+	c.fill(w, 1005)
+	reads := 0
+	c.service.Distort = func(ops []client.Operation) []client.Operation {
+		if reads++; reads > 1 {
+			panic(http.ErrAbortHandler)
+		}
+		return ops
+	}
+	out, errors := c.run(exitUnavailable, "operations", w, "--all", "--json")
+	var list client.OperationList
+	if err := json.Unmarshal([]byte(out), &list); err != nil || len(list.Operations) != 1000 || list.NextCursor != "1000" {
+		t.Errorf("%v, %d operations, cursor %q", err, len(list.Operations), list.NextCursor)
+	}
+	c.has(errors, "no answer")
+}
+
+func TestASuccessOfSomethingElseIsNone(t *testing.T) {
+	const w = "0192f1c8-7c1e-7b5a-9d2e-3c4b5a697887"
+	for _, body := range []string{`{}`, `null`, `{"status":"ok"}`} {
+		other := httptest.NewServer(http.HandlerFunc(func(to http.ResponseWriter, _ *http.Request) { _, _ = to.Write([]byte(body)) }))
+		for _, args := range [][]string{{"create"}, {"deposit", w, "5"}, {"balance", w}, {"operation", w, w}, {"operations", w}} {
+			var out, err bytes.Buffer
+			code := run(t.Context(), append([]string{"--json", "--url", other.URL}, args...), strings.NewReader(""), &out, &err, false)
+			if code != exitUnavailable || out.Len() > 0 {
+				t.Errorf("%s: %q: exit %d\n%s%s", body, args, code, &out, &err)
+			}
+		}
+		other.Close()
+	}
+}
+
+func TestInterruptedHasItsExitCode(t *testing.T) {
+	ctx, interrupt := context.WithCancel(t.Context())
+	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // only then is it seen that the client is gone
+		interrupt()
+		<-r.Context().Done()
+	}))
+	defer silent.Close()
+	var out, err bytes.Buffer
+	code := run(ctx, []string{"--url", silent.URL, "deposit", "0192f1c8-7c1e-7b5a-9d2e-3c4b5a697887", "5"}, strings.NewReader(""), &out, &err, false)
+	if code != exitInterrupted || !strings.Contains(err.String(), "run it again with --key") {
+		t.Errorf("exit %d: %s%s", code, &out, &err)
+	}
 }
 
 func TestUnreachable(t *testing.T) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -41,7 +42,11 @@ func (c *operationsCommand) Run(s *screen) error {
 		}
 		params.Limit = &page
 		answer, err := walletd.Operations(s.ctx, c.Wallet.UUID, params)
-		if err != nil {
+		switch {
+		case err != nil && params.Cursor != nil && *params.Cursor != c.Cursor:
+			// What was shown is a list of its own, and its cursor goes on.
+			return cmp.Or(list.end(*params.Cursor), err)
+		case err != nil:
 			return s.refused(err)
 		}
 		if err := list.add(answer.Value.Operations); err != nil {

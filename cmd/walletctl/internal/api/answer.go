@@ -5,6 +5,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+
+	"github.com/google/uuid"
+
+	"github.com/walletd/walletd/client"
 )
 
 // maxBodyBytes bounds an answer: a full page of operations is about 500 KB.
@@ -40,5 +44,24 @@ func decode[T any](response *http.Response, err error) (Answer[T], error) {
 	if err := json.Unmarshal(a.Body, &a.Value); err != nil {
 		return a, &Unreachable{fmt.Errorf("answer %d is not what walletd answers: %w", a.Status, err)}
 	}
+	if !complete(any(&a.Value)) {
+		return a, &Unreachable{fmt.Errorf("answer %d is JSON, but not what walletd answers", a.Status)}
+	}
 	return a, nil
+}
+
+// complete reports whether a success has what walletd's always have. Whatever else
+// answers 200 with some JSON, as a proxy does with {} or null, has moved no money.
+func complete(value any) bool {
+	switch v := value.(type) {
+	case *client.Wallet:
+		return v.WalletID != uuid.Nil
+	case *client.Outcome:
+		return v.Operation.OperationID != uuid.Nil && v.Operation.Status != ""
+	case *client.Operation:
+		return v.OperationID != uuid.Nil && v.Status != ""
+	case *client.OperationList:
+		return v.Operations != nil
+	}
+	return true
 }

@@ -47,7 +47,7 @@ func (s *Server) wallet(w http.ResponseWriter, r *http.Request, a *account) {
 // list answers with a part of the history; the cursor is how many were shown.
 func (s *Server) list(w http.ResponseWriter, r *http.Request, a *account) {
 	q := r.URL.Query()
-	ops := slices.Clone(a.applied)
+	ops := append([]client.Operation{}, a.applied...) // a list without any is [], not null
 	if s.Distort != nil {
 		ops = s.Distort(ops)
 	}
