@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/walletd/walletd/client"
 )
@@ -40,7 +41,8 @@ func refusal(response *http.Response, body []byte) *Refusal {
 	return r
 }
 
-// Error returns status, code and detail, then every faulty field on its own line.
+// Error returns status, code and detail, then every faulty field on its own line. What
+// answered may be anything: control characters, which a terminal obeys, are replaced.
 func (r *Refusal) Error() string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "%d", r.Status)
@@ -52,7 +54,14 @@ func (r *Refusal) Error() string {
 	for _, fault := range r.Problem.Errors {
 		fmt.Fprintf(&s, "\n  %s: %s", fault.Field, fault.Detail)
 	}
-	return s.String()
+	return strings.Map(printable, s.String())
+}
+
+func printable(r rune) rune {
+	if unicode.IsControl(r) && r != '\n' {
+		return unicode.ReplacementChar
+	}
+	return r
 }
 
 // Temporary reports whether the same request can succeed later.
