@@ -85,7 +85,8 @@ func (l *lanes) settle(walletID, id uuid.UUID) {
 
 // Unsettled returns how many own acknowledged operations of the wallet, of those
 // accepted at since or later, have no known outcome, without those of a journal that was
-// replaced, and how many got one since the wallet has its lane. Beyond Limits.UnsettledPerWallet they are not counted.
+// replaced, and how many got one since the wallet has its lane. Beyond
+// Limits.UnsettledPerWallet they are not counted.
 func (a *Applier) Unsettled(id uuid.UUID, since time.Time) (waiting int, settled int64) {
 	v, ok := a.lanes.m.Load(id)
 	if !ok {
