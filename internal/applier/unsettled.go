@@ -102,10 +102,10 @@ func (a *Applier) Unsettled(id uuid.UUID, since time.Time) (waiting int, settled
 	return len(ln.unsettled) - earlier, ln.settled
 }
 
-// JournalReplaced notes that what was acknowledged so far is in a journal that is not
-// followed any more: an operator goes on with another. Its offsets say nothing of the new
-// one's. What has no outcome yet may never get one, and is no load; the direct way applies
-// it before anything newer of its wallet.
+// JournalReplaced notes that what was acknowledged so far is in a topic that is not written
+// any more, and of which the offsets say nothing in the next one. What has no outcome yet may
+// never get one, and is no load; the direct way applies it before anything newer of its
+// wallet.
 func (a *Applier) JournalReplaced() {
 	for _, ln := range a.lanes.inUse() {
 		ln.intakeMu.Lock()

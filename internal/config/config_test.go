@@ -56,8 +56,10 @@ func TestEnvironmentOverridesTheFile(t *testing.T) {
 	}
 }
 
-func TestAFileOfWindowsIsReadAsItIs(t *testing.T) {
-	want, err := Load(committed, nil)
+// committedFile returns what the committed file says, and its text.
+func committedFile(t *testing.T) (Config, string) {
+	t.Helper()
+	says, err := Load(committed, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,8 +67,13 @@ func TestAFileOfWindowsIsReadAsItIs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return says, string(text)
+}
+
+func TestAFileOfWindowsIsReadAsItIs(t *testing.T) {
+	want, text := committedFile(t)
 	path := filepath.Join(t.TempDir(), "config.env")
-	if err := os.WriteFile(path, []byte("\ufeff"+strings.ReplaceAll(string(text), "\n", "\r\n")), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte("\ufeff"+strings.ReplaceAll(text, "\n", "\r\n")), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := Load(path, nil); err != nil || !reflect.DeepEqual(got, want) {
@@ -91,18 +98,11 @@ func TestSingleQuotesKeepAPasswordAsItIs(t *testing.T) {
 }
 
 func TestAbsentVariableHasTheCommittedDefault(t *testing.T) {
-	want, err := Load(committed, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(committed)
-	if err != nil {
-		t.Fatal(err)
-	}
+	want, text := committedFile(t)
 	required := " HTTP_ADDRESS PPROF_ADDRESS METRICS_ADDRESS POSTGRES_HOST POSTGRES_USER POSTGRES_PASSWORD POSTGRES_DATABASE " +
 		"POSTGRES_SSLMODE KAFKA_BROKERS KAFKA_TOPIC KAFKA_GROUP REDIS_ADDRESS "
 	var lines []string
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(text) {
 		name, _, _ := strings.Cut(strings.TrimPrefix(line, prefix), "=")
 		if strings.Contains(required, " "+name+" ") {
 			lines = append(lines, line)

@@ -18,7 +18,7 @@ const (
 // NewServer returns a server for h with the bounds above: a client that sends
 // slowly, reads slowly or says nothing is cut off.
 func NewServer(address string, h http.Handler) *http.Server {
-	return &http.Server{Addr: address, Handler: oneRequestOfHTTP10(h), DisableGeneralOptionsHandler: true, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
+	return &http.Server{Addr: address, Handler: oneRequestOfHTTP10(serverWide(h)), DisableGeneralOptionsHandler: true, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
 		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes, ConnContext: remember, ConnState: idle}
 }
 
@@ -30,7 +30,15 @@ func oneRequestOfHTTP10(next http.Handler) http.Handler {
 		if !r.ProtoAtLeast(1, 1) {
 			w.Header()["Connection"] = []string{"close"}
 		}
-		if r.Method == http.MethodOptions && r.RequestURI == "*" { // of the server as a whole (RFC 9110, 9.3.7)
+		next.ServeHTTP(w, r)
+	})
+}
+
+// serverWide answers OPTIONS *, which is of the server as a whole (RFC 9110, 9.3.7).
+// net/http would do so before any handler.
+func serverWide(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodOptions && r.RequestURI == "*" {
 			w.WriteHeader(http.StatusNoContent)
 			return
 		}

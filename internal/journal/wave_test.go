@@ -135,9 +135,9 @@ func TestAWaveGathersWhileEarlierRecordsAreApplied(t *testing.T) {
 	}
 }
 
-// Beyond that a wave gains nothing by waiting for what is being applied, and that it did not
-// wait is no sign of a ledger that is away. What is spread over partitions has not enough,
-// nor what has to wait for the partition's last flush anyway.
+// A wave with enough for a partition gains nothing by waiting for what is being applied, and
+// that it did not wait is no sign of a ledger that is away. What is spread over partitions is
+// not enough, nor what has to wait for the partition's last flush anyway.
 func TestAWaveDoesNotWaitWhenAPartitionHasEnough(t *testing.T) {
 	const later = gatherMost / 5
 	for name, c := range map[string]struct {
