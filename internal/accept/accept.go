@@ -185,7 +185,7 @@ func (in *Intake) submit(ctx context.Context, ops []wallet.Operation, wait time.
 	defer in.waiters.remove(w)
 	once := w.firsts()
 	in.Journal.Write(w.journaled, once...)
-	if err := in.await(ctx, w, wait); err != nil {
+	if err := in.await(w, wait); err != nil {
 		// What was not acknowledged may have been applied meanwhile.
 		if err := in.direct(ctx, once, err); err != nil && w.open.Load() > 0 {
 			return nil, err
@@ -281,24 +281,21 @@ func unavailable(fate wallet.Fate, err error) error {
 		Detail: "neither the journal nor the ledger can take the request now"}
 }
 
-// await waits for the outcomes of operations that are being journaled. Whatever
-// ends the wait for an outcome, the journal's answer is waited for: without an
-// outcome that is the promise. The error is the journal's.
-func (in *Intake) await(ctx context.Context, w *waiter, wait time.Duration) error {
+// await waits for the outcomes of operations that are being journaled, whether the
+// client stays or not. Whatever ends the wait for an outcome, the journal's answer is
+// waited for: without an outcome that is the promise. The error is the journal's.
+func (in *Intake) await(w *waiter, wait time.Duration) error {
 	// A wait that would begin after the ledger fell, or after Close, is left out here;
 	// those that began before are woken.
 	if wait > 0 && in.Ledger.Err() == nil && !in.closed.Load() {
 		over := time.AfterFunc(wait, w.wake)
-		select {
-		case <-w.woken:
-		case <-ctx.Done():
-		}
+		<-w.woken
 		over.Stop()
 		if w.open.Load() == 0 {
 			return nil // the ledger has them all
 		}
 	}
-	<-w.answered
+	w.answered.Wait()
 	return w.err
 }
 

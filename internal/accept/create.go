@@ -33,7 +33,7 @@ func (in *Intake) Create(ctx context.Context, key string, wait time.Duration) (w
 	w := in.waiters.add(op)
 	defer in.waiters.remove(w)
 	in.Journal.Write(w.journaled, op)
-	if err := in.await(ctx, w, wait); err != nil {
+	if err := in.await(w, wait); err != nil {
 		made, err := in.createDirectly(ctx, op, err)
 		if err == nil || w.open.Load() > 0 { // else what was not acknowledged is applied by now
 			return made, err

@@ -124,14 +124,18 @@ func TestDrainLetsWaitsGoOnForAMoment(t *testing.T) {
 	}
 }
 
+// Nor does it end the wait: a client that has closed only its own direction is there.
 func TestClientWhoGoesAwayTakesNothingBack(t *testing.T) {
 	inWorld(t, wide, func(t *testing.T, w *world) {
 		ctx, cancel := context.WithCancel(t.Context())
-		op := w.deposit(5)
-		answered := w.submit(ctx, op, 30*time.Second)
+		answered := w.submit(ctx, w.deposit(5), 30*time.Second)
 		<-time.After(time.Second)
 		cancel()
-		accepted(t, <-answered, op, time.Second)
+		<-time.After(time.Second)
+		w.Complete([]wallet.Operation{w.ledger.keep(w.journal.journaled()[0])})
+		if a := <-answered; a.err != nil || a.Operation.Status != wallet.Applied || a.after != 2*time.Second {
+			t.Errorf("%+v, %v after %s", a.Outcome, a.err, a.after)
+		}
 		w.nobodyIsLeft(t)
 	})
 }

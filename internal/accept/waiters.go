@@ -19,7 +19,7 @@ type waiter struct {
 	outcomes []wallet.Outcome // the request may read them after remove
 	open     atomic.Int64     // outcomes that are not known yet
 	woken    chan struct{}    // receives once when waiting is over: all outcomes are known, or there is a reason to stop
-	answered chan struct{}    // closed by the journal's answer; receipt and err do not change after it
+	answered sync.WaitGroup   // of the journal's answer; receipt and err do not change after it
 
 	mu      sync.Mutex
 	receipt wallet.Receipt
@@ -42,7 +42,7 @@ func (w *waiter) journaled(r wallet.Receipt, err error) {
 	w.mu.Lock()
 	w.receipt, w.err = r, err
 	w.mu.Unlock()
-	close(w.answered)
+	w.answered.Done()
 	if err != nil {
 		w.wake()
 	}
@@ -94,9 +94,10 @@ func (ws *waiters) shard(id uuid.UUID) *waiterShard { return &ws.shards[id[15]%6
 // add has a request wait for its operations, in their order.
 func (ws *waiters) add(ops ...wallet.Operation) *waiter {
 	w := &waiter{
-		since: ws.now(), ops: ops, woken: make(chan struct{}, 1), answered: make(chan struct{}), receipt: wallet.NoReceipt,
+		since: ws.now(), ops: ops, woken: make(chan struct{}, 1), receipt: wallet.NoReceipt,
 		seats: make([]seat, len(ops)), outcomes: make([]wallet.Outcome, len(ops)),
 	}
+	w.answered.Add(1)
 	w.open.Store(int64(len(ops)))
 	for i := range ops {
 		ws.put(&w.seats[i], w, i)

@@ -161,6 +161,29 @@ func TestWhereAllWaitForAnAnswerANewcomerIsTold429(t *testing.T) {
 	d.awaitOpen(2)
 }
 
+// Of a request with a body net/http learns nothing by its watch, which is a read of one
+// byte; all other reads are the client's.
+func TestAClientThatHasSubmittedIsNotWatched(t *testing.T) {
+	ours, client := net.Pipe()
+	c := &connection{Conn: ours, of: BoundConnections(nil, 1)}
+	go func() { _, _ = io.WriteString(client, "abcdef") }()
+	read := func(most int, want string) {
+		t.Helper()
+		b := make([]byte, most)
+		if n, err := c.Read(b); err != nil || string(b[:n]) != want {
+			t.Fatalf("%q, %v, want %q", b[:n], err, want)
+		}
+	}
+	read(1, "a")
+	c.asked()
+	read(1, "b")
+	c.submitted()
+	read(1, "")
+	read(2, "cd")
+	c.answered()
+	read(1, "e")
+}
+
 // Whoever comes while all others are busy finds connections only between their answer
 // and the next request: nobody loses an answer, and nothing is done for who is gone.
 func TestNoAnswerIsLostAndNothingIsDoneForWhoIsGone(t *testing.T) {

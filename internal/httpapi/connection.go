@@ -1,0 +1,103 @@
+package httpapi
+
+import (
+	"container/list"
+	"context"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// connection is counted until it is closed.
+type connection struct {
+	net.Conn
+	of        *Connections
+	place     *list.Element // among those that wait; nil while its request is being dealt with
+	answering time.Time     // since when its answer has been on its way; zero if none is
+	gone      bool
+
+	unwatched atomic.Bool // nobody wants to know whether its client is still there
+}
+
+// Close implements net.Conn.
+func (c *connection) Close() error {
+	c.of.mu.Lock()
+	c.of.remove(c)
+	c.of.mu.Unlock()
+	return c.Conn.Close()
+}
+
+// Read implements net.Conn. net/http watches the client of a request that it has read
+// whole, by reading a byte more, and cancels the request if that fails. What was submitted
+// is not cancelled, and a client that has closed only its own direction wants its answer:
+// then the watch is told of nothing, which ends it, and saves a system call and a wake-up.
+func (c *connection) Read(b []byte) (int, error) {
+	if len(b) == 1 && c.unwatched.Load() {
+		return 0, nil
+	}
+	return c.Conn.Read(b)
+}
+
+// submitted is asked for a request that is dealt with whether its client stays or not.
+func (c *connection) submitted() bool {
+	if c != nil {
+		c.unwatched.Store(true)
+	}
+	return c.asked()
+}
+
+// asked notes that a request was read whole. It returns false if the connection is gone
+// for a newcomer: then there is nobody to answer, and nothing may be accepted. A request
+// that came through no Connections has a nil one, which is never gone.
+func (c *connection) asked() bool {
+	if c == nil {
+		return true
+	}
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	if c.place != nil {
+		c.of.waiting.Remove(c.place)
+		c.place = nil
+	}
+	return !c.gone
+}
+
+// answered notes that the request has its answer, which is still on its way.
+func (c *connection) answered() {
+	if c != nil {
+		c.unwatched.Store(false)
+		c.waits(time.Now())
+	}
+}
+
+// idle notes that the client has its answer, and its turn has come again.
+func idle(nc net.Conn, state http.ConnState) {
+	if c, ok := nc.(*connection); ok && state == http.StateIdle {
+		c.waits(time.Time{})
+	}
+}
+
+func (c *connection) waits(answering time.Time) {
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	c.answering = answering
+	if c.place == nil && !c.gone {
+		c.place = c.of.waiting.PushBack(c)
+	}
+}
+
+type connectionKey struct{}
+
+// remember has requests know their connection.
+func remember(ctx context.Context, nc net.Conn) context.Context {
+	if c, ok := nc.(*connection); ok {
+		return context.WithValue(ctx, connectionKey{}, c)
+	}
+	return ctx
+}
+
+func connectionOf(r *http.Request) *connection {
+	c, _ := r.Context().Value(connectionKey{}).(*connection)
+	return c
+}
