@@ -17,6 +17,7 @@ import (
 type cli struct {
 	Run      runCommand      `cmd:"" default:"withargs" help:"Measure everything, in turn and repeated (default)."`
 	Growth   growthCommand   `cmd:"" help:"Print how cost, latency and memory grow with operations, wallets and a backlog."`
+	Profile  profileCommand  `cmd:"" help:"Print what the processor time of an operation is spent on, by process, part and function. Needs perf, and the right to look at all processes."`
 	Markdown markdownCommand `cmd:"" help:"Print the tables of a results.json as a document has them."`
 	Serve    serveCommand    `cmd:"" hidden:"" help:"Serve a rival."`
 }
