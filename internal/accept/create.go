@@ -15,6 +15,7 @@ import (
 // operation's outcome; whatever ends the wait, the wallet can be used at once.
 // While the journal cannot be written the ledger makes it, and the record follows.
 func (in *Intake) Create(ctx context.Context, key string, wait time.Duration) (wallet.Created, error) {
+	ctx = context.WithoutCancel(ctx) // the client going away takes nothing back, and is no ledger that does not answer
 	leave, mayWait, err := in.gates.enterCreation()
 	if err != nil {
 		return wallet.Created{}, err
@@ -93,8 +94,7 @@ func (in *Intake) createDirectly(ctx context.Context, op wallet.Operation, journ
 	if err := in.ledgerTakes(journalErr); err != nil {
 		return wallet.Created{}, err
 	}
-	// The client going away does not take the creation back.
-	w, created, err := in.Ledger.Create(context.WithoutCancel(ctx), op.ID, op.AcceptedAt)
+	w, created, err := in.Ledger.Create(ctx, op.ID, op.AcceptedAt)
 	if err != nil {
 		return wallet.Created{}, unavailable(wallet.Unknown, errors.Join(journalErr, err))
 	}
@@ -103,9 +103,9 @@ func (in *Intake) createDirectly(ctx context.Context, op wallet.Operation, journ
 }
 
 // publish spreads that a wallet exists, and by put what it holds: without that, other
-// replicas could not tell while the ledger is away. The client going away does not end it,
-// and the cache remembers what it could not put.
+// replicas could not tell while the ledger is away. The cache remembers what it could not
+// put.
 func (in *Intake) publish(ctx context.Context, w wallet.Wallet, put func(context.Context, ...wallet.Wallet) error) error {
 	in.Applier.NoteExists(w.ID)
-	return put(context.WithoutCancel(ctx), w)
+	return put(ctx, w)
 }

@@ -273,6 +273,18 @@ func TestACreateSaysNotAppliedOnlyIfTheLedgerWasNotTried(t *testing.T) {
 	})
 }
 
+func TestCreateWithAKeyReturnsTheFirstWalletAlsoWhenItsClientIsGone(t *testing.T) {
+	inWorld(t, wide, func(t *testing.T, w *world) {
+		first, err := w.Create(t.Context(), "key", wait)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		again, err2 := w.Create(ctx, "key", wait)
+		if err != nil || err2 != nil || !again.Replayed || again.Wallet != first.Wallet || len(w.journal.creates) != 1 {
+			t.Errorf("%+v, %v; %+v, %v; journaled: %v", first, err, again, err2, w.journal.creates)
+		}
+	})
+}
+
 func TestCreateIsSpreadAlsoWhenItsClientIsGone(t *testing.T) {
 	inWorld(t, wide, func(t *testing.T, w *world) {
 		ctx, cancel := context.WithCancel(t.Context())

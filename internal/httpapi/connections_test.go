@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,6 +27,7 @@ type door struct {
 	t       *testing.T
 	entered chan struct{}
 	leave   chan struct{}
+	counted *countedReads
 }
 
 func newDoor(t *testing.T, most int) *door {
@@ -34,7 +36,8 @@ func newDoor(t *testing.T, most int) *door {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &door{Connections: BoundConnections(l, most), t: t, entered: make(chan struct{}, 100), leave: make(chan struct{})}
+	counted := &countedReads{Listener: l}
+	d := &door{Connections: BoundConnections(counted, most), t: t, counted: counted, entered: make(chan struct{}, 100), leave: make(chan struct{})}
 	s := &server{Config: Config{Log: slog.New(slog.DiscardHandler)}, metrics: newRigMetrics(t)}
 	srv := NewServer("", s.observed("", "/", func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {
@@ -182,6 +185,57 @@ func TestAClientThatHasSubmittedIsNotWatched(t *testing.T) {
 	read(2, "cd")
 	c.answered()
 	read(1, "e")
+}
+
+// countedReads is a listener that counts what is read of its connections.
+type countedReads struct {
+	net.Listener
+	reads atomic.Int64
+}
+
+type countedConn struct {
+	*net.TCPConn
+	of *countedReads
+}
+
+func (l *countedReads) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return countedConn{c.(*net.TCPConn), l}, nil
+}
+
+func (c countedConn) Read(b []byte) (int, error) {
+	c.of.reads.Add(1)
+	return c.TCPConn.Read(b)
+}
+
+// That the watch is a read of one byte is net/http's own affair. If that changes this
+// fails: each request would be read twice.
+func TestARequestThatIsSubmittedIsReadOnce(t *testing.T) {
+	const requests = 40
+	d := newDoor(t, 3)
+	client := d.dial("")
+	for range requests {
+		_, _ = io.WriteString(client, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
+		if err := client.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		<-d.entered
+		runtime.Gosched() // the watch has its turn before the answer, as it has where outcomes are waited for
+		d.leave <- struct{}{}
+		res, err := http.ReadResponse(client.Reader, nil)
+		if err == nil {
+			_, err = io.Copy(io.Discard, res.Body)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if reads := d.counted.reads.Load(); reads > requests*3/2 { // the watch may be faster than what says that it is none
+		t.Errorf("%d reads of %d requests", reads, requests)
+	}
 }
 
 // Whoever comes while all others are busy finds connections only between their answer
