@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // figure is what one cell gave in one round.
@@ -46,7 +44,7 @@ func (b *bench) measure(ctx context.Context, c cell) (figure, error) {
 		return figure{}, err
 	}
 	before := s.usage()
-	said, err := b.put(ctx, s, c)
+	said, err := c.put(ctx, b.bin, s.process.url, b.lasts(c))
 	if err != nil {
 		return figure{}, err
 	}
@@ -60,20 +58,6 @@ func (b *bench) measure(ctx context.Context, c cell) (figure, error) {
 	err = s.drained(ctx, said.Wallets, accepted)
 	f := s.figure(said, said.SendingSeconds+time.Since(said.SendingEnded).Seconds(), before)
 	return f, errors.Join(err, s.check(ctx, said.Wallets, accepted, first.unknown()+said.unknown()))
-}
-
-// put puts the cell's load on the subject.
-func (b *bench) put(ctx context.Context, s *subject, c cell) (said said, err error) {
-	g, ctx := errgroup.WithContext(ctx)
-	if b.beside != nil {
-		g.Go(func() error { return b.beside(ctx) })
-	}
-	g.Go(func() (err error) {
-		said, err = c.load.put(ctx, b.bin, s.process.url, b.lasts(c))
-		return err
-	})
-	err = g.Wait()
-	return said, err
 }
 
 // introduceFor is how long many wallets are met before they are measured.

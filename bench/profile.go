@@ -8,8 +8,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // profileCommand shows what the processor time of an operation is spent on.
@@ -31,11 +34,13 @@ var profiled = []cell{
 }
 
 const (
-	profileLead   = time.Second // of a load before it is looked at
-	profileTail   = time.Second // of it afterwards
-	sampleRate    = 1999        // a second and processor: a prime, so that it keeps step with nothing
-	perfTimeout   = 2 * time.Minute
-	topOfFunction = 10
+	profileLead  = time.Second     // of a load before it is looked at
+	profileTail  = 2 * time.Second // of it afterwards
+	sampleRate   = 1999            // a second and processor: a prime, so that it keeps step with nothing
+	samplesLeast = 0.9             // of what that makes: fewer are no fair sample
+	perfTimeout  = 5 * time.Minute
+	perfGrace    = 5 * time.Second // to end when it is asked to
+	topFunctions = 10
 )
 
 // Validate is kong's.
@@ -57,7 +62,7 @@ func (c *profileCommand) Run(ctx context.Context) (err error) {
 	}
 	defer os.RemoveAll(dir)
 	looked := time.Duration(c.Seconds * float64(time.Second))
-	b := &bench{bin: filepath.Join(dir, "bin"), seconds: profileLead + looked + profileTail, say: os.Stderr}
+	b := &bench{bin: filepath.Join(dir, "bin"), say: os.Stderr}
 	if err := b.start(ctx, dir, profiled); err != nil {
 		return err
 	}
@@ -77,31 +82,47 @@ func (c *profileCommand) Run(ctx context.Context) (err error) {
 	return showProfiles(os.Stdout, all)
 }
 
-// profile looks at a cell's load from the inside for as long.
+// profile looks at a cell's load from the inside for as long, and checks what it has left.
 func (b *bench) profile(ctx context.Context, c cell, looked time.Duration) (*profile, error) {
-	data := filepath.Join(b.components.dir, "perf.data")
-	var idle time.Duration
-	b.beside = func(ctx context.Context) error {
-		select {
-		case <-time.After(profileLead):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		before := idleCPU()
-		err := perf(ctx, io.Discard, "record", "-q", "-e", "cpu-clock", "-F", fmt.Sprint(sampleRate), "-g", "-a", "-o", data, "--", "sleep", fmt.Sprint(looked.Seconds()))
-		idle = idleCPU() - before
-		return err
-	}
-	defer func() { b.beside = nil }()
-	f, err := b.measure(ctx, c)
+	s := b.subjects[c.Subject]
+	first, err := b.introduce(ctx, s, &c.load)
 	if err != nil {
 		return nil, err
 	}
-	p := newProfile(c, b.subjects[c.Subject], f.PerSecond, looked)
-	p.idle = idle.Seconds() / looked.Seconds()
+	p, data := newProfile(c), filepath.Join(b.components.dir, "perf.data")
+	var said said
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		said, err = c.put(gctx, b.bin, s.process.url, profileLead+looked+profileTail)
+		return err
+	})
+	g.Go(func() error {
+		select {
+		case <-time.After(profileLead):
+		case <-gctx.Done():
+			return gctx.Err()
+		}
+		p.own(s) // again later: PostgreSQL's processes come and go
+		return perf(gctx, io.Discard, "record", "-q", "-B", "-e", "cpu-clock", "-F", fmt.Sprint(sampleRate), "-g", "-a", "-o", data, "--", "sleep", fmt.Sprint(looked.Seconds()))
+	})
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	p.own(s)
+	p.perSecond = float64(said.accepted()) / said.SendingSeconds
+	if s.ledger != nil {
+		accepted := first.accepted() + said.accepted()
+		if err := errors.Join(s.drained(ctx, said.Wallets, accepted), s.check(ctx, said.Wallets, accepted, first.unknown()+said.unknown())); err != nil {
+			return nil, err
+		}
+	}
 	samples, into := io.Pipe()
 	go func() { into.CloseWithError(perf(ctx, into, "script", "-i", data, "-F", "comm,pid,ip,sym")) }()
-	return p, errors.Join(p.read(samples), samples.Close())
+	err = errors.Join(p.read(samples), samples.Close())
+	if want := looked.Seconds() * sampleRate * float64(runtime.NumCPU()); err == nil && float64(p.samples) < samplesLeast*want {
+		err = fmt.Errorf("perf has taken %d samples of %.0f: see kernel.perf_event_max_sample_rate", p.samples, want)
+	}
+	return p, err
 }
 
 // perf runs the kernel's profiler.
@@ -111,17 +132,10 @@ func perf(ctx context.Context, out io.Writer, args ...string) error {
 	command := exec.CommandContext(ctx, "perf", args...)
 	var complaint strings.Builder
 	command.Stdout, command.Stderr = out, &complaint
+	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) } // which ends what it looks at too
+	command.WaitDelay = perfGrace
 	if err := command.Run(); err != nil {
 		return fmt.Errorf("perf %s: %w\n%s", args[0], err, complaint.String())
 	}
 	return nil
-}
-
-// idleCPU is how long the processors have had nothing to do, since the machine began.
-func idleCPU() time.Duration {
-	stat, _ := os.ReadFile("/proc/stat")
-	var busy [3]int64
-	var idle, disk int64
-	_, _ = fmt.Sscanf(string(stat), "cpu %d %d %d %d %d", &busy[0], &busy[1], &busy[2], &idle, &disk)
-	return time.Duration(idle+disk) * clockTick
 }

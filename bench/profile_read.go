@@ -2,84 +2,102 @@ package main
 
 import (
 	"bufio"
+	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
-// profile is where the processor time of a load has gone, in samples.
+// profile is where the processor time of a load has gone, in samples of all processors.
 type profile struct {
 	cell
 	perSecond float64
-	micros    float64 // of a sample, per operation
-	idle      float64 // processors
+	samples   int
+	idle      int
 
 	owners    map[int]string // processes, by id
 	processes map[string]int
 	parts     map[string]int // of the service
-	functions map[string]int // of the service, by itself
-	service   int
+	functions map[string]int // of the service, by themselves
 }
 
-// others are processes that take no part in an operation, and the kernel's own threads.
+// service is the process that is measured, among those of a figure.
+const service = "service"
+
+// others are the kernel's own threads and interrupts, the disk's for one, and processes
+// that have nothing to do with the load.
 const others = "kernel threads, others"
 
-func newProfile(c cell, s *subject, perSecond float64, looked time.Duration) *profile {
-	p := &profile{cell: c, perSecond: perSecond, micros: 1e6 / sampleRate / (perSecond * looked.Seconds()),
-		owners: map[int]string{}, processes: map[string]int{}, parts: map[string]int{}, functions: map[string]int{}}
+func newProfile(c cell) *profile {
+	return &profile{cell: c, owners: map[int]string{}, processes: map[string]int{}, parts: map[string]int{}, functions: map[string]int{}}
+}
+
+// own learns which processes are the subject's now.
+func (p *profile) own(s *subject) {
 	for part, pid := range s.parts {
 		for _, one := range append(children(pid), pid) {
 			p.owners[one] = part
 		}
 	}
-	return p
 }
 
 // read adds what perf script says: for each sample a line with the command and the
-// process, and one for each function on its stack, the innermost first.
+// process, one for each function on its stack, the innermost first, and an empty one.
 func (p *profile) read(r io.Reader) error {
 	lines := bufio.NewScanner(r)
-	command, stack, within := "", []string(nil), false
-	pid := 0
 	for lines.Scan() {
-		fields := strings.Fields(lines.Text())
-		switch {
-		case len(fields) == 0:
-			if within {
-				p.add(command, pid, stack)
-			}
-			within, stack = false, stack[:0]
-		case !within:
-			within, command = true, fields[0]
-			pid, _ = strconv.Atoi(fields[len(fields)-1])
-		case len(fields) > 1:
-			stack = append(stack, strings.Join(fields[1:], " "))
+		header := strings.Fields(lines.Text())
+		if len(header) == 0 {
+			continue
 		}
-	}
-	if within {
-		p.add(command, pid, stack)
+		pid, err := strconv.Atoi(header[len(header)-1])
+		if err != nil {
+			return fmt.Errorf("perf script: no process in %q", lines.Text())
+		}
+		p.add(header[0], pid, readStack(lines))
 	}
 	return lines.Err()
 }
 
+// readStack reads functions to the next empty line.
+func readStack(lines *bufio.Scanner) (stack []string) {
+	for lines.Scan() {
+		_, function, _ := strings.Cut(strings.TrimSpace(lines.Text()), " ")
+		if function == "" {
+			return stack
+		}
+		stack = append(stack, function)
+	}
+	return stack
+}
+
+// idler is the process of a processor that has nothing to do, interrupts aside.
+const idler = 0
+
+// halts are the functions in which it waits, by what is in their names.
+var halts = []string{"halt", "idle", "mwait"}
+
 func (p *profile) add(command string, pid int, stack []string) {
+	p.samples++
+	if pid == idler && (len(stack) == 0 || slices.ContainsFunc(halts, func(h string) bool { return strings.Contains(stack[0], h) })) {
+		p.idle++
+		return
+	}
 	owner, known := p.owners[pid]
 	switch {
-	case pid == 0: // nothing to do
-		return
 	case command == "walletctl":
 		owner = loader
 	case !known:
 		owner = others
 	}
 	p.processes[owner]++
-	if owner != "service" || len(stack) == 0 {
-		return
+	if owner == service {
+		p.parts[partOf(stack)]++
+		if len(stack) > 0 {
+			p.functions[stack[0]]++
+		}
 	}
-	p.service++
-	p.functions[stack[0]]++
-	p.parts[partOf(stack)]++
 }
 
 // The parts of the service, in the order of the table.
@@ -106,7 +124,7 @@ var marks = []struct{ prefix, part string }{
 	{"github.com/walletd/walletd/internal/httpapi.(*connection).Write", partWriting},
 	{"github.com/walletd/walletd/internal/httpapi.(*connection)", ""}, // whose caller decides
 	{"net/http.(*conn).readRequest", partReading},
-	{"bufio.(*Reader).Peek", partReading},
+	{"net/http.(*connReader).Read", partReading},
 	{"net/http.(*connReader).backgroundRead", partWatching},
 	{"net/http.(*connReader).startBackgroundRead", partWatching},
 	{"net/http.(*connReader).abortPendingRead", partWatching},

@@ -11,30 +11,27 @@ import (
 )
 
 // processOrder is the order of the table.
-var processOrder = []string{loader, "service", "kafka", "postgres", "redis", others}
+var processOrder = []string{loader, service, "kafka", "postgres", "redis", others}
 
 // showProfiles prints the tables as a document has them.
 func showProfiles(w io.Writer, all []*profile) error {
 	t := table{Writer: w}
-	t.row("µs of CPU an operation, by process", each(all, (*profile).title))
-	t.rule(len(all))
+	t.begin("µs of CPU an operation, by process", each(all, (*profile).title))
 	t.row("operations a second", each(all, func(p *profile) string { return fmt.Sprintf("%.0f", p.perSecond) }))
 	for _, process := range processOrder {
 		t.row(process, each(all, func(p *profile) string { return p.cost(p.processes[process]) }))
 	}
-	t.row("all", each(all, func(p *profile) string { return p.cost(p.busy()) }))
-	t.row(fmt.Sprintf("idle, of %d processors", runtime.NumCPU()), each(all, func(p *profile) string { return fmt.Sprintf("%.2f", p.idle) }))
-	t.row("\nµs of CPU an operation, in the service", each(all, (*profile).title))
-	t.rule(len(all))
+	t.row("all", each(all, func(p *profile) string { return p.cost(p.samples - p.idle) }))
+	t.row(fmt.Sprintf("idle, of %d processors", runtime.NumCPU()), each(all, func(p *profile) string { return fmt.Sprintf("%.2f", p.processors(p.idle)) }))
+	t.begin("µs of CPU an operation, in the service", each(all, (*profile).title))
 	for _, part := range partOrder {
 		t.row(part, each(all, func(p *profile) string { return p.cost(p.parts[part]) }))
 	}
-	t.row("all", each(all, func(p *profile) string { return p.cost(p.service) }))
+	t.row("all", each(all, func(p *profile) string { return p.cost(p.processes[service]) }))
 	for _, p := range all {
-		t.row("\n"+p.title()+": functions by themselves", []string{"% of the service"})
-		t.rule(1)
-		for _, f := range p.top(topOfFunction) {
-			t.row("`"+f+"`", []string{fmt.Sprintf("%.1f", 100*float64(p.functions[f])/float64(p.service))})
+		t.begin(p.title()+": functions by themselves", []string{"% of the service"})
+		for _, f := range p.top(topFunctions) {
+			t.row("`"+f+"`", []string{fmt.Sprintf("%.1f", 100*float64(p.functions[f])/float64(p.processes[service]))})
 		}
 	}
 	return t.err
@@ -49,14 +46,14 @@ func each(all []*profile, cell func(*profile) string) (cells []string) {
 
 func (p *profile) title() string { return fmt.Sprintf("%s, %s, %s", p.Group, p.loop(), p.name()) }
 
-// cost is so many samples in µs per operation.
-func (p *profile) cost(samples int) string { return fmt.Sprintf("%.1f", float64(samples)*p.micros) }
+// processors is how many of them so many samples have kept busy, or idle.
+func (p *profile) processors(samples int) float64 {
+	return float64(samples) / float64(p.samples) * float64(runtime.NumCPU())
+}
 
-func (p *profile) busy() (sum int) {
-	for _, n := range p.processes {
-		sum += n
-	}
-	return sum
+// cost is so many samples in µs per operation.
+func (p *profile) cost(samples int) string {
+	return fmt.Sprintf("%.1f", 1e6*p.processors(samples)/p.perSecond)
 }
 
 // top returns the functions in which the service was found most.
@@ -67,19 +64,20 @@ func (p *profile) top(n int) []string {
 	return all[:min(n, len(all))]
 }
 
-// table is one of a document.
+// table writes those of a document, one after the other.
 type table struct {
 	io.Writer
 	err error
 }
 
-func (t *table) row(name string, cells []string) {
-	before := name[:len(name)-len(strings.TrimLeft(name, "\n"))]
-	_, err := fmt.Fprintf(t, "%s| %s | %s |\n", before, strings.TrimLeft(name, "\n"), strings.Join(cells, " | "))
+func (t *table) begin(title string, columns []string) {
+	_, err := fmt.Fprintln(t)
 	t.err = cmp.Or(t.err, err)
+	t.row(title, columns)
+	t.row("---", slices.Repeat([]string{"--:"}, len(columns)))
 }
 
-func (t *table) rule(columns int) {
-	_, err := fmt.Fprintf(t, "|---%s|\n", strings.Repeat("|--:", columns))
+func (t *table) row(name string, cells []string) {
+	_, err := fmt.Fprintf(t, "| %s | %s |\n", name, strings.Join(cells, " | "))
 	t.err = cmp.Or(t.err, err)
 }

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"maps"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -38,19 +40,22 @@ walletd.x  10
 swapper  0 
 	ffffffff82 pv_native_safe_halt
 
+swapper  0 
+	ffffffff84 handle_softirqs
+
 walletctl  77 
 	      4e01 main.main
 
 perf  88 
 	ffffffff83 memcpy
 `
-	p := newProfile(cell{}, &subject{}, 1, 1)
-	p.owners = map[int]string{10: "service", 21: "kafka"}
+	p := newProfile(cell{})
+	p.owners, p.perSecond = map[int]string{10: service, 21: "kafka"}, 100
 	if err := p.read(strings.NewReader(script)); err != nil {
 		t.Fatal(err)
 	}
 	for what, c := range map[string]struct{ got, want map[string]int }{
-		"processes": {p.processes, map[string]int{"service": 4, "kafka": 1, loader: 1, others: 1}},
+		"processes": {p.processes, map[string]int{service: 4, "kafka": 1, loader: 1, others: 2}},
 		"parts":     {p.parts, map[string]int{partWriting: 1, partHandler: 1, partWatching: 1, partSchedule: 1}},
 		"functions": {p.functions, map[string]int{"tcp_sendmsg": 1, "runtime.mallocgc": 2, "runtime.findRunnable": 1}},
 	} {
@@ -58,7 +63,16 @@ perf  88
 			t.Errorf("%s: %v, want %v", what, c.got, c.want)
 		}
 	}
-	if top := p.top(1); len(top) != 1 || top[0] != "runtime.mallocgc" || p.service != 4 || p.busy() != 7 {
-		t.Errorf("%v on top of %d of %d", top, p.service, p.busy())
+	if top := p.top(1); len(top) != 1 || top[0] != "runtime.mallocgc" {
+		t.Errorf("%v on top", top)
+	}
+	if p.samples != 9 || p.idle != 1 {
+		t.Errorf("%d samples, %d idle", p.samples, p.idle)
+	}
+	if got, want := p.cost(3), fmt.Sprintf("%.1f", float64(runtime.NumCPU())*1e6/3/100); got != want { // a third of all, 100 a second
+		t.Errorf("%s µs, want %s", got, want)
+	}
+	if err := p.read(strings.NewReader("walletd.x\n")); err == nil {
+		t.Error("a sample of no process was read")
 	}
 }

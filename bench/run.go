@@ -55,7 +55,6 @@ type bench struct {
 	seconds    time.Duration
 	smoke      bool
 	say        io.Writer
-	beside     func(context.Context) error // begins with each load that is measured, which takes longer; nil: nothing
 }
 
 // Run is kong's.
