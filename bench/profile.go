@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,7 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -37,7 +38,6 @@ const (
 	profileLead  = time.Second     // of a load before it is looked at
 	profileTail  = 2 * time.Second // of it afterwards
 	sampleRate   = 1999            // a second and processor: a prime, so that it keeps step with nothing
-	samplesLeast = 0.9             // of what that makes: fewer are no fair sample
 	perfTimeout  = 5 * time.Minute
 	perfGrace    = 5 * time.Second // to end when it is asked to
 	topFunctions = 10
@@ -89,7 +89,7 @@ func (b *bench) profile(ctx context.Context, c cell, looked time.Duration) (*pro
 	if err != nil {
 		return nil, err
 	}
-	p, data := newProfile(c), filepath.Join(b.components.dir, "perf.data")
+	p, data := newProfile(c, looked), filepath.Join(b.components.dir, "perf.data")
 	var said said
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
@@ -119,10 +119,19 @@ func (b *bench) profile(ctx context.Context, c cell, looked time.Duration) (*pro
 	samples, into := io.Pipe()
 	go func() { into.CloseWithError(perf(ctx, into, "script", "-i", data, "-F", "comm,pid,ip,sym")) }()
 	err = errors.Join(p.read(samples), samples.Close())
-	if want := looked.Seconds() * sampleRate * float64(runtime.NumCPU()); err == nil && float64(p.samples) < samplesLeast*want {
-		err = fmt.Errorf("perf has taken %d samples of %.0f: see kernel.perf_event_max_sample_rate", p.samples, want)
+	return p, errors.Join(err, checkRate())
+}
+
+// checkRate fails if the kernel has lowered how often it samples.
+func checkRate() error {
+	text, err := os.ReadFile("/proc/sys/kernel/perf_event_max_sample_rate")
+	if err != nil {
+		return err
 	}
-	return p, err
+	if most, err := strconv.Atoi(strings.TrimSpace(string(text))); err != nil || most < sampleRate {
+		return fmt.Errorf("kernel.perf_event_max_sample_rate is %s, and has to be %d at least", bytes.TrimSpace(text), sampleRate)
+	}
+	return nil
 }
 
 // perf runs the kernel's profiler.

@@ -7,14 +7,16 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
-// profile is where the processor time of a load has gone, in samples of all processors.
+// profile is where the processor time of a load has gone, in samples of processors that
+// had something to do: one that has nothing is not always sampled.
 type profile struct {
 	cell
+	looked    time.Duration
 	perSecond float64
 	samples   int
-	idle      int
 
 	owners    map[int]string // processes, by id
 	processes map[string]int
@@ -29,8 +31,8 @@ const service = "service"
 // that have nothing to do with the load.
 const others = "kernel threads, others"
 
-func newProfile(c cell) *profile {
-	return &profile{cell: c, owners: map[int]string{}, processes: map[string]int{}, parts: map[string]int{}, functions: map[string]int{}}
+func newProfile(c cell, looked time.Duration) *profile {
+	return &profile{cell: c, looked: looked, owners: map[int]string{}, processes: map[string]int{}, parts: map[string]int{}, functions: map[string]int{}}
 }
 
 // own learns which processes are the subject's now.
@@ -79,11 +81,10 @@ const idler = 0
 var halts = []string{"halt", "idle", "mwait"}
 
 func (p *profile) add(command string, pid int, stack []string) {
-	p.samples++
 	if pid == idler && (len(stack) == 0 || slices.ContainsFunc(halts, func(h string) bool { return strings.Contains(stack[0], h) })) {
-		p.idle++
 		return
 	}
+	p.samples++
 	owner, known := p.owners[pid]
 	switch {
 	case command == "walletctl":

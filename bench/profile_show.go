@@ -21,8 +21,8 @@ func showProfiles(w io.Writer, all []*profile) error {
 	for _, process := range processOrder {
 		t.row(process, each(all, func(p *profile) string { return p.cost(p.processes[process]) }))
 	}
-	t.row("all", each(all, func(p *profile) string { return p.cost(p.samples - p.idle) }))
-	t.row(fmt.Sprintf("idle, of %d processors", runtime.NumCPU()), each(all, func(p *profile) string { return fmt.Sprintf("%.2f", p.processors(p.idle)) }))
+	t.row("all", each(all, func(p *profile) string { return p.cost(p.samples) }))
+	t.row(fmt.Sprintf("idle, of %d processors", runtime.NumCPU()), each(all, func(p *profile) string { return fmt.Sprintf("%.2f", float64(runtime.NumCPU())-p.processors(p.samples)) }))
 	t.begin("µs of CPU an operation, in the service", each(all, (*profile).title))
 	for _, part := range partOrder {
 		t.row(part, each(all, func(p *profile) string { return p.cost(p.parts[part]) }))
@@ -46,9 +46,9 @@ func each(all []*profile, cell func(*profile) string) (cells []string) {
 
 func (p *profile) title() string { return fmt.Sprintf("%s, %s, %s", p.Group, p.loop(), p.name()) }
 
-// processors is how many of them so many samples have kept busy, or idle.
+// processors is how many of them so many samples have kept busy.
 func (p *profile) processors(samples int) float64 {
-	return float64(samples) / float64(p.samples) * float64(runtime.NumCPU())
+	return float64(samples) / (sampleRate * p.looked.Seconds())
 }
 
 // cost is so many samples in µs per operation.
