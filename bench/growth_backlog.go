@@ -109,7 +109,7 @@ func (b *bench) drain(ctx context.Context, w io.Writer, operations int64) (perSe
 	if err != nil {
 		return 0, 0, err
 	}
-	fmt.Fprintf(w, "journaled while PostgreSQL was frozen, walletd then has %d MiB\t%d\t%.0f\n", s.usage()["service"].RSS>>20, piled, float64(piled)/took.Seconds())
+	fmt.Fprintf(w, "journaled while PostgreSQL was frozen, walletd then has %d MiB\t%d\t%.0f\n", s.usage()[service].RSS>>20, piled, float64(piled)/took.Seconds())
 	beside := b.startLive(ctx, load{Rate: besideRate, Wallets: len(ids), file: file})
 	if took, err = s.until(ctx, before+piled); err != nil {
 		return 0, 0, err

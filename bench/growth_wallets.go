@@ -46,11 +46,11 @@ func (b *bench) walletsCurve(ctx context.Context, w io.Writer, points []int) ([]
 		if first.Sent == 0 {
 			first = last
 		}
-		fmt.Fprintf(w, "%d\t%.0f\t%.0f\t%.0f\t%.2f\t%d\t%d\n", len(ids), last.PerSecond, last.cost(), last.CPUMicros[loader], last.relativeCost(first), last.RSSMiB["service"], last.RSSMiB["redis"])
+		fmt.Fprintf(w, "%d\t%.0f\t%.0f\t%.0f\t%.2f\t%d\t%d\n", len(ids), last.PerSecond, last.cost(), last.CPUMicros[loader], last.relativeCost(first), last.RSSMiB[service], last.RSSMiB["redis"])
 	}
 	return []target{
 		atMost(fmt.Sprintf("an operation with %d wallets, of its cost with %d", len(ids), points[0]), last.relativeCost(first), walletsGrowth, ""),
-		atMost(fmt.Sprintf("walletd's memory with %d wallets", len(ids)), float64(last.RSSMiB["service"]), residentMost, "MiB"),
+		atMost(fmt.Sprintf("walletd's memory with %d wallets", len(ids)), float64(last.RSSMiB[service]), residentMost, "MiB"),
 	}, nil
 }
 

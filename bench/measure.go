@@ -17,8 +17,14 @@ type figure struct {
 	Unhappy   int64              `json:"unprocessed"` // 429, other 4xx, 5xx, no answer, not sent
 }
 
-// loader is the process that puts the load on, among those of a figure.
-const loader = "loader"
+// Among the processes of a figure: the one that puts the load on, and the one it is put on.
+const (
+	loader  = "loader"
+	service = "service"
+)
+
+// processes are all of them, in the order of the tables.
+var processes = []string{loader, service, "kafka", "postgres", "redis"}
 
 // openLeast is how long a load on schedule takes at least: one pause of 50 ms must not
 // decide its 99th percentile.

@@ -24,9 +24,6 @@ type profile struct {
 	functions map[string]int // of the service, by themselves
 }
 
-// service is the process that is measured, among those of a figure.
-const service = "service"
-
 // others are the kernel's own threads and interrupts, the disk's for one, and processes
 // that have nothing to do with the load.
 const others = "kernel threads, others"

@@ -10,15 +10,12 @@ import (
 	"strings"
 )
 
-// processOrder is the order of the table.
-var processOrder = []string{loader, service, "kafka", "postgres", "redis", others}
-
 // showProfiles prints the tables as a document has them.
 func showProfiles(w io.Writer, all []*profile) error {
 	t := table{Writer: w}
 	t.begin("µs of CPU an operation, by process", each(all, (*profile).title))
 	t.row("operations a second", each(all, func(p *profile) string { return fmt.Sprintf("%.0f", p.perSecond) }))
-	for _, process := range processOrder {
+	for _, process := range append(slices.Clone(processes), others) {
 		t.row(process, each(all, func(p *profile) string { return p.cost(p.processes[process]) }))
 	}
 	t.row("all", each(all, func(p *profile) string { return p.cost(p.samples) }))

@@ -101,9 +101,8 @@ func (r *results) ratio(l, to *line) *spread {
 
 // parts are the processes of a line, in the order of the table.
 func (l *line) parts() []string {
-	order := []string{loader, "service", "kafka", "postgres", "redis"}
 	known := slices.Collect(maps.Keys(l.CPUMicros))
-	return slices.DeleteFunc(order, func(p string) bool { return !slices.Contains(known, p) })
+	return slices.DeleteFunc(slices.Clone(processes), func(p string) bool { return !slices.Contains(known, p) })
 }
 
 // The least that a smoke run accepts: a tenth of what is usual.

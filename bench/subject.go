@@ -93,7 +93,7 @@ func (c *components) rival(ctx context.Context, bin, name, database string) (s *
 	if err != nil {
 		return nil, err
 	}
-	s.parts["service"] = s.process.Process.Pid
+	s.parts[service] = s.process.Process.Pid
 	return s, nil
 }
 
@@ -121,7 +121,7 @@ func (c *components) walletd(ctx context.Context, bin, name string, kafka *embed
 	s.start = func(ctx context.Context) (err error) {
 		s.process, err = launch(ctx, c.dir, "walletd-"+name, addresses[0], "/readyz", append(slices.Clone(env), s.more...), filepath.Join(bin, "walletd"), "serve")
 		if err == nil {
-			s.parts["service"] = s.process.Process.Pid
+			s.parts[service] = s.process.Process.Pid
 		}
 		return err
 	}

@@ -1,7 +1,6 @@
 package accept
 
 import (
-	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,25 +11,22 @@ import (
 // A 202 is a promise that only the journal can make: whatever ends the wait for an
 // outcome, there is no answer before the journal's.
 func TestNothingIsPromisedBeforeTheJournalHasAnswered(t *testing.T) {
-	for name, end := range map[string]func(w *world, cancel context.CancelFunc){
-		"the wait is over":     func(*world, context.CancelFunc) {},
-		"the client is gone":   func(_ *world, cancel context.CancelFunc) { cancel() },
-		"the ledger is down":   func(w *world, _ context.CancelFunc) { w.ledger.fall() },
-		"the replica closes":   func(w *world, _ context.CancelFunc) { w.Close() },
+	for name, end := range map[string]func(w *world){
+		"the wait is over":     func(*world) {},
+		"the ledger is down":   func(w *world) { w.ledger.fall() },
+		"the replica closes":   func(w *world) { w.Close() },
 		"nobody wants to wait": nil,
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, wide, func(t *testing.T, w *world) {
 				w.journal.held = make(chan struct{})
-				ctx, cancel := context.WithCancel(t.Context())
-				defer cancel()
 				op, wait := w.deposit(5), time.Second
 				if end == nil {
 					wait = 0
 				}
-				answered := w.submit(ctx, op, wait)
+				answered := w.submit(t.Context(), op, wait)
 				if synctest.Wait(); end != nil {
-					end(w, cancel)
+					end(w)
 				}
 				select {
 				case a := <-answered:
