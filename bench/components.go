@@ -102,7 +102,7 @@ func (c *components) variables(dsn string, kafka *embedded.Kafka, name string) (
 	}
 	return append(p.Environ(),
 		"WALLETD_KAFKA_BROKERS="+strings.Join(kafka.Brokers(), ","), "WALLETD_KAFKA_TOPIC="+name, "WALLETD_KAFKA_GROUP="+name,
-		"WALLETD_REDIS_ADDRESS="+c.redis.Addr(), "WALLETD_LOG_LEVEL=warn"), nil
+		"WALLETD_REDIS_ADDRESS="+c.redis.Addr()), nil
 }
 
 // workDir makes the directory of a run. PostgreSQL runs as another user when this

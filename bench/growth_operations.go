@@ -24,26 +24,26 @@ SELECT id, gen_random_uuid(), n, 1, 1, 1, 0, 0, n, now(), now(), 0, 0 FROM w, ge
 const fillWallets = 500
 
 // operationsCurve measures the same load, a page and a look-up as the ledger grows.
-func (b *bench) operationsCurve(ctx context.Context, w io.Writer, points []int) ([]target, error) {
-	fmt.Fprintf(w, "operations in the ledger\tapplied/s\tCPU µs per operation\tloader µs\trelative\tpage of 50 ms\toperation by id ms\tcached balance ms\n")
+func (b *bench) operationsCurve(ctx context.Context, s *subject, w io.Writer, points []int) ([]target, error) {
+	fmt.Fprintf(w, "operations of others in the ledger\tapplied/s\tCPU µs per operation\tempty handler µs\trelative\tpage of 50 ms\toperation by id ms\tcached balance ms\n")
 	var first, last operationsPoint
 	have := 0
 	for i, n := range points {
 		var err error
-		if have, err = b.fillTo(ctx, have, n); err != nil {
+		if have, err = b.fillTo(ctx, s, have, n); err != nil {
 			return nil, err
 		}
-		if last, err = b.operationsPoint(ctx); err != nil {
+		if last, err = b.operationsPoint(ctx, s); err != nil {
 			return nil, err
 		}
 		if i == 0 {
 			first = last
 		}
-		fmt.Fprintf(w, "%d\t%.0f\t%.0f\t%.0f\t%.2f\t%.2f\t%.2f\t%.2f\n", have, last.PerSecond, last.cost(), last.CPUMicros[loader], last.relativeCost(first.figure), last.page, last.one, last.balance)
+		fmt.Fprintf(w, "%d\t%.0f\t%.0f\t%.0f\t%.2f\t%.2f\t%.2f\t%.2f\n", have, last.PerSecond, last.cost(), last.unit, last.relative(first.point), last.page, last.one, last.balance)
 	}
-	at := fmt.Sprintf("with %d operations in the ledger, of its cost with %d", have, points[0])
+	at := fmt.Sprintf("with %d operations of others in the ledger, of its cost with %d", have, points[0])
 	return []target{
-		atMost("an operation "+at, last.relativeCost(first.figure), operationsGrowth, ""),
+		atMost("an operation "+at, last.relative(first.point), operationsGrowth, ""),
 		atMost("a page of 50 "+at+", in cached balances", last.page/last.balance/(first.page/first.balance), operationsGrowth, ""),
 		atMost("an operation by id "+at+", in cached balances", last.one/last.balance/(first.one/first.balance), operationsGrowth, ""),
 	}, nil
@@ -51,28 +51,31 @@ func (b *bench) operationsCurve(ctx context.Context, w io.Writer, points []int) 
 
 // operationsPoint is a load's figure, and the medians of look-ups in ms after it. A
 // balance comes from the cache, whatever the ledger holds: it is the yardstick of the
-// others, as the loader's cost is of an operation's.
+// others, as the empty handler is of an operation's cost.
 type operationsPoint struct {
-	figure
+	point
 	page, one, balance float64
 }
 
-func (b *bench) operationsPoint(ctx context.Context) (p operationsPoint, err error) {
-	if err = b.subjects[flushed].settle(ctx); err != nil {
+func (b *bench) operationsPoint(ctx context.Context, s *subject) (p operationsPoint, err error) {
+	if err = s.settle(ctx); err != nil {
+		return p, err
+	}
+	if p.unit, err = b.calibrate(ctx); err != nil {
 		return p, err
 	}
 	if p.figure, err = b.measure(ctx, cell{Subject: flushed, load: load{Connections: growthConnections, Wallets: 1}}); err != nil {
 		return p, err
 	}
-	p.page, p.one, p.balance, err = b.lookups(ctx)
+	p.page, p.one, p.balance, err = s.lookups(ctx)
 	return p, err
 }
 
 // fillTo brings the ledger from as many operations of others as it has to n.
-func (b *bench) fillTo(ctx context.Context, have, n int) (int, error) {
+func (b *bench) fillTo(ctx context.Context, s *subject, have, n int) (int, error) {
 	for ; have < n; have += fillWallets * 1000 {
 		fmt.Fprintf(b.say, "filling the ledger: %d of %d operations\n", have, n)
-		if err := b.subjects[flushed].asJournaled(ctx, func(tx pgx.Tx) error { _, err := tx.Exec(ctx, fill, fillWallets); return err }); err != nil {
+		if err := s.asJournaled(ctx, func(tx pgx.Tx) error { _, err := tx.Exec(ctx, fill, fillWallets); return err }); err != nil {
 			return have, err
 		}
 	}
@@ -103,17 +106,26 @@ func (s *subject) settle(ctx context.Context) error {
 // lookupTries is how often each look-up is made; its median is shown.
 const lookupTries = 200
 
+// pickPlaces picks operations at random: of the wallet that comes after a random id, or of
+// the first, any.
+const pickPlaces = `
+WITH r AS MATERIALIZED (SELECT gen_random_uuid() AS id, random() AS at FROM generate_series(1, $1)),
+w AS (SELECT r.at, coalesce((SELECT min(id) FROM wallets WHERE id >= r.id AND version > 0), (SELECT min(id) FROM wallets WHERE version > 0)) AS id FROM r)
+SELECT o.wallet_id, o.operation_id FROM w JOIN wallets USING (id) JOIN operations o ON o.wallet_id = w.id AND o.sequence = 1 + floor(w.at * version)`
+
 // lookups times a history page, an operation by id and a balance, of wallets picked
 // anew, and returns the medians.
-func (b *bench) lookups(ctx context.Context) (page, one, balance float64, err error) {
-	s := b.subjects[flushed]
-	rows, err := s.ledger.Query(ctx, `SELECT wallet_id, operation_id FROM operations TABLESAMPLE SYSTEM (0.1) WHERE sequence IS NOT NULL LIMIT $1`, lookupTries)
+func (s *subject) lookups(ctx context.Context) (page, one, balance float64, err error) {
+	rows, err := s.ledger.Query(ctx, pickPlaces, lookupTries)
 	if err != nil {
 		return 0, 0, 0, err
 	}
 	places, err := pgx.CollectRows(rows, pgx.RowToStructByPos[place])
 	if err != nil {
 		return 0, 0, 0, err
+	}
+	if len(places) < lookupTries {
+		return 0, 0, 0, fmt.Errorf("%d of %d operations were found to look up", len(places), lookupTries)
 	}
 	var took [3][]float64
 	for _, p := range places {

@@ -22,42 +22,75 @@ SELECT gen_random_uuid(), 0, 0, now(), now() FROM generate_series(1, $1) RETURNI
 const residentMost = 864 // MiB
 
 // walletsCurve measures a load that goes round ever more wallets.
-func (b *bench) walletsCurve(ctx context.Context, w io.Writer, points []int) ([]target, error) {
-	fmt.Fprintf(w, "wallets gone round\tapplied/s\tCPU µs per operation\tloader µs\trelative\twalletd MiB\tRedis MiB\n")
-	s, first, last := b.subjects[flushed], figure{}, figure{}
+func (b *bench) walletsCurve(ctx context.Context, s *subject, w io.Writer, points []int) ([]target, error) {
+	fmt.Fprintf(w, "wallets gone round\tapplied/s\tCPU µs per operation\tempty handler µs\trelative\twalletd MiB\tRedis MiB\n")
+	var first, last point
 	var ids []string
-	for _, n := range points {
+	for i, n := range points {
 		more, err := s.create(ctx, n-len(ids))
 		if err != nil {
 			return nil, err
 		}
 		ids = append(ids, more...)
-		if err := s.settle(ctx); err != nil {
+		if last, err = b.walletsPoint(ctx, s, ids, b.seconds); err != nil {
 			return nil, err
 		}
-		file, err := b.write(ids)
-		if err != nil {
-			return nil, err
-		}
-		last, err = b.measureFile(ctx, load{Connections: 256, Wallets: len(ids), file: file})
-		if err != nil {
-			return nil, err
-		}
-		if first.Sent == 0 {
+		if i == 0 {
 			first = last
 		}
-		fmt.Fprintf(w, "%d\t%.0f\t%.0f\t%.0f\t%.2f\t%d\t%d\n", len(ids), last.PerSecond, last.cost(), last.CPUMicros[loader], last.relativeCost(first), last.RSSMiB[service], last.RSSMiB["redis"])
+		fmt.Fprintf(w, "%d\t%.0f\t%.0f\t%.0f\t%.2f\t%d\t%d\n", len(ids), last.PerSecond, last.cost(), last.unit, last.relative(first), last.RSSMiB[service], last.RSSMiB["redis"])
 	}
+	touched, MiB, err := b.touch(ctx, s, ids, last.PerSecond)
+	if err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(w, "%d of them touched: walletd has %d MiB\n", touched, MiB)
 	return []target{
-		atMost(fmt.Sprintf("an operation with %d wallets, of its cost with %d", len(ids), points[0]), last.relativeCost(first), walletsGrowth, ""),
-		atMost(fmt.Sprintf("walletd's memory with %d wallets", len(ids)), float64(last.RSSMiB[service]), residentMost, "MiB"),
+		atMost(fmt.Sprintf("an operation with %d wallets, of its cost with %d", len(ids), points[0]), last.relative(first), walletsGrowth, ""),
+		atMost(fmt.Sprintf("walletd's memory with %d wallets touched", touched), float64(MiB), residentMost, "MiB"),
 	}, nil
 }
 
-func (s *subject) create(ctx context.Context, n int) (ids []string, err error) {
-	if n <= 0 {
-		return nil, nil
+// touch has as good as every wallet used once, at the pace of the last point: walletd then
+// holds as much of wallets as it ever will.
+func (b *bench) touch(ctx context.Context, s *subject, ids []string, perSecond float64) (touched, MiB int64, err error) {
+	const more = 1.1 // so that slow connections come past all of theirs too
+	d := time.Duration(more * float64(len(ids)) / perSecond * float64(time.Second))
+	fmt.Fprintf(b.say, "touching %d wallets, for %s\n", len(ids), d.Round(time.Second))
+	p, err := b.walletsPoint(ctx, s, ids, d)
+	if err != nil {
+		return 0, 0, err
 	}
+	err = s.ledger.QueryRow(ctx, `SELECT count(*) FROM wallets WHERE version > 0`).Scan(&touched)
+	return touched, p.RSSMiB[service], err
+}
+
+// walletsPoint measures a load on wallets that all loads so far were put on.
+func (b *bench) walletsPoint(ctx context.Context, s *subject, ids []string, d time.Duration) (p point, err error) {
+	if err = s.settle(ctx); err != nil {
+		return p, err
+	}
+	file, err := b.write("wallets", ids)
+	if err != nil {
+		return p, err
+	}
+	if p.unit, err = b.calibrate(ctx); err != nil {
+		return p, err
+	}
+	c, before := cell{Subject: flushed, load: load{Connections: 256, Wallets: len(ids), file: file}}, s.usage()
+	said, err := b.put(ctx, s, c.load, d)
+	if err != nil {
+		return p, err
+	}
+	// Who waits is answered when it is applied: there is no drain to be timed.
+	p.figure = s.figure(c, said, said.SendingSeconds, before)
+	if p.Late > 0 {
+		return p, fmt.Errorf("%d requests did not get their outcome", p.Late)
+	}
+	return p, s.check(ctx, ids, s.told)
+}
+
+func (s *subject) create(ctx context.Context, n int) (ids []string, err error) {
 	err = s.asJournaled(ctx, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, moreWallets, n)
 		if err == nil {
@@ -68,9 +101,9 @@ func (s *subject) create(ctx context.Context, n int) (ids []string, err error) {
 	return ids, err
 }
 
-// write makes the file of wallets that a load is given; the one before is gone.
-func (b *bench) write(ids []string) (string, error) {
-	file, err := os.Create(filepath.Join(b.components.dir, "wallets"))
+// write makes a file of wallets that a load is given; the one before of that name is gone.
+func (b *bench) write(name string, ids []string) (string, error) {
+	file, err := os.Create(filepath.Join(b.components.dir, name))
 	if err != nil {
 		return "", err
 	}
@@ -80,24 +113,4 @@ func (b *bench) write(ids []string) (string, error) {
 		fmt.Fprintln(w, id)
 	}
 	return file.Name(), w.Flush()
-}
-
-// measureFile measures a load on wallets that existed before: what the run added is
-// counted by what all of them have.
-func (b *bench) measureFile(ctx context.Context, l load) (figure, error) {
-	s := b.subjects[flushed]
-	have, err := s.applied(ctx)
-	if err != nil {
-		return figure{}, err
-	}
-	before := s.usage()
-	said, err := l.put(ctx, b.bin, s.process.url, b.seconds)
-	if err != nil {
-		return figure{}, err
-	}
-	if said.accepted() == 0 {
-		return figure{}, fmt.Errorf("nothing was accepted: %v", said.Answers.Errors)
-	}
-	_, err = s.until(ctx, have+said.accepted())
-	return s.figure(said, said.SendingSeconds+time.Since(said.SendingEnded).Seconds(), before), err
 }

@@ -21,6 +21,7 @@ type load struct {
 	Async       bool    `json:"async,omitempty"` // answered with 202 at once
 	Bulk        int     `json:"bulk,omitempty"`  // operations in a request
 	Reads       bool    `json:"reads,omitempty"`
+	Keys        bool    `json:"keys,omitempty"` // each request has an idempotency key
 
 	file string // of wallets that exist
 }
@@ -39,63 +40,78 @@ func (l load) args(url string, d time.Duration) []string {
 	flag(l.Async, "--async")
 	flag(l.Bulk > 0, "--bulk", strconv.Itoa(l.Bulk))
 	flag(l.Reads, "--reads")
+	flag(l.Keys, "--keys")
 	flag(l.file != "", "--wallets-file", l.file)
 	return args
 }
 
 // said is what walletctl bench --json says, as far as it is needed here.
 type said struct {
-	Wallets []string `json:"wallets"`
-	Answers struct {
-		OK         int64            `json:"ok"`
-		Accepted   int64            `json:"accepted"`
-		Refused    int64            `json:"refused"`
-		Overloaded int64            `json:"tooManyRequests"`
-		Other      int64            `json:"other"`
-		Server     int64            `json:"serverErrors"`
-		None       int64            `json:"noAnswer"`
-		NotSent    int64            `json:"notSent"`
-		Errors     map[string]int64 `json:"errors"`
-	} `json:"answers"`
+	Wallets           []string  `json:"wallets"` // that it made
+	Answers           answers   `json:"answers"`
 	Latency           latency   `json:"latencyMs"`
 	SendingSeconds    float64   `json:"sendingSeconds"`
 	SendingEnded      time.Time `json:"sendingEnded"`
 	SendingCPUSeconds float64   `json:"sendingCpuSeconds"`
+	Bounded           bool      `json:"bounded"` // it ended early, for it remembers no more
+}
+
+// answers are counted by operation, also those of bulks.
+type answers struct {
+	OK         int64            `json:"ok"`
+	Accepted   int64            `json:"accepted"`
+	Refused    int64            `json:"refused"`
+	Overloaded int64            `json:"tooManyRequests"`
+	Other      int64            `json:"other"`
+	Server     int64            `json:"serverErrors"`
+	None       int64            `json:"noAnswer"`
+	NotSent    int64            `json:"notSent"`
+	Errors     map[string]int64 `json:"errors"`
 }
 
 type latency struct {
-	P50  float64 `json:"p50"`
-	P99  float64 `json:"p99"`
-	P999 float64 `json:"p999"`
-	Max  float64 `json:"max"`
+	P50 float64 `json:"p50"`
+	P99 float64 `json:"p99"`
 }
 
-// accepted counts the operations that were promised, also those of bulks.
-func (s *said) accepted() int64 { return s.Answers.OK + s.Answers.Accepted + s.Answers.Refused }
+// promised counts those that will be in the ledger.
+func (a answers) promised() int64 { return a.OK + a.Accepted + a.Refused }
 
-// unhappy counts those that got another answer, or none.
-func (s *said) unhappy() int64 {
-	a := s.Answers
-	return a.Overloaded + a.Other + a.Server + a.None + a.NotSent
+// unprocessed counts those that got another answer, or none.
+func (a answers) unprocessed() int64 { return a.Overloaded + a.Other + a.Server + a.None + a.NotSent }
+
+// unknown counts those whose outcome nobody was told: they may be in the ledger.
+func (a answers) unknown() int64 { return a.None + a.Server }
+
+// and adds the answers of another load, without its errors.
+func (a answers) and(b answers) answers {
+	return answers{OK: a.OK + b.OK, Accepted: a.Accepted + b.Accepted, Refused: a.Refused + b.Refused, Overloaded: a.Overloaded + b.Overloaded,
+		Other: a.Other + b.Other, Server: a.Server + b.Server, None: a.None + b.None, NotSent: a.NotSent + b.NotSent}
 }
-
-// unknown counts those whose outcome nobody was told: they may have been accepted.
-func (s *said) unknown() int64 { return s.Answers.None + s.Answers.Server }
 
 // walletctlTimeout is what a load may take beyond its duration.
 const walletctlTimeout = time.Minute
 
-// put runs walletctl bench against a service. Its exit code is no matter here: the
+// put runs walletctl bench against a subject. Its exit code is no matter here: the
 // counts are.
-func (l load) put(ctx context.Context, bin, url string, d time.Duration) (s said, err error) {
+func (b *bench) put(ctx context.Context, on *subject, l load, d time.Duration) (s said, err error) {
 	ctx, cancel := context.WithTimeout(ctx, d+walletctlTimeout)
 	defer cancel()
-	command := exec.CommandContext(ctx, filepath.Join(bin, "walletctl"), l.args(url, d)...)
+	command := exec.CommandContext(ctx, filepath.Join(b.bin, "walletctl"), l.args(on.process.url, d)...)
 	var out, complaint bytes.Buffer
 	command.Stdout, command.Stderr = &out, &complaint
 	failed := command.Run()
 	if err := json.Unmarshal(out.Bytes(), &s); err != nil {
 		return s, fmt.Errorf("walletctl bench: %w", errors.Join(failed, errors.New(complaint.String())))
+	}
+	if !l.Reads {
+		on.told = on.told.and(s.Answers)
+	}
+	switch {
+	case s.Bounded:
+		return s, fmt.Errorf("%s: the load ended before its %s, for it remembers no more operations", on.name, d)
+	case s.Answers.promised() == 0:
+		return s, fmt.Errorf("%s: nothing was accepted: %v", on.name, s.Answers.Errors)
 	}
 	return s, nil
 }

@@ -29,9 +29,10 @@ func (c *markdownCommand) Run() error {
 
 func (r *results) markdown(w io.Writer) {
 	fmt.Fprintf(w, "| load | connections | subject | applied/s | min–max | ratio | p50 ms | p99 ms | CPU µs per operation | MiB |\n|---|--:|---|--:|--:|--:|--:|--:|---|---|\n")
-	unprocessed := int64(0)
+	var unprocessed, late int64
 	for _, l := range r.Lines {
-		unprocessed += l.Unhappy
+		unprocessed += l.Unprocessed
+		late += l.Late
 		ratio, latencies := "", "|"
 		if l.Ratio != nil {
 			ratio = fmt.Sprintf("%.2f", l.Ratio.Median)
@@ -42,7 +43,7 @@ func (r *results) markdown(w io.Writer) {
 		fmt.Fprintf(w, "| %s | %s | %s | %.0f | %.0f–%.0f | %s | %s | %s | %s |\n", l.Group, l.loop(), l.name(), l.PerSecond.Median,
 			l.PerSecond.Min, l.PerSecond.Max, ratio, latencies, l.cpu(), l.memory())
 	}
-	fmt.Fprintf(w, "\nRequests not processed: %d.\n", unprocessed)
+	fmt.Fprintf(w, "\nRequests not processed: %d. Requests that were to wait and were answered with 202: %d.\n", unprocessed, late)
 	fmt.Fprintf(w, "\n| target | want | got | |\n|---|--:|--:|---|\n")
 	for _, t := range r.Targets {
 		fmt.Fprintf(w, "| %s | %s | %s | %s |\n", t.What, t.value(t.Want), t.value(t.Got), map[bool]string{true: "met", false: "missed"}[t.Met])

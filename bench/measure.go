@@ -3,18 +3,18 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
+	"slices"
 	"time"
 )
 
 // figure is what one cell gave in one round.
 type figure struct {
-	PerSecond float64            `json:"perSecond"` // applied, the drain included; of a read or the empty handler: answered
-	Latency   latency            `json:"latencyMs"`
-	CPUMicros map[string]float64 `json:"cpuMicros"` // of each process, per operation
-	RSSMiB    map[string]int64   `json:"rssMiB"`    // at the end
-	Sent      int64              `json:"sent"`
-	Unhappy   int64              `json:"unprocessed"` // 429, other 4xx, 5xx, no answer, not sent
+	PerSecond   float64            `json:"perSecond"` // applied, the drain included; of a read or the empty handler: answered
+	Latency     latency            `json:"latencyMs"`
+	CPUMicros   map[string]float64 `json:"cpuMicros"`   // of each process, per operation
+	RSSMiB      map[string]int64   `json:"rssMiB"`      // at the end
+	Unprocessed int64              `json:"unprocessed"` // 429, other 4xx, 5xx, no answer, not sent
+	Late        int64              `json:"late"`        // of those that wait, answered with 202: the wait had ended
 }
 
 // Among the processes of a figure: the one that puts the load on, and the one it is put on.
@@ -50,20 +50,17 @@ func (b *bench) measure(ctx context.Context, c cell) (figure, error) {
 		return figure{}, err
 	}
 	before := s.usage()
-	said, err := c.put(ctx, b.bin, s.process.url, b.lasts(c))
+	said, err := b.put(ctx, s, c.load, b.lasts(c))
 	if err != nil {
 		return figure{}, err
 	}
-	if said.accepted() == 0 {
-		return figure{}, fmt.Errorf("%s: nothing was accepted: %v", s.name, said.Answers.Errors)
-	}
 	if s.ledger == nil || c.Reads {
-		return s.figure(said, said.SendingSeconds, before), nil
+		return s.figure(c, said, said.SendingSeconds, before), nil
 	}
-	accepted := first.accepted() + said.accepted()
-	err = s.drained(ctx, said.Wallets, accepted)
-	f := s.figure(said, said.SendingSeconds+time.Since(said.SendingEnded).Seconds(), before)
-	return f, errors.Join(err, s.check(ctx, said.Wallets, accepted, first.unknown()+said.unknown()))
+	wallets, told := slices.Concat(first.Wallets, said.Wallets), first.Answers.and(said.Answers)
+	err = s.drained(ctx, wallets, told.promised())
+	f := s.figure(c, said, said.SendingSeconds+time.Since(said.SendingEnded).Seconds(), before)
+	return f, errors.Join(err, s.check(ctx, wallets, told))
 }
 
 // introduceFor is how long many wallets are met before they are measured.
@@ -76,23 +73,26 @@ func (b *bench) introduce(ctx context.Context, s *subject, l *load) (said said, 
 	if l.Wallets == 1 {
 		return said, nil
 	}
-	if said, err = l.put(ctx, b.bin, s.process.url, introduceFor); err != nil {
+	if said, err = b.put(ctx, s, *l, introduceFor); err != nil {
 		return said, err
 	}
 	if s.ledger != nil {
-		if err = s.drained(ctx, said.Wallets, said.accepted()); err != nil {
+		if err = s.drained(ctx, said.Wallets, said.Answers.promised()); err != nil {
 			return said, err
 		}
 	}
-	l.file, err = b.write(said.Wallets)
+	l.file, err = b.write("wallets", said.Wallets)
 	return said, err
 }
 
 // figure is what was applied in so many seconds, and what that has used since before.
-func (s *subject) figure(said said, seconds float64, before map[string]usage) figure {
-	operations := float64(said.accepted())
-	f := figure{PerSecond: operations / seconds, Latency: said.Latency, Sent: said.accepted() + said.unhappy(), Unhappy: said.unhappy(),
+func (s *subject) figure(c cell, said said, seconds float64, before map[string]usage) figure {
+	operations := float64(said.Answers.promised())
+	f := figure{PerSecond: operations / seconds, Latency: said.Latency, Unprocessed: said.Answers.unprocessed(),
 		CPUMicros: map[string]float64{loader: said.SendingCPUSeconds * 1e6 / operations}, RSSMiB: map[string]int64{}}
+	if !c.Async {
+		f.Late = said.Answers.Accepted
+	}
 	for part, u := range s.usage() {
 		f.CPUMicros[part] = float64((u.CPU - before[part].CPU).Microseconds()) / operations
 		f.RSSMiB[part] = u.RSS >> 20

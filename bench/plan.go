@@ -14,16 +14,15 @@ type cell struct {
 
 // The groups of cells, in the order of the table.
 const (
-	groupHot   = "hot"   // one wallet, closed loop
+	groupHot   = "hot"   // one wallet, closed loop; with one connection a request waits for nobody
 	groupMany  = "many"  // a thousand wallets
 	groupReads = "reads" // of a balance from the cache
 	groupOpen  = "open"  // one wallet, on schedule
-	groupLone  = "lone"  // one request at a time
 	groupBulk  = "bulk"  // 500 operations a request, one wallet
 )
 
 // Bulk is last: PostgreSQL goes on working on what it leaves behind.
-var groups = []string{groupHot, groupMany, groupReads, groupOpen, groupLone, groupBulk}
+var groups = []string{groupHot, groupMany, groupReads, groupOpen, groupBulk}
 
 // The loads that are not the connections'.
 const (
@@ -33,6 +32,9 @@ const (
 	bulkOperations  = 500
 	bulkConnections = 8
 	readConnections = 256
+
+	// With so many connections it is measured what idempotency keys cost.
+	keyedConnections = 256
 
 	// From so many connections on a batch in memory is not what its requests wait for.
 	memoryConnections = 256
@@ -53,10 +55,17 @@ func plan(only []string, connections []int) (cells []cell) {
 		}
 	}
 	for _, n := range connections {
+		if n == 1 {
+			add(groupHot, postgresItself, load{Connections: n})
+		}
 		for _, s := range []string{emptyHandler, rowLock, atomicUpdate, flushed, replicated} {
 			add(groupHot, s, load{Connections: n})
 		}
 		add(groupHot, replicated, load{Connections: n, Async: true})
+		if n == keyedConnections {
+			add(groupHot, replicated, load{Connections: n, Keys: true})
+			add(groupHot, replicated, load{Connections: n, Async: true, Keys: true})
+		}
 		if n >= memoryConnections {
 			add(groupHot, inMemory, load{Connections: n})
 		}
@@ -72,13 +81,28 @@ func plan(only []string, connections []int) (cells []cell) {
 	for _, rate := range openRates {
 		add(groupOpen, flushed, load{Rate: rate})
 	}
-	for _, s := range []string{postgresItself, rowLock, flushed, replicated} {
-		add(groupLone, s, load{Connections: 1})
-	}
 	for _, s := range []string{postgresItself, flushed, replicated} {
 		add(groupBulk, s, load{Connections: bulkConnections, Bulk: bulkOperations})
 	}
 	return cells
+}
+
+// inTurn are the cells of a round. Those that are compared change their order from one
+// round to the next, so that what a cell leaves behind is not always the same one's to bear.
+func inTurn(cells []cell, round int) []cell {
+	turned := slices.Clone(cells)
+	if round%2 == 0 {
+		return turned
+	}
+	for rest := turned; len(rest) > 0; {
+		n := 1
+		for n < len(rest) && rest[n].Group == rest[0].Group && rest[n].loop() == rest[0].loop() {
+			n++
+		}
+		slices.Reverse(rest[:n])
+		rest = rest[n:]
+	}
+	return turned
 }
 
 // name is the cell's line in the table.
@@ -95,6 +119,9 @@ func (c cell) name() string {
 	if c.Zipf > 0 {
 		way += ", Zipf"
 	}
+	if c.Keys {
+		way += ", keys"
+	}
 	return way
 }
 
@@ -109,7 +136,7 @@ func (c cell) loop() string {
 // as many connections, or what PostgreSQL does itself.
 func (c cell) yardstick() cell {
 	y := cell{Group: c.Group, Subject: emptyHandler, load: load{Connections: c.Connections, Wallets: c.Wallets, Reads: c.Reads}}
-	if c.Group == groupBulk || c.Group == groupLone {
+	if c.Group == groupBulk {
 		y = cell{Group: c.Group, Subject: postgresItself, load: load{Connections: c.Connections, Wallets: 1, Bulk: c.Bulk}}
 	}
 	return y

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,7 +35,7 @@ var profiled = []cell{
 	{groupMany, replicated, load{Connections: manyConnections, Wallets: manyWallets}},
 	{groupOpen, flushed, load{Rate: 5000, Wallets: 1}},
 	{groupOpen, flushed, load{Rate: 1000, Wallets: 1}},
-	{groupLone, flushed, load{Connections: 1, Wallets: 1}},
+	{groupHot, flushed, load{Connections: 1, Wallets: 1}},
 }
 
 const (
@@ -48,8 +49,8 @@ const (
 
 // Validate is kong's.
 func (c *profileCommand) Validate() error {
-	if c.Seconds < 1 || c.Seconds > 60 {
-		return errors.New("--seconds must be from 1 to 60")
+	if c.Seconds < 1 || c.Seconds > 30 {
+		return errors.New("--seconds must be from 1 to 30")
 	}
 	return nil
 }
@@ -96,7 +97,7 @@ func (b *bench) profile(ctx context.Context, c cell, looked time.Duration) (*pro
 	var said said
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
-		said, err = c.put(gctx, b.bin, s.process.url, profileLead+looked+profileTail)
+		said, err = b.put(gctx, s, c.load, profileLead+looked+profileTail)
 		return err
 	})
 	g.Go(func() error {
@@ -112,10 +113,10 @@ func (b *bench) profile(ctx context.Context, c cell, looked time.Duration) (*pro
 		return nil, err
 	}
 	p.own(s)
-	p.perSecond = float64(said.accepted()) / said.SendingSeconds
+	p.perSecond = float64(said.Answers.promised()) / said.SendingSeconds
 	if s.ledger != nil {
-		accepted := first.accepted() + said.accepted()
-		if err := errors.Join(s.drained(ctx, said.Wallets, accepted), s.check(ctx, said.Wallets, accepted, first.unknown()+said.unknown())); err != nil {
+		wallets, told := slices.Concat(first.Wallets, said.Wallets), first.Answers.and(said.Answers)
+		if err := errors.Join(s.drained(ctx, wallets, told.promised()), s.check(ctx, wallets, told)); err != nil {
 			return nil, err
 		}
 	}

@@ -24,15 +24,15 @@ type results struct {
 // line is one cell's figures over the rounds.
 type line struct {
 	cell
-	PerSecond spread             `json:"perSecond"`
-	Ratio     *spread            `json:"ratio,omitempty"` // to the yardstick of the same round
-	P50       spread             `json:"p50Ms"`
-	P99       spread             `json:"p99Ms"`
-	CPUMicros map[string]float64 `json:"cpuMicros"` // medians
-	RSSMiB    map[string]int64   `json:"rssMiB"`    // the last round's
-	Unhappy   int64              `json:"unprocessed"`
-
-	figures []figure
+	PerSecond   spread             `json:"perSecond"`
+	Ratio       *spread            `json:"ratio,omitempty"` // to the yardstick of the same round
+	P50         spread             `json:"p50Ms"`
+	P99         spread             `json:"p99Ms"`
+	CPUMicros   map[string]float64 `json:"cpuMicros"` // medians
+	RSSMiB      map[string]int64   `json:"rssMiB"`    // the last round's
+	Unprocessed int64              `json:"unprocessed"`
+	Late        int64              `json:"late"`
+	Figures     []figure           `json:"figures"` // of each round
 }
 
 // spread is a median and its extremes.
@@ -59,19 +59,20 @@ func newResults(cells []cell, rounds int, d time.Duration) *results {
 	return r
 }
 
-func (r *results) add(c cell, f figure) { r.byCell[c].figures = append(r.byCell[c].figures, f) }
+func (r *results) add(c cell, f figure) { r.byCell[c].Figures = append(r.byCell[c].Figures, f) }
 
 // finish computes medians, ratios and targets.
 func (r *results) finish() {
 	for _, l := range r.Lines {
 		l.PerSecond, l.P50, l.P99 = l.each(func(f figure) float64 { return f.PerSecond }),
 			l.each(func(f figure) float64 { return f.Latency.P50 }), l.each(func(f figure) float64 { return f.Latency.P99 })
-		l.CPUMicros, l.RSSMiB = map[string]float64{}, l.figures[len(l.figures)-1].RSSMiB
-		for part := range l.figures[0].CPUMicros {
+		l.CPUMicros, l.RSSMiB = map[string]float64{}, l.Figures[len(l.Figures)-1].RSSMiB
+		for part := range l.Figures[0].CPUMicros {
 			l.CPUMicros[part] = l.each(func(f figure) float64 { return f.CPUMicros[part] }).Median
 		}
-		for _, f := range l.figures {
-			l.Unhappy += f.Unhappy
+		for _, f := range l.Figures {
+			l.Unprocessed += f.Unprocessed
+			l.Late += f.Late
 		}
 		l.Ratio = r.ratio(l, r.byCell[l.yardstick()])
 	}
@@ -79,8 +80,8 @@ func (r *results) finish() {
 }
 
 func (l *line) each(of func(figure) float64) spread {
-	values := make([]float64, len(l.figures))
-	for i, f := range l.figures {
+	values := make([]float64, len(l.Figures))
+	for i, f := range l.Figures {
 		values[i] = of(f)
 	}
 	return newSpread(values)
@@ -91,9 +92,9 @@ func (r *results) ratio(l, to *line) *spread {
 	if to == nil || to == l {
 		return nil
 	}
-	values := make([]float64, len(l.figures))
+	values := make([]float64, len(l.Figures))
 	for i := range values {
-		values[i] = l.figures[i].PerSecond / to.figures[i].PerSecond
+		values[i] = l.Figures[i].PerSecond / to.Figures[i].PerSecond
 	}
 	s := newSpread(values)
 	return &s
@@ -115,8 +116,8 @@ func (r *results) collapsed() error {
 		if l.Group == groupHot && (l.Subject == flushed || l.Subject == replicated) && l.Ratio != nil && l.Ratio.Median < smokeRatio {
 			errs = append(errs, fmt.Errorf("%s with %s connections: %.3f of the empty handler, less than %.2f", l.name(), l.loop(), l.Ratio.Median, smokeRatio))
 		}
-		if l.Unhappy > 0 && l.Subject != rowLock && l.Subject != atomicUpdate {
-			errs = append(errs, fmt.Errorf("%s %s %s: %d requests were not processed", l.Group, l.loop(), l.name(), l.Unhappy))
+		if l.Unprocessed > 0 && l.Subject != rowLock && l.Subject != atomicUpdate {
+			errs = append(errs, fmt.Errorf("%s %s %s: %d requests were not processed", l.Group, l.loop(), l.name(), l.Unprocessed))
 		}
 	}
 	return errors.Join(errs...)

@@ -16,7 +16,7 @@ import (
 
 // runCommand measures a plan.
 type runCommand struct {
-	Only        []string      `help:"Groups: hot, many, reads, bulk, open, lone. Default: all."`
+	Only        []string      `help:"Groups: hot, many, reads, bulk, open. Default: all."`
 	Connections []int         `default:"1,16,64,256,512" help:"Of the closed loop on one wallet."`
 	Seconds     float64       `default:"5" help:"Of load for each figure; on schedule 15 at least."`
 	Rounds      int           `default:"3" help:"Everything is measured in turn, and that this often; medians are shown."`
@@ -39,9 +39,9 @@ func (c *runCommand) Validate() error {
 	if c.Seconds < 0.5 || c.Seconds > 600 || c.Rounds < 1 || c.Rounds > 100 {
 		return errors.New("--seconds must be from 0.5 to 600 and --rounds from 1 to 100")
 	}
-	for _, n := range c.Connections {
-		if n < 1 || n > 10_000 {
-			return errors.New("--connections must be from 1 to 10000")
+	for i, n := range c.Connections {
+		if n < 1 || n > 10_000 || slices.Contains(c.Connections[:i], n) {
+			return errors.New("--connections must be from 1 to 10000, each once")
 		}
 	}
 	return nil
@@ -120,8 +120,8 @@ func (b *bench) start(ctx context.Context, dir string, cells []cell) (err error)
 func (b *bench) rounds(ctx context.Context, cells []cell, rounds int) (*results, error) {
 	r := newResults(cells, rounds, b.seconds)
 	done, start := 0, time.Now()
-	for range rounds {
-		for _, c := range cells {
+	for round := range rounds {
+		for _, c := range inTurn(cells, round) {
 			f, err := b.measure(ctx, c)
 			if err != nil {
 				return nil, err
@@ -133,5 +133,9 @@ func (b *bench) rounds(ctx context.Context, cells []cell, rounds int) (*results,
 				left.Round(time.Second), c.Group, c.loop(), c.name(), f.PerSecond, f.Latency.P50, f.Latency.P99)
 		}
 	}
-	return r, nil
+	var errs []error
+	for _, s := range b.subjects {
+		errs = append(errs, s.checkAll(ctx))
+	}
+	return r, errors.Join(errs...)
 }

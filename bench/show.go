@@ -47,14 +47,14 @@ func (r *results) write(dir string) error {
 
 func (r *results) table(to io.Writer) error {
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "load\tconnections\tsubject\tapplied/s\tmin–max\tratio\tp50 ms\tp99 ms\tCPU µs per operation\tMiB\tnot processed\n")
+	fmt.Fprintf(w, "load\tconnections\tsubject\tapplied/s\tmin–max\tratio\tp50 ms\tp99 ms\tCPU µs per operation\tMiB\tnot processed\tlate\n")
 	for _, l := range r.Lines {
 		ratio := ""
 		if l.Ratio != nil {
 			ratio = fmt.Sprintf("%.2f", l.Ratio.Median)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%.0f\t%.0f–%.0f\t%s\t%.2f\t%.2f\t%s\t%s\t%d\n", l.Group, l.loop(), l.name(), l.PerSecond.Median,
-			l.PerSecond.Min, l.PerSecond.Max, ratio, l.P50.Median, l.P99.Median, l.cpu(), l.memory(), l.Unhappy)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%.0f\t%.0f–%.0f\t%s\t%.2f\t%.2f\t%s\t%s\t%d\t%d\n", l.Group, l.loop(), l.name(), l.PerSecond.Median,
+			l.PerSecond.Min, l.PerSecond.Max, ratio, l.P50.Median, l.P99.Median, l.cpu(), l.memory(), l.Unprocessed, l.Late)
 	}
 	fmt.Fprintln(w)
 	showTargets(w, r.Targets)

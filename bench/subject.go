@@ -18,6 +18,7 @@ type subject struct {
 	more    []string                    // environment of its next launch, over its usual one
 	parts   map[string]int              // process ids whose CPU is spent on its requests
 	ledger  *pgxpool.Pool               // nil: nothing is kept, nothing to check
+	told    answers                     // of all loads
 }
 
 // subjects are all services of a run, each with a ledger of its own.

@@ -35,7 +35,7 @@ func (b *bench) warm(ctx context.Context, d time.Duration) error {
 		if name == flushed || name == replicated {
 			err = b.warmBroker(ctx, s, d)
 		} else {
-			_, err = load{Connections: 64, Wallets: 1}.put(ctx, b.bin, s.process.url, min(d, warmBurst/2))
+			_, err = b.put(ctx, s, load{Connections: 64, Wallets: 1}, min(d, warmBurst/2))
 		}
 		if err != nil {
 			return err
@@ -50,14 +50,14 @@ func (b *bench) warmBroker(ctx context.Context, s *subject, d time.Duration) err
 	pid := s.parts["kafka"]
 	for turn, end := 0, time.Now().Add(d); ; turn++ {
 		before, compiled, began := used(pid).CPU, compilerCPU(pid), time.Now()
-		said, err := warmLoads[turn%len(warmLoads)].put(ctx, b.bin, s.process.url, min(d, warmBurst))
+		said, err := b.put(ctx, s, warmLoads[turn%len(warmLoads)], min(d, warmBurst))
 		if err != nil {
 			return err
 		}
 		compiling := (compilerCPU(pid) - compiled).Seconds() / time.Since(began).Seconds()
 		fmt.Fprintf(b.say, "warming %s, at most for %s: %.0f µs of Kafka an operation, %.0f %% of a processor for its compiler\n",
-			s.name, d, float64((used(pid).CPU-before).Microseconds())/float64(max(1, said.accepted())), 100*compiling)
-		if compiling < warmIdle || time.Now().After(end) {
+			s.name, d, float64((used(pid).CPU-before).Microseconds())/float64(said.Answers.promised()), 100*compiling)
+		if 0 <= compiling && compiling < warmIdle || time.Now().After(end) {
 			return nil
 		}
 		if err := restCompiler(ctx, pid); err != nil {
@@ -85,7 +85,8 @@ func restCompiler(ctx context.Context, pid int) error {
 	return nil
 }
 
-// compilerCPU is what the compiler's threads of a Java process have used.
+// compilerCPU is what the compiler's threads of a Java process have used, of those that it
+// has not ended.
 func compilerCPU(pid int) (sum time.Duration) {
 	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
 	for _, task := range tasks {

@@ -3,6 +3,8 @@ package rival
 import (
 	"io"
 	"net/http"
+
+	"github.com/walletd/walletd/internal/httpapi"
 )
 
 // The empty handler's answers are as long as walletd's.
@@ -27,6 +29,9 @@ func constant(status int, body string) http.HandlerFunc {
 	answer := []byte(body)
 	return func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
+		if r.Method == http.MethodPost {
+			httpapi.Submitted(r) // as walletd says it: its client is not watched either
+		}
 		w.Header()["Content-Type"] = []string{"application/json"}
 		w.Header()["Location"] = []string{emptyLocation}
 		w.WriteHeader(status)

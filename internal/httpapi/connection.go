@@ -39,7 +39,11 @@ func (c *connection) Read(b []byte) (int, error) {
 	return c.Conn.Read(b)
 }
 
-// submitted is asked for a request that is dealt with whether its client stays or not.
+// Submitted is said of a request that was read whole and is dealt with whether its client
+// stays or not: until it is answered nobody watches the client. It returns false if the
+// connection was closed to make room for another; then nothing may be accepted.
+func Submitted(r *http.Request) bool { return connectionOf(r).submitted() }
+
 func (c *connection) submitted() bool {
 	if c != nil {
 		c.unwatched.Store(true)

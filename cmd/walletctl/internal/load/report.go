@@ -21,7 +21,7 @@ type Verification struct {
 
 // Report is a run's outcome.
 type Report struct {
-	Wallets           []string     `json:"wallets"`
+	Wallets           []string     `json:"wallets"` // that it made
 	Answers           Answers      `json:"answers"`
 	LatencyMs         Latency      `json:"latencyMs"`
 	AcceptedPerSecond float64      `json:"acceptedPerSecond"`

@@ -79,8 +79,10 @@ func (r *Run) Load(ctx context.Context) *Report {
 		SendingCPUSeconds: (cpuTime() - spent).Seconds(),
 		Unverified:        true, Verification: Verification{Faults: newFaults()},
 		Bounded: r.drafted.Load() > MaxOperations, Interrupted: ctx.Err() != nil}
-	for _, t := range r.targets {
-		report.Wallets = append(report.Wallets, t.id.String())
+	if len(r.config.IDs) == 0 {
+		for _, t := range r.targets {
+			report.Wallets = append(report.Wallets, t.id.String())
+		}
 	}
 	return report
 }
