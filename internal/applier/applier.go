@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -95,12 +96,12 @@ func New(cfg Config) *Applier {
 }
 
 // Assigned makes this replica the owner of a partition and returns the offset to
-// read it from, the ledger's. It waits until the ledger answers or ctx ends. Any
-// other refusal stops the partition: it is an error to be shown to an operator,
-// and nothing of the partition may be fetched.
+// read it from, the ledger's. It waits until the ledger answers or ctx ends. A
+// refusal stops the partition until it is assigned again: it is an error to be shown
+// to an operator, nothing of the partition may be fetched, and the next one has its turn.
 func (a *Applier) Assigned(ctx context.Context, topic uuid.UUID, partition int32) (int64, error) {
 	a.Revoked(partition)
-	progress, err := a.readProgress(ctx, topic, partition)
+	progress, err := a.readProgress(ctx, topic, partition, wallet.ErrTopicChanged, wallet.ErrRefused)
 	if err != nil {
 		if ctx.Err() == nil {
 			a.markStopped(partition, err)
@@ -119,12 +120,13 @@ func (a *Applier) Assigned(ctx context.Context, topic uuid.UUID, partition int32
 	return progress.Next, nil
 }
 
-// readProgress reads a partition's offset and lists, as often as it takes.
-func (a *Applier) readProgress(ctx context.Context, topic uuid.UUID, partition int32) (wallet.Progress, error) {
+// readProgress reads a partition's offset and lists, as often as it takes: until it has
+// them, or one of the final errors.
+func (a *Applier) readProgress(ctx context.Context, topic uuid.UUID, partition int32, final ...error) (wallet.Progress, error) {
 	said := ""
 	for pause := newPause(a.Limits); ; {
 		p, err := a.Ledger.Partition(ctx, topic, partition)
-		if err == nil || errors.Is(err, wallet.ErrTopicChanged) {
+		if err == nil || slices.ContainsFunc(final, func(e error) bool { return errors.Is(err, e) }) {
 			return p, err
 		}
 		if text := err.Error(); text != said {

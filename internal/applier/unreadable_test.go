@@ -2,14 +2,17 @@ package applier_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/walletd/walletd/internal/applier"
 	"github.com/walletd/walletd/internal/applier/simtest"
@@ -272,4 +275,55 @@ func TestWhatWaitsForADeadLetterHasAnAge(t *testing.T) {
 		}
 	}
 	t.Error("walletd_oldest_unapplied_seconds is 0, and an operation waits")
+}
+
+// progressRefused is a ledger of which one partition's rows cannot be read.
+type progressRefused struct {
+	applier.Ledger
+	partition int32
+	repaired  *atomic.Bool
+}
+
+func (l progressRefused) Partition(ctx context.Context, topic uuid.UUID, partition int32) (wallet.Progress, error) {
+	if partition == l.partition && !l.repaired.Load() {
+		return wallet.Progress{}, errDamaged
+	}
+	return l.Ledger.Partition(ctx, topic, partition)
+}
+
+// Whoever assigns partitions asks for one after the other: a partition whose rows cannot be
+// read must not keep it from the next.
+func TestAPartitionWhoseOffsetCannotBeReadIsStoppedAndTheOthersAreRead(t *testing.T) {
+	t.Parallel()
+	w := newMemoryWorld(t, 2)
+	var repaired atomic.Bool
+	registry := prometheus.NewRegistry()
+	r := w.replica(func(_ *replica, c *applier.Config) {
+		c.Ledger, c.Registerer = progressRefused{c.Ledger, 0, &repaired}, registry
+	})
+	ctx, cancel := context.WithTimeout(testContext(t), time.Second)
+	defer cancel()
+	if _, err := r.Assigned(ctx, w.log.Topic, 0); !errors.Is(err, wallet.ErrRefused) {
+		t.Fatalf("%v", err)
+	}
+	if next, err := r.Assigned(ctx, w.log.Topic, 1); err != nil || next != 0 || !r.Owns(1) {
+		t.Errorf("the other: %d, %v", next, err)
+	}
+	if r.Owns(0) || !errors.Is(r.Stopped(), wallet.ErrRefused) {
+		t.Errorf("owned %t, stopped: %v", r.Owns(0), r.Stopped())
+	}
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(`
+# HELP walletd_partition_stopped 1 while a partition waits for an operator's decision.
+# TYPE walletd_partition_stopped gauge
+walletd_partition_stopped{partition="0"} 1
+walletd_partition_stopped{partition="1"} 0
+`), "walletd_partition_stopped"); err != nil {
+		t.Error(err)
+	}
+	// Whoever owns it next, this replica or another, asks again.
+	r.Revoked(0)
+	repaired.Store(true)
+	if next, err := r.Assigned(ctx, w.log.Topic, 0); err != nil || next != 0 || r.Stopped() != nil || !r.Owns(0) {
+		t.Errorf("repaired: %d, %v, stopped: %v", next, err, r.Stopped())
+	}
 }

@@ -178,7 +178,7 @@ func (w *worker) apply(ctx context.Context, records []wallet.Record) bool {
 // reload reads the partition's offset and lists again. On an error the worker
 // has to end.
 func (w *worker) reload(ctx context.Context) error {
-	p, err := w.readProgress(ctx, w.topic, w.partition)
+	p, err := w.readProgress(ctx, w.topic, w.partition, wallet.ErrTopicChanged) // a refusal holds up nobody else here
 	if err == nil && p.Next < w.next.Load() {
 		err = fmt.Errorf("the ledger's offset went back from %d to %d: was it restored under a running walletd? Restart walletd to read the journal again from there", w.next.Load(), p.Next)
 	}

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"context"
 	"errors"
 	"sync/atomic"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/walletd/walletd/internal/embedded/embeddedtest"
+	"github.com/walletd/walletd/internal/wallet"
 )
 
 // counting is an applier that counts how often partitions are halted.
@@ -164,5 +166,39 @@ func TestAStopThatComesAfterARevocationDoesNothing(t *testing.T) {
 	defer a.mu.Unlock()
 	if a.halted[0] != nil {
 		t.Errorf("halted: %v", a.halted[0])
+	}
+}
+
+// withoutFirst is an applier that does not take partition 0.
+type withoutFirst struct{ *fakeApplier }
+
+func (a withoutFirst) Assigned(ctx context.Context, topic uuid.UUID, p int32) (int64, error) {
+	if p == 0 {
+		return 0, wallet.ErrRefused
+	}
+	return a.fakeApplier.Assigned(ctx, topic, p)
+}
+
+// Nor is the journal read anew for it, which the others would feel.
+func TestAPartitionThatTheApplierDoesNotTakeIsNotReadAndTheOthersAre(t *testing.T) {
+	t.Parallel()
+	broker, a := embeddedtest.Kfake(t), newApplier(nil)
+	cfg := testConfig(broker.ListenAddrs())
+	cfg.Partitions = 2
+	j := reading(t, cfg, &fakeLedger{}, withoutFirst{a})
+	a.until(t, "the other is assigned", func() bool { return a.owned[1] })
+	for p := range int32(2) {
+		if _, err := j.put(deposit(inPartition(p, 2), 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a.until(t, "the other is read", func() bool { return len(a.fetched) == 1 })
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if p := a.fetched[0].Receipt.Partition; p != 1 || a.owned[0] {
+		t.Errorf("partition %d is read, owned: %v", p, a.owned)
+	}
+	if j.reader.Load().missesSome(0) {
+		t.Error("it counts as one that the group did not tell")
 	}
 }
