@@ -32,7 +32,8 @@ type Ledger interface {
 	Expect(batches ...wallet.Coming)
 	Locked(ctx context.Context, ids []uuid.UUID) ([]uuid.UUID, error)
 	Due(ctx context.Context, partition int32, at time.Time, most time.Duration, limit int) ([]wallet.ListHead, error)
-	Unjournaled(ctx context.Context, beyond uuid.UUID, limit int) ([]wallet.Operation, error)
+	Unjournaled(ctx context.Context, beyond uuid.UUID, limit int) ([]wallet.Key, error)
+	Backfills(ctx context.Context, keys []wallet.Key) ([]wallet.Operation, error)
 	Journaled(ctx context.Context, keys []wallet.Key) error
 }
 

@@ -211,7 +211,7 @@ func TestOperationsAreNotBackfilledBeforeTheirWalletsCreation(t *testing.T) {
 	r.journal.Own(0)
 	eventually(t, "the other wallet's are noted", func() bool {
 		left, err := w.ledger.Unjournaled(testContext(t), uuid.Nil, 10)
-		return err == nil && !slices.ContainsFunc(left, func(op wallet.Operation) bool { return op.WalletID == other })
+		return err == nil && !slices.ContainsFunc(left, func(k wallet.Key) bool { return k.WalletID == other })
 	})
 	for _, rec := range w.log.Records(0) {
 		if rec.WalletID == stuck {

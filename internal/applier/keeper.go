@@ -1,7 +1,9 @@
 package applier
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"time"
@@ -114,29 +116,77 @@ func (k *keeper) append(ctx context.Context, records []wallet.Record) []wallet.R
 // backfiller is the partition whose owner writes the backfill records of all.
 const backfiller = 0
 
+// backfillReads bounds the reads of one round in which some are refused; the others wait for
+// the next.
+const backfillReads = 50
+
 // backfill appends creations and direct operations to the journal and notes in the
 // ledger that they are there. It visits all wallets in turn, whatever came of a round, so
-// that neither a partition that does not acknowledge nor a wallet with operations without
-// end starves the others.
+// that neither a partition that does not acknowledge, nor a wallet whose rows cannot be read,
+// nor one with operations without end starves the others.
 func (k *keeper) backfill(ctx context.Context) {
 	if !k.note(ctx) { // else a ledger that takes no notes has the same records written for ever
 		return
 	}
-	ops, err := k.worker.Ledger.Unjournaled(ctx, k.beyond, k.worker.Limits.Backfills)
-	if err == nil && len(ops) == 0 && k.beyond != uuid.Nil {
-		ops, err = k.worker.Ledger.Unjournaled(ctx, uuid.Nil, k.worker.Limits.Backfills)
+	keys, err := k.worker.Ledger.Unjournaled(ctx, k.beyond, k.worker.Limits.Backfills)
+	if err == nil && len(keys) == 0 && k.beyond != uuid.Nil {
+		keys, err = k.worker.Ledger.Unjournaled(ctx, uuid.Nil, k.worker.Limits.Backfills)
 	}
 	if err != nil {
 		k.complain(ctx, "the ledger does not tell which operations lack a backfill record", err)
 		return
 	}
-	k.worker.oldestUnjournaled.Store(oldestAccepted(ops))
+	ops, passed, err := k.read(ctx, keys)
+	if err != nil {
+		k.complain(ctx, "the ledger does not tell operations that lack a backfill record", err)
+	}
+	if err != nil && !errors.Is(err, wallet.ErrRefused) {
+		return
+	}
+	k.noteOldest(ops, err != nil)
 	k.write(ctx, ops)
 	k.beyond = uuid.Nil
-	if len(ops) == k.worker.Limits.Backfills {
-		k.beyond = ops[len(ops)-1].WalletID
+	if passed < len(keys) || passed == k.worker.Limits.Backfills {
+		k.beyond = keys[passed-1].WalletID
 	}
 	k.note(ctx)
+}
+
+// read returns the operations of these keys, without those of a wallet of which some cannot
+// be read, for what is backfilled of a wallet has its order; and how many keys it has got
+// through, when reads that are refused have come to their bound.
+func (k *keeper) read(ctx context.Context, keys []wallet.Key) (ops []wallet.Operation, passed int, err error) {
+	wallets := byWallet(keys)
+	n, err := wallet.InParts(wallets, backfillReads, func(some [][]wallet.Key) error {
+		read, err := k.worker.Ledger.Backfills(ctx, slices.Concat(some...))
+		ops = append(ops, read...)
+		return err
+	})
+	return ops, len(slices.Concat(wallets[:n]...)), err
+}
+
+// byWallet divides keys that are in the order of their wallets.
+func byWallet(keys []wallet.Key) (wallets [][]wallet.Key) {
+	for len(keys) > 0 {
+		n := 1
+		for n < len(keys) && keys[n].WalletID == keys[0].WalletID {
+			n++
+		}
+		wallets = append(wallets, keys[:n])
+		keys = keys[n:]
+	}
+	return wallets
+}
+
+// noteOldest notes the age of what lacks its record. What cannot be read has one too, though
+// nobody knows it: that of the look that met it first, if nothing was older.
+func (k *keeper) noteOldest(ops []wallet.Operation, unread bool) {
+	oldest := oldestAccepted(ops)
+	if unread {
+		now := k.worker.Now().UnixMicro()
+		oldest = min(cmp.Or(oldest, now), cmp.Or(k.worker.oldestUnjournaled.Load(), now))
+	}
+	k.worker.oldestUnjournaled.Store(oldest)
 }
 
 // write appends the records of these operations and keeps in journaled which are

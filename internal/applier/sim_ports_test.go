@@ -131,8 +131,15 @@ func (p port) Due(ctx context.Context, partition int32, at time.Time, most time.
 }
 
 // Unjournaled implements applier.Ledger.
-func (p port) Unjournaled(ctx context.Context, beyond uuid.UUID, limit int) (out []wallet.Operation, err error) {
+func (p port) Unjournaled(ctx context.Context, beyond uuid.UUID, limit int) (out []wallet.Key, err error) {
 	p.call("asks for direct operations", 0, nil, readFaults, func(f simtest.Fault) { out, err = p.ledger(f).Unjournaled(ctx, beyond, limit) })
+	return out, err
+}
+
+// Backfills implements applier.Ledger.
+func (p port) Backfills(ctx context.Context, keys []wallet.Key) (out []wallet.Operation, err error) {
+	detail := func() string { return fmt.Sprintf("%d operations", len(keys)) }
+	p.call("reads direct operations", walletNumber(keys[0].WalletID), detail, readFaults, func(f simtest.Fault) { out, err = p.ledger(f).Backfills(ctx, keys) })
 	return out, err
 }
 

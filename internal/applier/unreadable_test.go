@@ -50,6 +50,13 @@ func (l damaged) Commit(ctx context.Context, b *wallet.Batch) error {
 	return l.Ledger.Commit(ctx, b)
 }
 
+func (l damaged) Backfills(ctx context.Context, keys []wallet.Key) ([]wallet.Operation, error) {
+	if l.done.Load() && slices.ContainsFunc(keys, func(k wallet.Key) bool { return k.WalletID == l.id }) {
+		return nil, errDamaged
+	}
+	return l.Ledger.Backfills(ctx, keys)
+}
+
 func damage(id uuid.UUID, done *atomic.Bool) func(*replica, *applier.Config) {
 	return func(_ *replica, c *applier.Config) { c.Ledger = damaged{c.Ledger, id, done} }
 }
@@ -275,6 +282,46 @@ func TestWhatWaitsForADeadLetterHasAnAge(t *testing.T) {
 		}
 	}
 	t.Error("walletd_oldest_unapplied_seconds is 0, and an operation waits")
+}
+
+// A wallet's rows cannot be read among those of a full round: the others' records are written,
+// those that come after it too, and its own once they can be.
+func TestAWalletThatCannotBeReadHoldsUpNoOtherWalletsBackfill(t *testing.T) {
+	t.Parallel()
+	w := newMemoryWorld(t, 1)
+	ids := make([]uuid.UUID, 9)
+	for i := range ids {
+		ids[i] = w.created()
+	}
+	slices.SortFunc(ids, func(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) })
+	bad := ids[1]
+	var done atomic.Bool
+	registry := prometheus.NewRegistry()
+	r := w.replica(damage(bad, &done), withLimits(func(l *applier.Limits) { l.Backfills = 4 }),
+		func(_ *replica, c *applier.Config) { c.Registerer = registry })
+	for _, id := range ids {
+		r.mustDirect(deposit(id, 5))
+		r.mustDirect(withdraw(id, 2))
+	}
+	done.Store(true)
+	r.journal.Own(0)
+	left := func() []wallet.Key {
+		keys, err := w.ledger.Unjournaled(testContext(t), uuid.Nil, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return keys
+	}
+	eventually(t, "only its own are left", func() bool {
+		keys := left()
+		return len(keys) == 2 && keys[0].WalletID == bad && keys[1].WalletID == bad
+	})
+	if age := gauge(t, registry, "walletd_oldest_unjournaled_seconds"); age <= 0 {
+		t.Errorf("what cannot be read is said to be %v s old", age)
+	}
+	done.Store(false)
+	eventually(t, "its own are written", func() bool { return len(left()) == 0 })
+	w.settle()
 }
 
 // progressRefused is a ledger of which one partition's rows cannot be read.

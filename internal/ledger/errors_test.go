@@ -232,6 +232,7 @@ func wantAllUnavailable(t *testing.T, l *ledger.Ledger) {
 		"Locked":      func() error { _, err := l.Locked(ctx, []uuid.UUID{id}); return err },
 		"Due":         func() error { _, err := l.Due(ctx, 0, now, time.Minute, 1); return err },
 		"Unjournaled": func() error { _, err := l.Unjournaled(ctx, uuid.Nil, 1); return err },
+		"Backfills":   func() error { _, err := l.Backfills(ctx, []wallet.Key{{WalletID: id, ID: id}}); return err },
 		"Journaled":   func() error { return l.Journaled(ctx, []wallet.Key{{WalletID: id, ID: id}}) },
 		"Topic":       func() error { _, err := l.Topic(ctx); return err },
 		"Follow":      func() error { _, err := l.Follow(ctx, wallet.Topic{Name: "t", ID: id, Partitions: 1}); return err },

@@ -33,6 +33,7 @@ var ReadStatements = map[string]string{
 	"partition": selectPartition,
 	"journaled": deleteUnjournaled,
 	"wallets":   selectWalletsByKey,
+	"backfills": selectBackfills,
 }
 
 // Commits and Reads are the pools, with the settings that plans depend on.

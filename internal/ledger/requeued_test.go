@@ -116,9 +116,16 @@ func TestDirectOperationsWaitForTheirBackfillRecord(t *testing.T) {
 	}
 	unjournaled := func(beyond uuid.UUID, limit int) map[uuid.UUID][]wallet.Operation {
 		t.Helper()
-		ops, err := b.Unjournaled(testContext(t), beyond, limit)
+		keys, err := b.Unjournaled(testContext(t), beyond, limit)
 		if err != nil {
 			t.Fatal(err)
+		}
+		ops, err := b.Backfills(testContext(t), keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if named := slices.EqualFunc(keys, ops, func(k wallet.Key, op wallet.Operation) bool { return k == op.Key() }); !named {
+			t.Errorf("%v are %+v", keys, ops)
 		}
 		got := map[uuid.UUID][]wallet.Operation{}
 		for _, op := range ops {

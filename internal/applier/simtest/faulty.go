@@ -103,11 +103,19 @@ func (f *Faulty) Due(ctx context.Context, partition int32, at time.Time, most ti
 }
 
 // Unjournaled implements applier.Ledger.
-func (f *Faulty) Unjournaled(ctx context.Context, beyond uuid.UUID, limit int) ([]wallet.Operation, error) {
+func (f *Faulty) Unjournaled(ctx context.Context, beyond uuid.UUID, limit int) ([]wallet.Key, error) {
 	if _, err := f.before(Call{Method: "Unjournaled"}); err != nil {
 		return nil, err
 	}
 	return f.Ledger.Unjournaled(ctx, beyond, limit)
+}
+
+// Backfills implements applier.Ledger.
+func (f *Faulty) Backfills(ctx context.Context, keys []wallet.Key) ([]wallet.Operation, error) {
+	if _, err := f.before(Call{Method: "Backfills"}); err != nil {
+		return nil, err
+	}
+	return f.Ledger.Backfills(ctx, keys)
 }
 
 // Journaled implements applier.Ledger.

@@ -147,22 +147,27 @@ func (l *Ledger) Due(_ context.Context, partition int32, at time.Time, most time
 }
 
 // Unjournaled implements applier.Ledger.
-func (l *Ledger) Unjournaled(_ context.Context, beyond uuid.UUID, limit int) ([]wallet.Operation, error) {
+func (l *Ledger) Unjournaled(_ context.Context, beyond uuid.UUID, limit int) ([]wallet.Key, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	ops := make([]wallet.Operation, 0, len(l.unjournaled))
-	for _, k := range l.unjournaled {
-		if slices.Compare(k.WalletID[:], beyond[:]) > 0 {
-			ops = append(ops, l.books.Operations[k])
-		}
-	}
-	slices.SortFunc(ops, func(a, b wallet.Operation) int {
-		if c := slices.Compare(a.WalletID[:], b.WalletID[:]); c != 0 {
-			return c
-		}
-		return int(a.Sequence - b.Sequence)
+	keys := slices.DeleteFunc(slices.Clone(l.unjournaled), func(k wallet.Key) bool {
+		return slices.Compare(k.WalletID[:], beyond[:]) <= 0
 	})
-	return ops[:min(len(ops), limit)], nil
+	slices.SortFunc(keys, func(a, b wallet.Key) int {
+		return cmp.Or(slices.Compare(a.WalletID[:], b.WalletID[:]), cmp.Compare(l.books.Operations[a].Sequence, l.books.Operations[b].Sequence))
+	})
+	return keys[:min(len(keys), limit)], nil
+}
+
+// Backfills implements applier.Ledger.
+func (l *Ledger) Backfills(_ context.Context, keys []wallet.Key) ([]wallet.Operation, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ops := make([]wallet.Operation, len(keys))
+	for i, k := range keys {
+		ops[i] = l.books.Operations[k]
+	}
+	return ops, nil
 }
 
 // Journaled implements applier.Ledger.
