@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -88,6 +89,7 @@ type fakeLedger struct {
 	next       int64 // its offset
 	full       []uuid.UUID
 	callErr    error // of calls, while it does not count as down
+	unreadable map[wallet.Key]bool
 	err        error
 	down       chan struct{}
 
@@ -149,6 +151,9 @@ func (l *fakeLedger) Outcomes(ctx context.Context, keys []wallet.Key) (found []w
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.outcomes = append(l.outcomes, keys)
+	if slices.ContainsFunc(keys, func(k wallet.Key) bool { return l.unreadable[k] }) {
+		return nil, fmt.Errorf("%w: invalid page in block 0 of relation base/5/16384 (SQLSTATE XX001)", wallet.ErrRefused)
+	}
 	for _, key := range keys {
 		if op, ok := l.operations[key]; ok {
 			found = append(found, op)

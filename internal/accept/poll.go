@@ -13,6 +13,7 @@ const (
 	pollEvery      = 50 * time.Millisecond  // the one ledger read that all waiters share
 	overdueAfter   = 500 * time.Millisecond // an announcement that has not come by then is lost
 	pollOperations = 2_000                  // of one read
+	pollReads      = 50                     // of one look, in which some are refused; the others wait for the next
 	progressEvery  = time.Second            // looks at the ledger's offsets
 	sweepEvery     = time.Second            // of gates that nothing goes through
 )
@@ -88,9 +89,18 @@ func (in *Intake) poll(ctx context.Context) {
 	if len(keys) == 0 {
 		return
 	}
-	ops, err := in.Ledger.Outcomes(ctx, keys)
+	var ops []wallet.Operation
+	_, err := wallet.InParts(keys, pollReads, func(some []wallet.Key) error {
+		found, err := in.Ledger.Outcomes(ctx, some)
+		if err == nil {
+			ops = append(ops, found...)
+		}
+		return err
+	})
 	if err != nil {
 		in.Log.Warn("the ledger does not tell outcomes", "waiting", len(keys), "error", err)
+	}
+	if len(ops) == 0 {
 		return
 	}
 	// The owner's announcement may still be on its way: who is told an outcome finds

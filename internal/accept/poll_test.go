@@ -177,3 +177,46 @@ func TestProgressIsReadOnceASecondAndPassedOn(t *testing.T) {
 		problem(t, err, wallet.CodeOverloaded)
 	})
 }
+
+// unreadable has n requests wait for operations that the ledger refuses to read.
+func (w *world) unreadable(t *testing.T, n int) {
+	t.Helper()
+	w.many(t, n)
+	w.ledger.unreadable = map[wallet.Key]bool{}
+	for _, op := range w.journal.journaled() {
+		w.ledger.unreadable[op.Key()] = true
+	}
+}
+
+// A client may ask for one again and again.
+func TestAnOperationThatCannotBeReadKeepsNobodyFromItsOutcome(t *testing.T) {
+	inWorld(t, wide, func(t *testing.T, w *world) {
+		w.balances.deaf = true
+		w.unreadable(t, 1)
+		answers := w.many(t, 1000)
+		w.commit()
+		defer w.run(t)()
+		applied(t, answers, 2*pollEvery)
+		<-time.After(30 * time.Second) // the other ends by itself
+	})
+}
+
+// However many cannot be read, a look is bounded, and each begins elsewhere.
+func TestALookForWhatCannotBeReadIsBounded(t *testing.T) {
+	inWorld(t, wide, func(t *testing.T, w *world) {
+		w.balances.deaf = true
+		w.unreadable(t, 1000)
+		answers := w.many(t, 1)
+		w.commit()
+		defer w.run(t)()
+		if a := <-answers[0]; a.err != nil || a.Operation.Status != wallet.Applied {
+			t.Errorf("%+v, %v after %s", a.Outcome, a.err, a.after)
+		}
+		before := len(w.ledger.polled())
+		<-time.After(10 * pollEvery)
+		if n := len(w.ledger.polled()) - before; n > 10*pollReads {
+			t.Errorf("%d reads in 10 looks", n)
+		}
+		<-time.After(30 * time.Second) // the others end by themselves
+	})
+}
