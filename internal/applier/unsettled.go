@@ -151,6 +151,7 @@ func (w *watermarks) passed(r wallet.Receipt) bool {
 const (
 	lookAtMost    = 10_000
 	lookPerWallet = 2_500
+	lookReads     = 50 // in which some are refused; the others wait for the next look
 )
 
 // Reconcile notes how far the ledger is and settles what it has: for records that
@@ -165,23 +166,38 @@ func (a *Applier) Reconcile(ctx context.Context, offsets map[int32]int64) error 
 		return nil
 	}
 	lanes := a.lanes.inUse()
-	keys, created := a.unsettledPassed(lanes)
-	if len(keys)+len(created) == 0 {
-		a.lanes.aside.Store(a.countAside(lanes))
-		return nil
+	_, err := wallet.InParts(a.unsettledPassed(lanes), lookReads, func(some []sought) error { return a.settleKnown(ctx, some) })
+	a.lanes.aside.Store(a.countAside(lanes))
+	return err
+}
+
+// sought is an unsettled operation, or creation, to be looked for in the ledger.
+type sought struct {
+	kind wallet.Kind
+	wallet.Key
+}
+
+// settleKnown settles what the ledger has of these.
+func (a *Applier) settleKnown(ctx context.Context, some []sought) error {
+	var q wallet.SnapshotQuery
+	for _, u := range some {
+		if u.kind == wallet.KindCreate {
+			q.Wallets = append(q.Wallets, u.WalletID)
+		} else {
+			q.Operations = append(q.Operations, u.Key)
+		}
 	}
-	s, err := a.Ledger.Read(ctx, wallet.SnapshotQuery{Operations: keys, Wallets: created})
-	for _, k := range keys { // one that was repeated is there as often
+	s, err := a.Ledger.Read(ctx, q)
+	for _, k := range q.Operations { // one that was repeated is there as often
 		if _, ok := s.Operations[k]; ok {
 			a.lanes.settle(k.WalletID, k.ID)
 		}
 	}
-	for _, id := range created {
+	for _, id := range q.Wallets {
 		if _, ok := s.Wallets[id]; ok {
 			a.lanes.settle(id, id)
 		}
 	}
-	a.lanes.aside.Store(a.countAside(lanes))
 	return err
 }
 
@@ -213,37 +229,33 @@ func (a *Applier) countAside(lanes []*lane) (n int64) {
 	return n
 }
 
-// unsettledPassed returns unsettled operations, and wallets of unsettled creations, whose
+// unsettledPassed returns unsettled operations, and unsettled creations, whose
 // record the ledger has passed. Those that it does not have all the same are requeued, and
 // stay unsettled: so that they do not keep others from being asked for, each wallet has a
 // share, and each look begins at another lane. An overflow ends once it is passed.
-func (a *Applier) unsettledPassed(lanes []*lane) (keys []wallet.Key, created []uuid.UUID) {
+func (a *Applier) unsettledPassed(lanes []*lane) (passed []sought) {
 	first := rand.IntN(max(1, len(lanes))) //nolint:gosec // a place to begin, not a secret
 	for i := range lanes {
-		if len(keys)+len(created) >= lookAtMost {
+		if len(passed) >= lookAtMost {
 			break
 		}
-		keys, created = a.unsettledPassedOf(lanes[(first+i)%len(lanes)], keys, created)
+		passed = a.unsettledPassedOf(lanes[(first+i)%len(lanes)], passed)
 	}
-	return keys, created
+	return passed
 }
 
-func (a *Applier) unsettledPassedOf(ln *lane, keys []wallet.Key, created []uuid.UUID) ([]wallet.Key, []uuid.UUID) {
+func (a *Applier) unsettledPassedOf(ln *lane, passed []sought) []sought {
 	ln.intakeMu.Lock()
 	defer ln.intakeMu.Unlock()
 	if ln.overflow.Known() && !a.clearOverflow(ln) {
 		a.lanes.overflowed.Store(true)
 	}
 	for _, u := range ln.unsettled[:min(len(ln.unsettled), lookPerWallet)] {
-		switch {
-		case !u.Receipt.Known() || !a.ledgerNext.passed(u.Receipt):
-		case u.kind == wallet.KindCreate:
-			created = append(created, u.WalletID)
-		default:
-			keys = append(keys, u.Key())
+		if u.Receipt.Known() && a.ledgerNext.passed(u.Receipt) {
+			passed = append(passed, sought{u.kind, u.Key()})
 		}
 	}
-	return keys, created
+	return passed
 }
 
 // clearOverflow ends the lane's overflow if the ledger has passed it, and reports whether

@@ -2,7 +2,9 @@ package applier
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -116,6 +118,59 @@ func (having) Read(_ context.Context, q wallet.SnapshotQuery) (wallet.Snapshot, 
 		s.Wallets[id] = wallet.State{}
 	}
 	return s, nil
+}
+
+// unreadable is a ledger that has whatever it is asked for, but for wallets that it refuses
+// to read.
+type unreadable struct {
+	having
+	wallets map[uuid.UUID]bool
+	reads   int
+}
+
+func (l *unreadable) Read(ctx context.Context, q wallet.SnapshotQuery) (wallet.Snapshot, error) {
+	l.reads++
+	if slices.ContainsFunc(q.Wallets, func(id uuid.UUID) bool { return l.wallets[id] }) ||
+		slices.ContainsFunc(q.Operations, func(k wallet.Key) bool { return l.wallets[k.WalletID] }) {
+		return wallet.Snapshot{}, wallet.ErrRefused
+	}
+	return l.having.Read(ctx, q)
+}
+
+// Invariant 4: an operation and a creation of wallets whose rows cannot be read stay
+// unsettled, and what is of others is settled beside them.
+func TestAWalletThatCannotBeReadKeepsNoOthersFromBeingSettled(t *testing.T) {
+	one, other := uuid.New(), uuid.New()
+	ledger := &unreadable{wallets: map[uuid.UUID]bool{one: true, other: true}}
+	a := New(Config{Ledger: ledger, Limits: DefaultLimits(), Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(), Now: time.Now})
+	const wallets = 100
+	for range wallets {
+		id := uuid.New()
+		keepOf(a, id, 0)
+		keepCreation(a, id)
+	}
+	keepOf(a, one, 0)
+	keepCreation(a, other)
+	if err := a.Reconcile(t.Context(), map[int32]int64{0: 1}); !errors.Is(err, wallet.ErrRefused) {
+		t.Errorf("%v", err)
+	}
+	if left, settled := a.lanes.unsettled.Load(), a.lanes.settled.Load(); left != 2 || settled != 2*wallets {
+		t.Errorf("%d are left, %d settled", left, settled)
+	}
+	for range wallets {
+		id := uuid.New()
+		keepOf(a, id, 0)
+		ledger.wallets[id] = true
+	}
+	ledger.reads = 0
+	if err := a.Reconcile(t.Context(), map[int32]int64{0: 1}); !errors.Is(err, wallet.ErrRefused) || ledger.reads > lookReads {
+		t.Errorf("%d reads, %v", ledger.reads, err)
+	}
+}
+
+func keepCreation(a *Applier, id uuid.UUID) {
+	a.lanes.keep(wallet.Record{Kind: wallet.KindCreate, WalletID: id, Operations: []wallet.Operation{{ID: id}}, Receipt: wallet.Receipt{Offset: 0}},
+		a.Limits.UnsettledPerWallet, a.Limits.Unsettled)
 }
 
 // A client that repeats its key again and again has as many acknowledged records:
