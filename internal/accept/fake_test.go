@@ -272,6 +272,7 @@ type fakeApplier struct {
 	directed   []wallet.Operation
 	calls      int
 	reconciled []map[int32]int64
+	look       int // what one Reconcile settles at most of the unsettled
 	unsettled  []wallet.Operation
 	settled    int64
 }
@@ -314,11 +315,21 @@ func (a *fakeApplier) Direct(ctx context.Context, ops ...wallet.Operation) ([]wa
 	return done, nil
 }
 
-func (a *fakeApplier) Reconcile(_ context.Context, offsets map[int32]int64) error {
+func (a *fakeApplier) Reconcile(_ context.Context, offsets map[int32]int64) (settled int, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.reconciled = append(a.reconciled, maps.Clone(offsets))
-	return nil
+	n := min(a.look, len(a.unsettled))
+	a.unsettled = a.unsettled[n:]
+	a.settled += int64(n)
+	return n, nil
+}
+
+// looks returns how often it was asked to reconcile.
+func (a *fakeApplier) looks() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.reconciled)
 }
 
 // Unsettled counts what the test says is unsettled.

@@ -14,7 +14,8 @@ const (
 	overdueAfter   = 500 * time.Millisecond // an announcement that has not come by then is lost
 	pollOperations = 2_000                  // of one read
 	pollReads      = 50                     // of one look, in which some are refused; the others wait for the next
-	progressEvery  = time.Second            // looks at the ledger's offsets
+	progressEvery  = time.Second            // looks at the ledger's offsets, as a rule
+	progressMuch   = 500                    // operations that one settles when announcements do not; it is followed by the next at once
 	sweepEvery     = time.Second            // of gates that nothing goes through
 )
 
@@ -34,6 +35,7 @@ func (in *Intake) Run(ctx context.Context) {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	var swept, asked time.Time
+	every := progressEvery
 	for {
 		select {
 		case <-ctx.Done():
@@ -50,9 +52,11 @@ func (in *Intake) Run(ctx context.Context) {
 			continue
 		}
 		in.poll(ctx)
-		if now.Sub(asked) >= progressEvery {
-			asked = now
-			in.progress(ctx)
+		if now.Sub(asked) >= every {
+			asked, every = now, min(2*every, progressEvery)
+			if in.progress(ctx) >= progressMuch {
+				every = pollEvery / 2 // the next tick, however late this one was
+			}
 		}
 	}
 }
@@ -109,14 +113,16 @@ func (in *Intake) poll(ctx context.Context) {
 	in.Complete(ops)
 }
 
-// progress learns what the ledger has passed, and which wallets' lists are full.
-func (in *Intake) progress(ctx context.Context) {
+// progress learns what the ledger has passed, and which wallets' lists are full. It returns
+// how many operations that settled: as a rule few, for announcements did.
+func (in *Intake) progress(ctx context.Context) (settled int) {
 	offsets, full, err := in.Ledger.Offsets(ctx, in.Limits.ListLength)
 	if err == nil {
 		in.gates.setFull(full)
-		err = in.Applier.Reconcile(ctx, offsets)
+		settled, err = in.Applier.Reconcile(ctx, offsets)
 	}
 	if err != nil {
 		in.Log.Warn("the ledger does not tell its progress", "error", err)
 	}
+	return settled
 }

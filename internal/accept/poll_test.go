@@ -220,3 +220,36 @@ func TestALookForWhatCannotBeReadIsBounded(t *testing.T) {
 		<-time.After(30 * time.Second) // the others end by themselves
 	})
 }
+
+// With Redis down nothing else settles what another replica applies. However little one look
+// takes, nobody is refused for what the ledger has. Where nothing waits looks are rare again.
+func TestLooksKeepUpWithOneWalletWhoseOutcomesNobodyAnnounces(t *testing.T) {
+	for _, inOnePoll := range []int{250, 1_000} { // 5,000 and 20,000 a second
+		inWorld(t, wide, func(t *testing.T, w *world) {
+			w.balances.deaf, w.applier.look = true, 2_500
+			defer w.run(t)()
+			<-time.After(progressEvery) // 20,000 a second fill the bound before the second look
+			op := w.deposit(1)
+			for range 6 * time.Second / pollEvery {
+				ops := make([]wallet.Operation, inOnePoll)
+				for i := range ops {
+					ops[i] = op
+					ops[i].ID = uuid.New()
+				}
+				if _, err := w.SubmitAll(t.Context(), ops, 0); err != nil {
+					n, _ := w.applier.UnsettledInAll()
+					t.Fatalf("%d in %s each: %v, %d are unsettled", inOnePoll, pollEvery, err, n)
+				}
+				w.applier.mu.Lock()
+				w.applier.unsettled = append(w.applier.unsettled, ops...)
+				w.applier.mu.Unlock()
+				<-time.After(pollEvery)
+			}
+			before := w.applier.looks()
+			<-time.After(10*progressEvery + pollEvery/2)
+			if n := w.applier.looks() - before; n < 10 || n > 15 {
+				t.Errorf("%d looks in the 10 s after the load", n)
+			}
+		})
+	}
+}

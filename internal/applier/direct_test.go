@@ -149,7 +149,7 @@ func TestTooManyEarlierOperationsAreRefusedUntilTheLedgerHasPassedThem(t *testin
 	wantOutcome(t, r.mustDirect(deposit(other, 1)), wallet.Applied, wallet.NoReason, 1, 1)
 	owner := w.owning()
 	owner.outcome(earlier[4])
-	if err := r.Reconcile(testContext(t), w.books().Offsets); err != nil {
+	if _, err := r.Reconcile(testContext(t), w.books().Offsets); err != nil {
 		t.Fatal(err)
 	}
 	wantOutcome(t, r.mustDirect(late), wallet.Applied, wallet.NoReason, 6, 115)

@@ -123,7 +123,7 @@ func TestACommitOfUnknownOutcomeAppliesOnce(t *testing.T) {
 			// What nobody was told becomes known by a look at the ledger: the direct way
 			// then has nothing of it left to apply first.
 			b := w.books()
-			if err := r.Reconcile(testContext(t), b.Offsets); err != nil {
+			if _, err := r.Reconcile(testContext(t), b.Offsets); err != nil {
 				t.Fatal(err)
 			}
 			wantHistory(t, w.settle(), id, append(ops, last)...)

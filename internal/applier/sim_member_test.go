@@ -197,7 +197,7 @@ func (m *member) goDirect(patience time.Duration, ops ...wallet.Operation) {
 func (m *member) reconcile() {
 	offsets := m.s.ledger.Books().Offsets
 	m.s.tell("%s reconciles", m)
-	m.running.Go(func() { _ = m.Reconcile(context.Background(), offsets) })
+	m.running.Go(func() { _, _ = m.Reconcile(context.Background(), offsets) })
 }
 
 // meet has a request of the member look a wallet up, and the member hear of it later.

@@ -156,19 +156,24 @@ const (
 
 // Reconcile notes how far the ledger is and settles what it has: for records that
 // another replica applied while no message about it could reach this one. It costs
-// nothing while every own operation is settled.
-func (a *Applier) Reconcile(ctx context.Context, offsets map[int32]int64) error {
+// nothing while every own operation is settled. One call is one look, which has its bounds;
+// it returns how many it settled.
+func (a *Applier) Reconcile(ctx context.Context, offsets map[int32]int64) (settled int, err error) {
 	for p, next := range offsets {
 		a.ledgerNext.set(p, next)
 	}
 	if a.lanes.unsettled.Load() == 0 && !a.lanes.overflowed.Swap(false) {
 		a.lanes.aside.Store(0)
-		return nil
+		return 0, nil
 	}
 	lanes := a.lanes.inUse()
-	_, err := wallet.InParts(a.unsettledPassed(lanes), lookReads, func(some []sought) error { return a.settleKnown(ctx, some) })
+	_, err = wallet.InParts(a.unsettledPassed(lanes), lookReads, func(some []sought) error {
+		n, err := a.settleKnown(ctx, some)
+		settled += n
+		return err
+	})
 	a.lanes.aside.Store(a.countAside(lanes))
-	return err
+	return settled, err
 }
 
 // sought is an unsettled operation, or creation, to be looked for in the ledger.
@@ -177,8 +182,8 @@ type sought struct {
 	wallet.Key
 }
 
-// settleKnown settles what the ledger has of these.
-func (a *Applier) settleKnown(ctx context.Context, some []sought) error {
+// settleKnown settles what the ledger has of these, and returns how many that are.
+func (a *Applier) settleKnown(ctx context.Context, some []sought) (settled int, err error) {
 	var q wallet.SnapshotQuery
 	for _, u := range some {
 		if u.kind == wallet.KindCreate {
@@ -191,14 +196,16 @@ func (a *Applier) settleKnown(ctx context.Context, some []sought) error {
 	for _, k := range q.Operations { // one that was repeated is there as often
 		if _, ok := s.Operations[k]; ok {
 			a.lanes.settle(k.WalletID, k.ID)
+			settled++
 		}
 	}
 	for _, id := range q.Wallets {
 		if _, ok := s.Wallets[id]; ok {
 			a.lanes.settle(id, id)
+			settled++
 		}
 	}
-	return err
+	return settled, err
 }
 
 // inUse returns the lanes with unsettled operations, or an overflow of them.

@@ -39,7 +39,7 @@ func TestUnsettledOperationsAreBoundedOverAllWallets(t *testing.T) {
 	// Once the ledger has passed what was not kept, the wallet is as any other.
 	owner := w.owning()
 	owner.outcome(journaled[2])
-	if err := r.Reconcile(ctx, map[int32]int64{0: w.log.End(0)}); err != nil {
+	if _, err := r.Reconcile(ctx, map[int32]int64{0: w.log.End(0)}); err != nil {
 		t.Fatal(err)
 	}
 	if done := r.mustDirect(deposit(beyond, 2)); done.Sequence != 2 || done.BalanceAfter != 3 {

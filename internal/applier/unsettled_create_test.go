@@ -33,7 +33,7 @@ func TestAPassedCreationThatIsRequeuedStaysUnsettled(t *testing.T) {
 	}
 	w.await("the creation is requeued", func(b simtest.Books) bool { return len(b.Entries[id]) == 1 && b.Offsets[0] > 0 })
 	for range 2 {
-		if err := r.Reconcile(ctx, w.books().Offsets); err != nil {
+		if _, err := r.Reconcile(ctx, w.books().Offsets); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -39,7 +39,7 @@ func TestALaneWhoseMarkTheLedgerHasPassedCanBeRetired(t *testing.T) {
 	for i := range 1000 {
 		keepOf(a, uuid.New(), i)
 	}
-	if err := a.Reconcile(t.Context(), map[int32]int64{0: 1000}); err != nil {
+	if _, err := a.Reconcile(t.Context(), map[int32]int64{0: 1000}); err != nil {
 		t.Fatal(err)
 	}
 	for range 1000 {
@@ -61,7 +61,7 @@ func TestWhatWasLostWithAJournalIsNoLoadInTheNext(t *testing.T) {
 	id := uuid.New()
 	counted := func(want int) {
 		t.Helper()
-		if err := a.Reconcile(t.Context(), map[int32]int64{0: 5}); err != nil {
+		if _, err := a.Reconcile(t.Context(), map[int32]int64{0: 5}); err != nil {
 			t.Fatal(err)
 		}
 		all, _ := a.UnsettledInAll()
@@ -97,7 +97,7 @@ func TestRequeuedOperationsKeepNoOthersFromBeingAskedFor(t *testing.T) {
 		}
 	}
 	for range 500 {
-		if err := a.Reconcile(t.Context(), map[int32]int64{0: 1 << 40}); err != nil {
+		if _, err := a.Reconcile(t.Context(), map[int32]int64{0: 1 << 40}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -151,7 +151,7 @@ func TestAWalletThatCannotBeReadKeepsNoOthersFromBeingSettled(t *testing.T) {
 	}
 	keepOf(a, one, 0)
 	keepCreation(a, other)
-	if err := a.Reconcile(t.Context(), map[int32]int64{0: 1}); !errors.Is(err, wallet.ErrRefused) {
+	if _, err := a.Reconcile(t.Context(), map[int32]int64{0: 1}); !errors.Is(err, wallet.ErrRefused) {
 		t.Errorf("%v", err)
 	}
 	if left, settled := a.lanes.unsettled.Load(), a.lanes.settled.Load(); left != 2 || settled != 2*wallets {
@@ -163,7 +163,7 @@ func TestAWalletThatCannotBeReadKeepsNoOthersFromBeingSettled(t *testing.T) {
 		ledger.wallets[id] = true
 	}
 	ledger.reads = 0
-	if err := a.Reconcile(t.Context(), map[int32]int64{0: 1}); !errors.Is(err, wallet.ErrRefused) || ledger.reads > lookReads {
+	if _, err := a.Reconcile(t.Context(), map[int32]int64{0: 1}); !errors.Is(err, wallet.ErrRefused) || ledger.reads > lookReads {
 		t.Errorf("%d reads, %v", ledger.reads, err)
 	}
 }
@@ -187,7 +187,7 @@ func TestOneLookSettlesEveryRecordOfWhatTheLedgerHas(t *testing.T) {
 			a.lanes.keep(rec, a.Limits.UnsettledPerWallet, a.Limits.Unsettled)
 		}
 	}
-	if err := a.Reconcile(t.Context(), map[int32]int64{0: 9}); err != nil {
+	if _, err := a.Reconcile(t.Context(), map[int32]int64{0: 9}); err != nil {
 		t.Fatal(err)
 	}
 	if left, _ := a.Unsettled(id, time.Time{}); left != 2 { // of the record that the ledger has not passed
@@ -206,7 +206,7 @@ func TestWhatTheLedgerHasPassedIsNoLoadOfTheReplica(t *testing.T) {
 		keepOf(a, second, offset)
 	}
 	for next, want := range map[int64]int{0: 20, 6: 8, 10: 0, 3: 14} {
-		if err := a.Reconcile(t.Context(), map[int32]int64{0: next}); err != nil {
+		if _, err := a.Reconcile(t.Context(), map[int32]int64{0: next}); err != nil {
 			t.Fatal(err)
 		}
 		if waiting, _ := a.UnsettledInAll(); waiting != want {
@@ -215,5 +215,35 @@ func TestWhatTheLedgerHasPassedIsNoLoadOfTheReplica(t *testing.T) {
 		if waiting, _ := a.Unsettled(first, time.Time{}); waiting != 10 {
 			t.Errorf("the ledger is at %d: %d of the wallet wait", next, waiting)
 		}
+	}
+}
+
+// Who looks goes by it when to look again.
+func TestALookSaysHowManyItHasSettled(t *testing.T) {
+	for name, c := range map[string]struct {
+		ledger Ledger
+		passed int64
+		want   []int // settled by each look
+	}{
+		"two shares and a bit":       {having{}, 2*lookPerWallet + 10, []int{lookPerWallet, lookPerWallet, 10, 0}},
+		"less than a share":          {having{}, lookPerWallet - 1, []int{lookPerWallet - 1, 0}},
+		"all of it is on a list":     {&asking{asked: map[uuid.UUID]int{}}, 1 << 40, []int{0}},
+		"the ledger has passed none": {having{}, 0, []int{0}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := New(Config{Ledger: c.ledger, Limits: DefaultLimits(), Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(), Now: time.Now})
+			id := uuid.New()
+			for i := range 2*lookPerWallet + 20 {
+				keepOf(a, id, i)
+			}
+			for i, want := range c.want {
+				before, _ := a.Unsettled(id, time.Time{})
+				settled, err := a.Reconcile(t.Context(), map[int32]int64{0: c.passed})
+				after, _ := a.Unsettled(id, time.Time{})
+				if err != nil || settled != want || before-after != want {
+					t.Errorf("look %d: settled %d, it says %d, want %d, %v", i+1, before-after, settled, want, err)
+				}
+			}
+		})
 	}
 }
