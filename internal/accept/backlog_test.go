@@ -102,6 +102,41 @@ func TestWhatWasAcceptedWhileTheLedgerWasDownIsForgiven(t *testing.T) {
 	})
 }
 
+// hungLedger answers no look until the test lets it.
+type hungLedger struct {
+	*fakeLedger
+	hung chan struct{}
+}
+
+func (l hungLedger) Offsets(ctx context.Context, listLength int) (map[int32]int64, []uuid.UUID, error) {
+	<-l.hung
+	return l.fakeLedger.Offsets(ctx, listLength)
+}
+
+// A ledger that hangs is known to be down before a look at it has ended.
+func TestWhatIsAcceptedIsForgivenWhileALookAtTheLedgerHangs(t *testing.T) {
+	inWorld(t, Limits{WalletOperations: 10, Operations: 15}, func(t *testing.T, w *world) {
+		hung := make(chan struct{})
+		w.Ledger = hungLedger{w.ledger, hung}
+		defer w.run(t)()
+		defer close(hung)
+		<-time.After(pollEvery + pollEvery/2) // the look is under way
+		op := w.deposit(5)
+		for range 10 {
+			if err := w.ask(t, op); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.ledger.fall()
+		for range 40 {
+			<-time.After(pollEvery)
+			if err := w.ask(t, op); err != nil {
+				t.Fatalf("while the ledger is down: %v", err)
+			}
+		}
+	})
+}
+
 // The clock may be put back: acceptance goes on from where it was.
 func TestWhatIsAcceptedAfterTheClockWasPutBackIsForgivenToo(t *testing.T) {
 	inWorld(t, Limits{WalletOperations: 10, Operations: 15}, func(t *testing.T, w *world) {

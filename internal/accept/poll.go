@@ -48,7 +48,6 @@ func (in *Intake) Run(ctx context.Context) {
 			in.gates.sweep()
 		}
 		if in.Ledger.Err() != nil {
-			in.gates.replica.forgive(in.tick())
 			continue
 		}
 		in.poll(ctx)
@@ -61,8 +60,9 @@ func (in *Intake) Run(ctx context.Context) {
 	}
 }
 
-// rouse wakes all waiting requests whenever the ledger stops answering. It watches for
-// all of them, so that not every request has to.
+// rouse wakes all waiting requests whenever the ledger stops answering, and has the gate
+// forgive what is accepted until it answers again. It watches for all of them, so that
+// not every request has to, and asks nothing that could hang as the ledger does.
 func (in *Intake) rouse(ctx context.Context) {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
@@ -71,6 +71,7 @@ func (in *Intake) rouse(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-in.Ledger.Down():
+			in.gates.replica.forgive(in.tick())
 			in.waiters.wakeAll()
 		}
 		select { // it stays down for a while
