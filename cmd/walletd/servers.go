@@ -125,7 +125,7 @@ func (s *System) observe() {
 		s.metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, read))
 	}
 	up := func(component string, err func() error) {
-		gauge("walletd_component_up", "1 while the component answers.", prometheus.Labels{"component": component}, func() float64 {
+		gauge("walletd_component_up", "1 while the component answers; of kafka, while every partition can be written.", prometheus.Labels{"component": component}, func() float64 {
 			if err() != nil {
 				return 0
 			}
