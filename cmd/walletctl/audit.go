@@ -26,7 +26,8 @@ func (c *auditCommand) Help() string {
 sequences and balances; offsets, dead letters, cached balances. It talks to the components themselves, not to walletd,
 reads only, in small pages, and may run beside walletd at work: what is under way is counted, and is no finding.
 
-Memory: some 80 bytes a wallet, 150 for each operation that is requeued, or applied directly or during the audit.
+Memory: some 80 bytes a wallet, 300 for each operation that is requeued, 150 for one that is applied directly or
+during the audit.
 
 Exit 5 if anything differs, 4 if a component could not be read to the end. Redis alone may be away.`
 }
