@@ -2,7 +2,8 @@
 
 // Package compose_test runs the compose files as a user does, in containers, and
 // kills what can be killed while they are under load: make e2e. It needs Docker,
-// curl, and the ports 8080 to 8082 free.
+// curl, and the ports free that both files publish: 8080 to 8082, 8181, 8182, 8281,
+// 8282, 8404 and 9090.
 package compose_test
 
 import (
