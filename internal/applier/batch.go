@@ -105,7 +105,7 @@ func (b *batch) query(records []wallet.Record, again reread) wallet.SnapshotQuer
 			q.Wallets = append(q.Wallets, a.id)
 		}
 		// The ledger has what is backfilled, as a rule: that is asked, not tried.
-		if again.ids && r.Kind == wallet.KindOperations && !aside || r.Kind == wallet.KindBackfill {
+		if !aside && (r.Kind == wallet.KindBackfill || again.ids && r.Kind == wallet.KindOperations) {
 			for _, op := range r.Operations {
 				q.Operations = append(q.Operations, op.Key())
 			}

@@ -19,8 +19,8 @@ import (
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-// damaged is a ledger that refuses to read or write one wallet's row, as PostgreSQL does
-// when its block is damaged, from the moment the damage is done.
+// damaged is a ledger that refuses to read or write one wallet's rows, as PostgreSQL does
+// when their block is damaged, from the moment the damage is done.
 type damaged struct {
 	applier.Ledger
 	id   uuid.UUID
@@ -30,7 +30,7 @@ type damaged struct {
 var errDamaged = fmt.Errorf("%w: invalid page in block 0 of relation base/5/16384 (SQLSTATE XX001)", wallet.ErrRefused)
 
 func (l damaged) Read(ctx context.Context, q wallet.SnapshotQuery) (wallet.Snapshot, error) {
-	if l.done.Load() && slices.Contains(q.Wallets, l.id) {
+	if l.done.Load() && (slices.Contains(q.Wallets, l.id) || slices.ContainsFunc(q.Operations, func(k wallet.Key) bool { return k.WalletID == l.id })) {
 		return wallet.Snapshot{}, errDamaged
 	}
 	return l.Ledger.Read(ctx, q)
@@ -76,6 +76,31 @@ func TestAWalletThatCannotBeReadIsSetAsideAndTheOthersGoOn(t *testing.T) {
 	done.Store(false)
 	w.await("the list is applied once the row can be read", func(b simtest.Books) bool {
 		return b.Wallets[bad].Sequence == 1 && len(b.Entries[bad]) == 0
+	})
+}
+
+// What the ledger has of a backfill record has to be read. If that is refused the record
+// joins its wallet's list whole, also a second one, and what the ledger has of them is
+// left out when the list is applied.
+func TestABackfillOfAWalletThatCannotBeReadHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	w := newMemoryWorld(t, 1)
+	bad, good := w.created(), w.created()
+	var done atomic.Bool
+	r := w.replica(damage(bad, &done))
+	applied := []wallet.Operation{r.mustDirect(deposit(bad, 1)), r.mustDirect(deposit(bad, 2))}
+	for _, op := range applied {
+		w.log.Append(backfill(op))
+	}
+	w.append(deposit(good, 1))
+	done.Store(true)
+	r.journal.Own(0)
+	w.await("the others' operations, and a list of the wallet that is damaged", func(b simtest.Books) bool {
+		return b.Wallets[good].Sequence == 1 && len(b.Entries[bad]) >= 2 // the owner writes one too
+	})
+	done.Store(false)
+	w.await("the list is applied once the rows can be read", func(b simtest.Books) bool {
+		return b.Wallets[bad].Sequence == 2 && len(b.Entries[bad]) == 0
 	})
 }
 
