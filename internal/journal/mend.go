@@ -38,6 +38,7 @@ func (j *Journal) mendWriting(w *writing) {
 	}
 	for i, p := range fresh.pens {
 		p.hold(w.pens[i].holding())
+		p.reached(w.applied[p.partition])
 	}
 	fresh.applied = w.applied
 	j.writing.Store(fresh)

@@ -34,11 +34,13 @@ type pen struct {
 	partition  int32
 	topic      string
 	ackTimeout time.Duration
-	acked      func(wallet.Record) // called in offset order, before the writers are told
-	gapped     func()              // called when somebody else has written between this pen's records
-	ready      func()              // called when something waits and no flush is under way
-	enough     func()              // called when besides that is as much as makes a flush worth it
-	next       int64               // offset after the last acknowledged record
+	acked      func(wallet.Record)                        // called in offset order, before the writers are told
+	gapped     func()                                     // called when somebody else has written between this pen's records
+	ready      func()                                     // called when something waits and no flush is under way
+	enough     func()                                     // called when besides that is as much as makes a flush worth it
+	lostEnd    func(partition int32, offset, least int64) // called when a record got an offset below the least that it can have
+	next       int64                                      // offset after the last acknowledged record
+	least      int64                                      // the ledger's offset before the flush under way began: its records have none below
 
 	mu         sync.Mutex
 	waiting    []*entry
@@ -46,6 +48,7 @@ type pen struct {
 	flying     []*entry // of the flush under way, if there is one
 	number     int      // number of the flush under way, or else of the next
 	stalled    bool
+	applied    int64       // the ledger's offset, as it was told last
 	held       holding     // stalled while it is not known that the journal has what the ledger has applied
 	closed     bool        // stalled for good
 	late       *time.Timer // until the flush under way is to be acknowledged
@@ -89,6 +92,7 @@ func (p *pen) take() []*pendingRecord {
 		return nil
 	}
 	p.flying, p.waiting, p.operations = p.waiting, nil, 0
+	p.least = p.applied
 	n := p.number
 	p.late = time.AfterFunc(p.ackTimeout, func() { p.overdue(n) })
 	return group(p.flying)
@@ -111,7 +115,7 @@ func (p *pen) landed() {
 func (p *pen) answer(g *pendingRecord, r *kgo.Record, err error) bool {
 	// A batch that the broker had already (its first answer was lost) is a success
 	// whose offset may not be known; the fetch will bring it.
-	if err != nil || r.Offset < 0 {
+	if err != nil || r.Offset < 0 || p.isOvertaken(r.Offset) {
 		for _, e := range g.entries {
 			e.finish(wallet.NoReceipt, wallet.ErrUnacknowledged)
 		}
@@ -127,6 +131,28 @@ func (p *pen) answer(g *pendingRecord, r *kgo.Record, err error) bool {
 		e.finish(g.rec.Receipt, nil)
 	}
 	return true
+}
+
+// isOvertaken reports whether a record has the place of another that was lost: of one that
+// was acknowledged to this pen, or that the ledger had passed before. The ledger may pass
+// this one too, unread, so nothing more is written until a look has shown where the
+// partition ends.
+func (p *pen) isOvertaken(offset int64) bool {
+	least := max(p.next, p.least)
+	if offset >= least {
+		return false
+	}
+	if p.hold(holdLost) {
+		p.lostEnd(p.partition, offset, least)
+	}
+	return true
+}
+
+// reached notes the ledger's offset.
+func (p *pen) reached(applied int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.applied = applied
 }
 
 // overdue stalls the pen if that flush still is under way.
@@ -166,7 +192,8 @@ const (
 	holdLost   holding = "it has lost its end"
 )
 
-// hold stalls the pen, or ends that. It returns whether something has changed.
+// hold stalls the pen, or ends that: what was acknowledged to it before may be gone then.
+// It returns whether something has changed.
 func (p *pen) hold(why holding) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -175,6 +202,9 @@ func (p *pen) hold(why holding) bool {
 		p.giveUp()
 	} else if p.flying == nil {
 		p.stalled = p.closed
+		if changed {
+			p.next = 0
+		}
 	}
 	return changed
 }

@@ -99,6 +99,7 @@ func TestALedgerThatFollowsNothingIsNoOperatorsWord(t *testing.T) {
 	t.Parallel()
 	broker, l, a := embeddedtest.Kfake(t), &fakeLedger{}, newApplier(nil)
 	j := met(t, testConfig(broker.ListenAddrs()), l, a)
+	eventually(t, "it is read", func() bool { return j.reader.Load() != nil })
 	r := j.reader.Load()
 	l.set(wallet.Topic{}, nil)
 	tried(t, l, 2)

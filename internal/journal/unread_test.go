@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/walletd/walletd/internal/breaker"
@@ -95,14 +96,71 @@ func TestAPartitionThatLosesItsEndIsNotWrittenOnBySomebodyWhoDidSo(t *testing.T)
 	cfg := testConfig(broker.ListenAddrs())
 	cfg.Partitions = 2
 	j := met(t, cfg, l, newApplier(nil))
+	if _, err := j.put(deposit(walletIn(j, 1), 1)); err != nil {
+		t.Fatal(err)
+	}
 	l.mu.Lock()
-	l.next = map[int32]int64{0: 9, 1: 9}
+	l.next = map[int32]int64{0: 9, 1: 1}
 	l.mu.Unlock()
 	refuseEnds(broker, 1)
 	eventually(t, "it is not written", func() bool { _, err := j.put(deposit(walletIn(j, 0), 1)); return err != nil })
 	if _, err := j.put(deposit(walletIn(j, 1), 1)); err != nil {
 		t.Errorf("where nothing is told: %v", err)
 	}
+}
+
+// Nobody has looked since the end was lost, and what is written has shown it: by an offset
+// below one that was acknowledged to the same pen, or that the ledger had passed. It is
+// acknowledged to nobody, for the ledger may pass it unread, and nothing more is written
+// until a look has told where the partition ends.
+func TestARecordInThePlaceOfALostOneIsNotAcknowledged(t *testing.T) {
+	t.Parallel()
+	for name, before := range map[string]func(*pen){
+		"acknowledged before":  func(p *pen) { p.answer(&pendingRecord{}, &kgo.Record{Offset: 9}, nil) },
+		"passed by the ledger": func(p *pen) { p.reached(10) },
+	} {
+		var acked []int64
+		least := int64(0)
+		p := &pen{ackTimeout: time.Hour, ready: func() {}, gapped: func() {}, acked: func(r wallet.Record) { acked = append(acked, r.Receipt.Offset) },
+			lostEnd: func(_ int32, _, l int64) { least = l }}
+		before(p)
+		acked = nil
+		write := func(offset int64) (told error) {
+			told = errors.New("nothing")
+			if err := p.add(&entry{rec: operations(deposit(uuid.New(), 1)), done: func(_ wallet.Receipt, err error) { told = err }}); err != nil {
+				return err
+			}
+			p.answer(p.take()[0], &kgo.Record{Offset: offset}, nil)
+			p.landed()
+			return told
+		}
+		if err := write(5); !errors.Is(err, wallet.ErrUnacknowledged) || len(acked) > 0 || least != 10 || p.holding() != holdLost {
+			t.Errorf("%s: told %v, acknowledged %v, at least %d, %q", name, err, acked, least, p.holding())
+		}
+		if err := write(6); !errors.Is(err, wallet.ErrNotJournaled) {
+			t.Errorf("%s: after it: %v", name, err)
+		}
+		p.reached(6) // as an operator has it
+		p.hold("")
+		if err := write(6); err != nil || !slices.Equal(acked, []int64{6}) {
+			t.Errorf("%s: once it may: %v, acknowledged %v", name, err, acked)
+		}
+	}
+}
+
+// What the ledger passes while a flush is under way may be that flush's own records.
+func TestARecordThatTheLedgerHasPassedBeforeItsAnswerIsAcknowledged(t *testing.T) {
+	t.Parallel()
+	p := &pen{ackTimeout: time.Hour, ready: func() {}, gapped: func() {}, acked: func(wallet.Record) {}}
+	if err := p.add(&entry{rec: operations(deposit(uuid.New(), 1)), done: func(wallet.Receipt, error) {}}); err != nil {
+		t.Fatal(err)
+	}
+	flush := p.take()
+	p.reached(8)
+	if !p.answer(flush[0], &kgo.Record{Offset: 7}, nil) {
+		t.Error("not acknowledged")
+	}
+	p.landed()
 }
 
 // Partitions that have lost their ends are so for every replica, and until an operator has

@@ -64,7 +64,7 @@ func (j *Journal) newWriting(t wallet.Topic) (*writing, error) {
 	}
 	w := &writing{topic: t, client: client, deliver: j.applier.Deliver, idle: j.applier.Idle, log: j.Log, ready: make(chan struct{}, 1)}
 	for p := range t.Partitions {
-		w.pens = append(w.pens, &pen{partition: p, topic: t.Name, ackTimeout: j.AckTimeout, acked: j.applier.Acknowledged, gapped: j.gapped, ready: w.wanted, enough: w.enough})
+		w.pens = append(w.pens, &pen{partition: p, topic: t.Name, ackTimeout: j.AckTimeout, acked: j.applier.Acknowledged, gapped: j.gapped, ready: w.wanted, enough: w.enough, lostEnd: w.lostEnd})
 	}
 	ctx, cancel := context.WithCancel(j.ctx)
 	w.cancel = cancel
@@ -97,6 +97,7 @@ func (w *writing) hold(applied, ends map[int32]int64) {
 	w.applied = applied
 	for _, p := range w.pens {
 		why, next := holding(""), applied[p.partition]
+		p.reached(next)
 		switch end, told := ends[p.partition]; {
 		case next == 0:
 		case !told && first:
@@ -110,6 +111,11 @@ func (w *writing) hold(applied, ends map[int32]int64) {
 			w.log.Error("a partition of the journal is not written: it has lost its end", "partition", p.partition, "ends", ends[p.partition], "applied", next)
 		}
 	}
+}
+
+// lostEnd says which record has shown that a partition has lost its end.
+func (w *writing) lostEnd(partition int32, offset, least int64) {
+	w.log.Error("a partition of the journal is not written: it has lost its end", "partition", partition, "record", offset, "least", least)
 }
 
 // openPens starts writing the topic, unless it is being written. applied are the ledger's
