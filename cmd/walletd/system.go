@@ -106,10 +106,14 @@ func (s *System) closeComponents() {
 // way when their bound is met follow.
 func applierLimits(cfg config.Config) applier.Limits {
 	l := applier.DefaultLimits()
+	l.DirectCommits = max(1, int(cfg.Postgres.CommitConnections)-workerConnections)
 	l.UnsettledPerWallet = max(l.UnsettledPerWallet, 2*cfg.WalletRequests+wallet.MaxRecordOperations)
 	l.Unsettled = max(l.Unsettled, 2*cfg.Requests+wallet.MaxRecordOperations)
 	return l
 }
+
+// workerConnections are those to the ledger that the direct way leaves to the workers.
+const workerConnections = 2
 
 // acceptLimits leave connections to those who do not wait: half of them to requests of other
 // wallets than one, a quarter to all.

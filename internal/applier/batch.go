@@ -14,13 +14,14 @@ import (
 // in order from the accounts' states. Nothing in it is true before the commit.
 type batch struct {
 	wallet.Batch
-	at      time.Time
-	origin  wallet.Origin
-	limits  Limits
-	lanes   map[uuid.UUID]*lane       // locked by whoever makes the batch
-	lists   map[uuid.UUID]wallet.List // of the partition; nil for the direct way
-	aside   map[uuid.UUID]string
-	results []wallet.Result
+	at         time.Time
+	origin     wallet.Origin
+	limits     Limits
+	lanes      map[uuid.UUID]*lane       // locked by whoever makes the batch
+	lists      map[uuid.UUID]wallet.List // of the partition; nil for the direct way
+	aside      map[uuid.UUID]string
+	unreadable map[uuid.UUID]bool // of these, those whose operations are not read
+	results    []wallet.Result
 
 	accounts map[uuid.UUID]*account
 	decided  map[wallet.Key]*wallet.Operation // those the ledger has, and those of this batch
@@ -105,7 +106,7 @@ func (b *batch) query(records []wallet.Record, again reread) wallet.SnapshotQuer
 			q.Wallets = append(q.Wallets, a.id)
 		}
 		// The ledger has what is backfilled, as a rule: that is asked, not tried.
-		if !aside && (r.Kind == wallet.KindBackfill || again.ids && r.Kind == wallet.KindOperations) {
+		if again.ids && r.Kind == wallet.KindOperations && !aside || r.Kind == wallet.KindBackfill && !b.unreadable[a.id] {
 			for _, op := range r.Operations {
 				q.Operations = append(q.Operations, op.Key())
 			}

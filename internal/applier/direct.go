@@ -74,19 +74,35 @@ func (a *Applier) enqueue(c *call) error {
 // And it pauses: another replica has to read before it can write, and would never
 // come before this one's next commit.
 func (a *Applier) drain(id uuid.UUID, ln *lane) {
-	for began := a.Now(); ; began = a.Now() {
-		ln.mu.Lock()
-		calls, earlier, ok := ln.next(a.Limits.BatchOperations)
+	for {
+		took, ok := a.drainBatch(id, ln)
 		if !ok {
-			ln.mu.Unlock()
 			return
 		}
-		c := a.applyCalls(id, ln, earlier, calls)
-		ln.mu.Unlock()
-		took := a.Now().Sub(began)
-		a.answer(ln, c, calls)
 		time.Sleep(a.Limits.yieldPause(took))
 	}
+}
+
+// drainBatch serves a batch when its turn comes, and returns how long that took; false if
+// there was nothing in the queue. Wallets wait here for each other, for as long as their
+// callers do, and not for a connection to the ledger: that is part of a commit's time, and
+// the workers need theirs.
+func (a *Applier) drainBatch(id uuid.UUID, ln *lane) (took time.Duration, ok bool) {
+	a.turns <- struct{}{}
+	began := a.Now()
+	ln.mu.Lock()
+	calls, earlier, ok := ln.next(a.Limits.BatchOperations)
+	var c wallet.Committed
+	if ok {
+		c = a.applyCalls(id, ln, earlier, calls)
+	}
+	ln.mu.Unlock()
+	<-a.turns
+	took = a.Now().Sub(began)
+	if ok {
+		a.answer(ln, c, calls)
+	}
+	return took, ok
 }
 
 // next takes calls from the queue, of at most as many operations but at least one

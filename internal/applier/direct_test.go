@@ -3,6 +3,7 @@ package applier_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -317,4 +318,37 @@ func TestEveryDirectOperationGetsABackfillRecordOnceTheJournalIsBack(t *testing.
 	for _, fault := range w.audit(true) {
 		t.Error(fault)
 	}
+}
+
+// Many wallets that go the direct way leave connections to the workers, and wait for each
+// other instead of failing.
+func TestFewDirectCommitsAreUnderWayAtATime(t *testing.T) {
+	t.Parallel()
+	const wallets, most, chances = 40, 3, 10_000
+	w := newMemoryWorld(t, 1)
+	arrived, open := make(chan struct{}, wallets), make(chan struct{})
+	ids := make([]uuid.UUID, wallets)
+	for i := range ids {
+		ids[i] = w.created()
+	}
+	r := w.replica(withLimits(func(l *applier.Limits) { l.DirectCommits = most }), withFaults(func(c simtest.Call) simtest.Fault {
+		if c.Method == "Commit" {
+			arrived <- struct{}{}
+			<-open
+		}
+		return simtest.None
+	}))
+	var calls sync.WaitGroup
+	for _, id := range ids {
+		calls.Go(func() { r.mustDirect(deposit(id, 1)) })
+	}
+	eventually(t, "as many are under way as may be", func() bool { return len(arrived) >= most })
+	for range chances {
+		runtime.Gosched()
+	}
+	if n := len(arrived); n != most {
+		t.Errorf("%d at a time", n)
+	}
+	close(open)
+	calls.Wait()
 }

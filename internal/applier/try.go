@@ -16,12 +16,14 @@ type try struct {
 	records []wallet.Record // the prefix that is being tried
 	locked  map[uuid.UUID]*lane
 
-	aside     map[uuid.UUID]string // wallets whose records go to their list, and why
-	conflicts map[uuid.UUID]int    // how often a wallet's version had moved
-	again     reread
-	known     int // how many of the batch's ids the ledger had
-	blind     int // refusals that no reading explained
-	retries   int
+	aside      map[uuid.UUID]string // wallets whose records go to their list, and why
+	unreadable map[uuid.UUID]bool   // of these, those of which reading was refused
+	conflicts  map[uuid.UUID]int    // how often a wallet's version had moved
+	again      reread
+	known      int // how many of the batch's ids the ledger had
+	blind      int // refusals that no reading explained
+	retries    int
+	reading    bool // what was refused last
 }
 
 func (t *try) unlock() {
@@ -36,9 +38,9 @@ func (t *try) commit() (*batch, error) {
 	ctx := context.Background()
 	b := newBatch(t.worker.now(), t.records, t.locked, wallet.FromJournal, t.worker.Limits)
 	b.Fence = &wallet.Fence{Topic: t.worker.topic, Partition: t.worker.partition, From: t.worker.next.Load(), To: t.records[len(t.records)-1].Receipt.Offset + 1}
-	b.lists, b.aside = t.worker.lists, t.aside
+	b.lists, b.aside, b.unreadable = t.worker.lists, t.aside, t.unreadable
 	moved, known, err := b.load(ctx, t.worker.Ledger, t.records, t.again)
-	if err != nil {
+	if t.reading = err != nil; t.reading {
 		return nil, err
 	}
 	if t.again.versions {
@@ -117,11 +119,13 @@ func (t *try) bisect(err error) error {
 		return nil
 	}
 	r := t.records[0]
-	if _, ok := t.aside[r.WalletID]; ok || r.Kind == wallet.KindPoison {
+	_, aside := t.aside[r.WalletID]
+	if aside && (!t.reading || t.unreadable[r.WalletID]) || r.Kind == wallet.KindPoison {
 		// Not this wallet's fault: even passing its record is refused.
 		return fmt.Errorf("%w: offset %d cannot be passed: %w", wallet.ErrUnavailable, r.Receipt.Offset, err)
 	}
 	t.setAside(r.WalletID, err.Error())
+	t.unreadable[r.WalletID] = t.reading
 	return nil
 }
 

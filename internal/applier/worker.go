@@ -244,7 +244,7 @@ func from(records []wallet.Record, next int64) []wallet.Record {
 // applySome commits a prefix of records, with their lanes locked from computing
 // until the outcome of the commit is known, and returns its length.
 func (w *worker) applySome(records []wallet.Record) (int, error) {
-	t := &try{worker: w, records: records, locked: w.lanes.lockAll(walletsOf(records)), aside: map[uuid.UUID]string{}, conflicts: map[uuid.UUID]int{}}
+	t := &try{worker: w, records: records, locked: w.lanes.lockAll(walletsOf(records)), aside: map[uuid.UUID]string{}, unreadable: map[uuid.UUID]bool{}, conflicts: map[uuid.UUID]int{}}
 	defer t.unlock()
 	for {
 		began := w.Now()

@@ -253,7 +253,7 @@ func (a *Audit) settled() {
 	backfilled := map[wallet.Key]wallet.Operation{}
 	for p := range a.Log.Partitions() {
 		for _, rec := range a.Log.Records(int32(p)) {
-			if rec.Kind == wallet.KindBackfill {
+			if rec.Kind == wallet.KindBackfill && rec.Attempt == 0 { // a copy is of what its list has
 				for _, op := range rec.Operations {
 					backfilled[op.Key()] = op
 				}
