@@ -257,8 +257,10 @@ func (a *Applier) unsettledPassedOf(ln *lane, passed []sought) []sought {
 	if ln.overflow.Known() && !a.clearOverflow(ln) {
 		a.lanes.overflowed.Store(true)
 	}
-	for _, u := range ln.unsettled[:min(len(ln.unsettled), lookPerWallet)] {
-		if u.Receipt.Known() && a.ledgerNext.passed(u.Receipt) {
+	lost := sort.Search(len(ln.unsettled), func(i int) bool { return ln.unsettled[i].Receipt.Known() }) // with a journal
+	known := ln.unsettled[lost:]
+	for _, u := range known[:min(len(known), lookPerWallet)] {
+		if a.ledgerNext.passed(u.Receipt) {
 			passed = append(passed, sought{u.kind, u.Key()})
 		}
 	}

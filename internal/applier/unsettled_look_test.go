@@ -247,3 +247,18 @@ func TestALookSaysHowManyItHasSettled(t *testing.T) {
 		})
 	}
 }
+
+// What was lost with a journal stays before what its wallet has in the next one, which is
+// asked for all the same.
+func TestWhatWasLostWithAJournalKeepsNothingFromBeingSettled(t *testing.T) {
+	a := New(Config{Ledger: having{}, Limits: DefaultLimits(), Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(), Now: time.Now})
+	id := uuid.New()
+	for offset := range lookPerWallet {
+		keepOf(a, id, offset)
+	}
+	a.JournalReplaced()
+	keepOf(a, id, 0)
+	if settled, err := a.Reconcile(t.Context(), map[int32]int64{0: 1}); err != nil || settled != 1 {
+		t.Errorf("%d are settled, %v", settled, err)
+	}
+}
