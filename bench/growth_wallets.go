@@ -40,20 +40,20 @@ func (b *bench) walletsCurve(ctx context.Context, s *subject, w io.Writer, point
 		}
 		fmt.Fprintf(w, "%d\t%.0f\t%.0f\t%.0f\t%.2f\t%d\t%d\n", len(ids), last.PerSecond, last.cost(), last.unit, last.relative(first), last.RSSMiB[service], last.RSSMiB["redis"])
 	}
-	touched, MiB, err := b.touch(ctx, s, ids, last.PerSecond)
+	touched, mebibytes, err := b.touch(ctx, s, ids, last.PerSecond)
 	if err != nil {
 		return nil, err
 	}
-	fmt.Fprintf(w, "%d of them touched: walletd has %d MiB\n", touched, MiB)
+	fmt.Fprintf(w, "%d of them touched: walletd has %d MiB\n", touched, mebibytes)
 	return []target{
 		atMost(fmt.Sprintf("an operation with %d wallets, of its cost with %d", len(ids), points[0]), last.relative(first), walletsGrowth, ""),
-		atMost(fmt.Sprintf("walletd's memory with %d wallets touched", touched), float64(MiB), residentMost, "MiB"),
+		atMost(fmt.Sprintf("walletd's memory with %d wallets touched", touched), float64(mebibytes), residentMost, "MiB"),
 	}, nil
 }
 
 // touch has as good as every wallet used once, at the pace of the last point: walletd then
 // holds as much of wallets as it ever will.
-func (b *bench) touch(ctx context.Context, s *subject, ids []string, perSecond float64) (touched, MiB int64, err error) {
+func (b *bench) touch(ctx context.Context, s *subject, ids []string, perSecond float64) (touched, mebibytes int64, err error) {
 	const more = 1.1 // so that slow connections come past all of theirs too
 	d := time.Duration(more * float64(len(ids)) / perSecond * float64(time.Second))
 	fmt.Fprintf(b.say, "touching %d wallets, for %s\n", len(ids), d.Round(time.Second))

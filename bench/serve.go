@@ -20,9 +20,9 @@ type serveCommand struct {
 	DSN     string `name:"dsn"`
 }
 
-// rivalConnections is what a service of this kind usually has; more gain nothing
-// on one wallet.
-const rivalConnections = 16
+// rivalConnections are those with which both rivals are fastest on one wallet and two
+// cores: 16, as a service of this kind often has, cost them a quarter.
+const rivalConnections = 4
 
 // What walletd's process has and a rival's gets too, so that it is the handlers which
 // are compared: a bound on connections, above what bench opens, and a collector that
