@@ -110,7 +110,9 @@ const lookupTries = 200
 // the first, any.
 const pickPlaces = `
 WITH r AS MATERIALIZED (SELECT gen_random_uuid() AS id, random() AS at FROM generate_series(1, $1)),
-w AS (SELECT r.at, coalesce((SELECT min(id) FROM wallets WHERE id >= r.id AND version > 0), (SELECT min(id) FROM wallets WHERE version > 0)) AS id FROM r)
+w AS (SELECT r.at, coalesce(
+	(SELECT w.id FROM wallets w WHERE w.id >= r.id AND version > 0 ORDER BY w.id LIMIT 1),
+	(SELECT w.id FROM wallets w WHERE version > 0 ORDER BY w.id LIMIT 1)) AS id FROM r)
 SELECT o.wallet_id, o.operation_id FROM w JOIN wallets USING (id) JOIN operations o ON o.wallet_id = w.id AND o.sequence = 1 + floor(w.at * version)`
 
 // lookups times a history page, an operation by id and a balance, of wallets picked
