@@ -18,7 +18,7 @@ const (
 	// gatherAgain is how long the next ones do not wait, if those did so in vain.
 	gatherAgain = time.Second
 	// gatherEnough is how many operations of a partition do not wait for more of them.
-	gatherEnough = 150
+	gatherEnough = 100
 )
 
 // waves writes what waits at the pens, all of them at once, in one request for each
