@@ -248,6 +248,9 @@ func (in *Intake) direct(ctx context.Context, ops []wallet.Operation, journalErr
 	// The client going away does not take the operations back.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), in.Limits.DirectTimeout)
 	defer cancel()
+	// Another replica's creation may be in the journal, and who knew of it may have forgotten
+	// it by now: the direct way would refuse the operation for good.
+	_ = in.refuseUnknown(ctx, ops[0].WalletID)
 	done, err := in.Applier.Direct(ctx, ops...)
 	var known *wallet.Error
 	switch {

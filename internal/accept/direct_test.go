@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/walletd/walletd/internal/wallet"
 )
@@ -38,6 +41,31 @@ func TestWhatTheJournalDoesNotAcknowledgeIsAppliedDirectlyUnderTheSameID(t *test
 			})
 		})
 	}
+}
+
+// The lane of a wallet that another replica has made may be retired while the journal is
+// waited for, and with it that the wallet exists.
+func TestTheDirectWayKnowsAWalletThatWasForgottenMeanwhile(t *testing.T) {
+	inWorld(t, wide, func(t *testing.T, w *world) {
+		w.journal.err, w.journal.held = wallet.ErrUnacknowledged, make(chan struct{})
+		op := wallet.Operation{ID: uuid.New(), WalletID: uuid.New(), Type: wallet.Deposit, Amount: 5}
+		w.balances.known[op.WalletID] = true
+		known := false
+		w.applier.direct = func(ctx context.Context, op wallet.Operation) (wallet.Operation, error) {
+			known = w.applier.KnowsWallet(op.WalletID)
+			return applies(ctx, op)
+		}
+		answered := make(chan error)
+		go func() { _, err := w.Submit(t.Context(), op, 0); answered <- err }()
+		synctest.Wait()
+		w.applier.mu.Lock()
+		delete(w.applier.known, op.WalletID)
+		w.applier.mu.Unlock()
+		close(w.journal.held)
+		if err := <-answered; err != nil || !known {
+			t.Errorf("%v, known: %t", err, known)
+		}
+	})
 }
 
 func TestDirectWayAnswersAKeyLikeTheJournalDoes(t *testing.T) {
