@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"testing"
 
 	"github.com/google/uuid"
@@ -12,6 +13,20 @@ import (
 
 func TestMain(m *testing.M) { embeddedtest.Main(m) }
 
+// kept returns an empty ledger, as a rival has it.
+func kept(t *testing.T) (context.Context, *pgxpool.Pool) {
+	ctx := embeddedtest.Context(t)
+	pool, err := pgxpool.New(ctx, embeddedtest.EmptyDatabase(t))
+	if err == nil {
+		t.Cleanup(pool.Close)
+		_, err = pool.Exec(ctx, rival.Schema)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ctx, pool
+}
+
 // A wallet with a deposit of 10, a withdrawal of 4 and one of 100 that was refused.
 const history = `
 WITH w AS (INSERT INTO wallets (id, balance, version) VALUES ($1, 6, 3))
@@ -19,15 +34,7 @@ INSERT INTO operations (wallet_id, operation_id, sequence, type, amount, status,
 SELECT $1, gen_random_uuid(), o.* FROM (VALUES (1, 1, 10, 1, 10), (2, 2, 4, 1, 6), (3, 2, 100, 2, 6)) AS o`
 
 func TestAFigureCountsOnlyIfTheLedgerHasIt(t *testing.T) {
-	ctx := embeddedtest.Context(t)
-	pool, err := pgxpool.New(ctx, embeddedtest.EmptyDatabase(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pool.Close()
-	if _, err := pool.Exec(ctx, rival.Schema); err != nil {
-		t.Fatal(err)
-	}
+	ctx, pool := kept(t)
 	s, right := &subject{name: "rival", ledger: pool}, answers{OK: 2, Refused: 1}
 	for name, of := range map[string]struct {
 		spoil string
@@ -65,15 +72,7 @@ func TestAFigureCountsOnlyIfTheLedgerHasIt(t *testing.T) {
 }
 
 func TestNothingMoreIsAppliedThanAllLoadsWereTold(t *testing.T) {
-	ctx := embeddedtest.Context(t)
-	pool, err := pgxpool.New(ctx, embeddedtest.EmptyDatabase(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pool.Close()
-	if _, err := pool.Exec(ctx, rival.Schema); err != nil {
-		t.Fatal(err)
-	}
+	ctx, pool := kept(t)
 	if _, err := pool.Exec(ctx, history, uuid.New()); err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,7 @@
 // Command bench measures walletd side by side with an empty handler of the same
 // HTTP stack and with two usual ways of keeping a balance, in one run, on real
-// components that it starts itself. Every figure is of applied operations, checked
-// against the ledger. docs/performance.md has the method.
+// components that it starts itself. Figures of what keeps something are of applied
+// operations, checked against the ledger. docs/performance.md has the method.
 package main
 
 import (

@@ -45,3 +45,15 @@ func TestATargetIsNotMetByWhatWasNotProcessed(t *testing.T) {
 		t.Errorf("without a target: %v", err)
 	}
 }
+
+func TestACurveHasPointsThatAscend(t *testing.T) {
+	for _, c := range []struct {
+		operations []int
+		ok         bool
+	}{{[]int{0, 1000}, true}, {[]int{0, 5, 9}, true}, {[]int{1000}, false}, {nil, false}, {[]int{5, 5}, false}, {[]int{9, 5}, false}, {[]int{-1, 5}, false}} {
+		g := growthCommand{Seconds: 1, Backlog: 1, Operations: c.operations, Wallets: []int{1, 2}}
+		if err := g.Validate(); (err == nil) != c.ok {
+			t.Errorf("%v: %v", c.operations, err)
+		}
+	}
+}

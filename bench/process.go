@@ -28,7 +28,7 @@ type process struct {
 	exited chan struct{}
 }
 
-// launch starts a program and waits until path answers 200. Its output goes to a
+// launch starts a program and waits until it is ready. Its output goes to a
 // file in dir; it dies with this program.
 func launch(ctx context.Context, dir, name, address, path string, env []string, program string, args ...string) (*process, error) {
 	log, err := os.Create(filepath.Join(dir, name+".log"))
@@ -51,7 +51,7 @@ func launch(ctx context.Context, dir, name, address, path string, env []string, 
 	return p, nil
 }
 
-// ready waits until path answers 200 without saying that anything is down.
+// ready waits until path is answered, without saying that anything is down.
 func (p *process) ready(ctx context.Context, path string) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()

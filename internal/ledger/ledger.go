@@ -22,8 +22,8 @@ import (
 type Config struct {
 	DSN string // a PostgreSQL connection string
 
-	CommitConnections int32         // for batches, and what workers and an audit read by key for them
-	ReadConnections   int32         // for everything else, small writes too, so that no request can starve batches
+	CommitConnections int32         // for batches, the direct way's too, and what they and an audit read by key
+	ReadConnections   int32         // for everything else, small writes too, so that no reading can starve batches
 	ConnectTimeout    time.Duration // of one connection attempt
 	CommitTimeout     time.Duration // of one batch; a commit that takes longer has an unknown outcome
 	ReadTimeout       time.Duration // of one read
