@@ -27,8 +27,12 @@ func main() {
 // run parses and carries out one command and returns the exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, terminal bool) (code int) {
 	defer func() {
-		if exit, ok := recover().(exited); ok {
-			code = int(exit)
+		switch cause := recover().(type) {
+		case nil:
+		case exited:
+			code = int(cause)
+		default:
+			panic(cause)
 		}
 	}()
 	var cli commands

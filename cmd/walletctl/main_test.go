@@ -255,6 +255,21 @@ func TestInterruptedHasItsExitCode(t *testing.T) {
 	}
 }
 
+// broken panics, as a fault of a command does.
+type broken struct{}
+
+func (broken) Write([]byte) (int, error) { panic("a fault") }
+
+// What is not the end that the parser makes of --help must not look like a success.
+func TestAPanicIsNotASuccess(t *testing.T) {
+	defer func() {
+		if recover() == nil {
+			t.Error("the panic of a command is lost, and its exit code 0")
+		}
+	}()
+	run(t.Context(), []string{"--help"}, strings.NewReader(""), broken{}, io.Discard, false)
+}
+
 func TestUnreachable(t *testing.T) {
 	c := start(t)
 	w := c.wallet()
