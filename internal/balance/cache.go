@@ -138,7 +138,7 @@ func (c *Cache) probe(ctx context.Context) error {
 	if err := client.Do(ctx, client.B().Set().Key(probeKey).Value("").Px(time.Minute).Build()).Error(); err != nil {
 		return err
 	}
-	return c.send(ctx, client, "", nil, 0, nil)
+	return c.send(ctx, client, update{})
 }
 
 // repeated makes a call a second time if Redis has not answered the first: perhaps only

@@ -24,11 +24,29 @@ var putIfNewer = regexp.MustCompile(`(?m)^\s+| *-- .*$`).ReplaceAllString(luaSou
 // putWallets bounds the balances of one command: Redis does nothing else meanwhile.
 const putWallets = 500
 
+// update is what Redis is told in one go.
+type update struct {
+	since    string          // the mark that Redis had before current was read; "" if that does not matter
+	current  []wallet.Wallet // as the ledger has them now
+	passed   []wallet.Wallet // as it has had them: they may not be the newest
+	messages []message       // for other replicas
+}
+
+// cut takes n balances off. The messages stay, for the last command.
+func (u *update) cut(n int) update {
+	k := min(n, len(u.current))
+	part := update{since: u.since, current: u.current[:k], passed: u.passed[:n-k]}
+	u.current, u.passed = u.current[k:], u.passed[n-k:]
+	return part
+}
+
+func (u *update) balances() int { return len(u.current) + len(u.passed) }
+
 // Put caches balances as the ledger has them now, each only if it is newer than what
 // is there. A balance that could not be put is remembered: this replica serves that
 // wallet from the ledger until it is repaired.
 func (c *Cache) Put(ctx context.Context, wallets ...wallet.Wallet) error {
-	return c.put(ctx, "", wallets, nil, nil)
+	return c.put(ctx, update{current: wallets})
 }
 
 // PutMade caches wallets that requests without a key have made, and whose creations are
@@ -38,7 +56,7 @@ func (c *Cache) PutMade(ctx context.Context, wallets ...wallet.Wallet) error {
 	for i := range notes {
 		notes[i].State = wallet.State{Sequence: existing, Balance: made}
 	}
-	return c.put(ctx, "", notes, nil, nil)
+	return c.put(ctx, update{current: notes})
 }
 
 // Renew is Put of balances that the ledger has had, and which may not be the newest. They
@@ -46,60 +64,60 @@ func (c *Cache) PutMade(ctx context.Context, wallets ...wallet.Wallet) error {
 // the ledger, and what is put then must be as new. Of a creation, sequence 0, it is noted
 // that the wallet exists.
 func (c *Cache) Renew(ctx context.Context, wallets ...wallet.Wallet) error {
-	return c.put(ctx, "", nil, wallets, nil)
+	return c.put(ctx, update{passed: wallets})
 }
 
-// put sends the balances, the current ones and those that may have been passed, and the
-// messages with them: one round trip, as a rule. Unless since is empty it is the mark that
-// Redis had before they were read: if it has another by now, no balance counts as current.
-func (c *Cache) put(ctx context.Context, since string, current, passed []wallet.Wallet, messages []message) error {
-	wallets := slices.Concat(current, passed)
-	if len(wallets)+len(messages) == 0 {
+// put tells Redis: one round trip, as a rule. What it could not put is dirty.
+func (c *Cache) put(ctx context.Context, u update) error {
+	if u.balances()+len(u.messages) == 0 {
 		return nil
 	}
 	client, err := c.ready()
 	if err == nil {
 		within, cancel := context.WithTimeout(ctx, c.Timeout)
 		defer cancel()
-		err = repeated(within, func() error { return c.send(within, client, since, wallets, len(current), messages) })
+		err = repeated(within, func() error { return c.send(within, client, u) })
 		if err != nil {
 			c.failed(ctx, err)
 		}
 	}
 	if err != nil {
-		c.dirty.add(wallets, c.Now().Add(c.TTL))
+		c.dirty.add(slices.Concat(u.current, u.passed), c.Now().Add(c.TTL))
 	}
 	return err
 }
 
-// send runs the script, always in full: so there is nothing that Redis could have
-// lost. The first currentCount balances are as the ledger has them now, the others as it
-// has had them. The messages go with the last.
-func (c *Cache) send(ctx context.Context, client rueidis.Client, since string, wallets []wallet.Wallet, currentCount int, messages []message) error {
-	for len(wallets) > putWallets {
-		if err := client.Do(ctx, c.putCommand(client, since, wallets[:putWallets], currentCount, nil)).Error(); err != nil {
+// send runs the script, always in full: so there is nothing that Redis could have lost. The
+// messages go with the last of its balances. If Redis has another mark by now than since
+// tells, none of them counts as current.
+func (c *Cache) send(ctx context.Context, client rueidis.Client, u update) error {
+	for u.balances() > putWallets {
+		if err := client.Do(ctx, c.command(client, u.cut(putWallets))).Error(); err != nil {
 			return err
 		}
-		wallets, currentCount = wallets[putWallets:], max(0, currentCount-putWallets)
 	}
-	mark, err := client.Do(ctx, c.putCommand(client, since, wallets, currentCount, messages)).ToString()
+	mark, err := client.Do(ctx, c.command(client, u)).ToString()
 	if err == nil {
 		c.mark.Store(&mark)
 	}
 	return err
 }
 
-func (c *Cache) putCommand(client rueidis.Client, since string, wallets []wallet.Wallet, currentCount int, messages []message) rueidis.Completed {
-	keys, args := make([]string, len(wallets)+1), make([]string, 0, 5+2*(len(wallets)+len(messages)))
-	keys[len(wallets)] = markKey
-	args = append(args, strconv.FormatInt(c.TTL.Milliseconds(), 10), strconv.FormatInt(existsFor.Milliseconds(), 10), strconv.Itoa(currentCount),
-		since, strconv.FormatUint(rand.Uint64(), 36)) //nolint:gosec // not a secret
-	for i, w := range wallets {
-		keys[i] = keyPrefix + w.ID.String()
-		args = append(args, strconv.FormatInt(w.Sequence, 10), format(w))
+// command is the script with the update's balances and messages.
+func (c *Cache) command(client rueidis.Client, u update) rueidis.Completed {
+	n := u.balances()
+	keys, args := make([]string, 0, n+1), make([]string, 0, 5+2*(n+len(u.messages)))
+	args = append(args, strconv.FormatInt(c.TTL.Milliseconds(), 10), strconv.FormatInt(existsFor.Milliseconds(), 10), strconv.Itoa(len(u.current)),
+		u.since, strconv.FormatUint(rand.Uint64(), 36)) //nolint:gosec // not a secret
+	for _, wallets := range [...][]wallet.Wallet{u.current, u.passed} {
+		for _, w := range wallets {
+			keys = append(keys, keyPrefix+w.ID.String())
+			args = append(args, strconv.FormatInt(w.Sequence, 10), format(w))
+		}
 	}
-	for _, m := range messages {
+	for _, m := range u.messages {
 		args = append(args, m.channel, m.body)
 	}
+	keys = append(keys, markKey)
 	return client.B().Eval().Script(putIfNewer).Numkeys(int64(len(keys))).Key(keys...).Arg(args...).Build()
 }

@@ -49,7 +49,7 @@ func (c *Cache) fill(ctx context.Context, id uuid.UUID) (wallet.Wallet, error) {
 	if mark == nil || c.Now().Sub(began) > lateFill { // a newer one may have been put meanwhile, and be gone again
 		_ = c.Renew(ctx, w)
 	} else {
-		_ = c.put(ctx, *mark, []wallet.Wallet{w}, nil, nil)
+		_ = c.put(ctx, update{since: *mark, current: []wallet.Wallet{w}})
 	}
 	return w, nil
 }
