@@ -92,8 +92,13 @@ func (m *memory) SubmitAll(context.Context, []wallet.Operation, time.Duration) (
 }
 
 // Wallet is httpapi's.
-func (m *memory) Wallet(_ context.Context, id uuid.UUID, _ bool, _ int64) (wallet.Wallet, error) {
+func (m *memory) Wallet(_ context.Context, id uuid.UUID, _ int64) (wallet.Wallet, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return wallet.Wallet{ID: id, State: m.wallets[id]}, nil
+}
+
+// Fresh is Wallet: there is no cache.
+func (m *memory) Fresh(ctx context.Context, id uuid.UUID, minSequence int64) (wallet.Wallet, error) {
+	return m.Wallet(ctx, id, minSequence)
 }

@@ -121,7 +121,7 @@ func read(w http.ResponseWriter, r *http.Request) (wallet.Operation, error) {
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBodyBytes)).Decode(&body); err != nil {
 		return wallet.Operation{}, err
 	}
-	httpapi.Submitted(r) // as walletd says it: its client is not watched either
+	httpapi.Keep(r) // as walletd does: its client is not watched either
 	kind, ok := wallet.ParseType(body.OperationType)
 	if !ok || !body.Amount.Valid() {
 		return wallet.Operation{}, errors.New("operationType or amount is not valid")

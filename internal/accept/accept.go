@@ -166,7 +166,7 @@ func (in *Intake) SubmitAll(ctx context.Context, ops []wallet.Operation, wait ti
 	if !mayWait {
 		wait = 0
 	}
-	if err := in.refuseUnknown(ctx, id); err != nil {
+	if err := in.learnWallet(ctx, id); err != nil {
 		return nil, err
 	}
 	at := in.tick()
@@ -202,11 +202,11 @@ func (in *Intake) submit(ctx context.Context, ops []wallet.Operation, wait time.
 	return w.outcomes, nil
 }
 
-// refuseUnknown refuses an operation of a wallet that does not exist. Only the ledger can say
-// so: while it cannot be asked the operation is let in, and is FAILED later if it must
-// be. A replica that applies the wallet asks the ledger before the cache, for its next
-// batch needs the balance anyway.
-func (in *Intake) refuseUnknown(ctx context.Context, id uuid.UUID) error {
+// learnWallet notes what is known of the wallet, and returns CodeWalletNotFound if there is
+// none. Only the ledger can say so: while it cannot be asked the wallet's operations are let
+// in, and are FAILED later if they must be. A replica that applies the wallet asks the ledger
+// before the cache, for its next batch needs the balance anyway.
+func (in *Intake) learnWallet(ctx context.Context, id uuid.UUID) error {
 	if in.Applier.KnowsWallet(id) {
 		return nil
 	}
@@ -250,7 +250,7 @@ func (in *Intake) direct(ctx context.Context, ops []wallet.Operation, journalErr
 	defer cancel()
 	// Another replica's creation may be in the journal, and who knew of it may have forgotten
 	// it by now: the direct way would refuse the operation for good.
-	_ = in.refuseUnknown(ctx, ops[0].WalletID)
+	_ = in.learnWallet(ctx, ops[0].WalletID)
 	done, err := in.Applier.Direct(ctx, ops...)
 	var known *wallet.Error
 	switch {

@@ -12,12 +12,19 @@ import (
 // without an outcome, whether they were answered 202 or not, which the ledger still has
 // to take. Not safe for concurrent use.
 type gate struct {
+	most     int       // operations, of either kind
 	requests int       // that are not answered yet
 	waiting  int       // their operations
 	answered pace      // of these
 	settled  pace      // outcomes
 	outcomes int64     // that there were by the last look
 	due      time.Time // when there will have been room for all who were refused
+}
+
+// load is what was accepted.
+type load struct {
+	unsettled int   // operations without an outcome
+	outcomes  int64 // that there have been
 }
 
 // retryMost bounds Retry-After: a client had better come back too early than give up.
@@ -27,22 +34,22 @@ const retryMost = time.Minute
 // of the room goes to those who come for the first time.
 const retryHaste = 0.75
 
-func newGate(now time.Time, outcomes int64) gate {
-	return gate{answered: newPace(now), settled: newPace(now), outcomes: outcomes}
+func newGate(now time.Time, most int, outcomes int64) gate {
+	return gate{most: most, answered: newPace(now), settled: newPace(now), outcomes: outcomes}
 }
 
 // enter lets a request of n operations in if no more than most are under way with it, else
 // it returns how long to wait. A request enters as a whole. While nothing else is under
 // way it always does, for one with more than most could never enter otherwise.
-func (g *gate) enter(now time.Time, n, most, unsettled int, outcomes int64) (again time.Duration) {
-	g.settled.add(now, int(max(0, outcomes-g.outcomes)))
-	g.outcomes = outcomes
+func (g *gate) enter(now time.Time, n int, l load) (again time.Duration) {
+	g.settled.add(now, int(max(0, l.outcomes-g.outcomes)))
+	g.outcomes = l.outcomes
 	switch {
-	case g.waiting > 0 && g.waiting+n > most:
-		return g.retryAfter(now, n, g.waiting+n-most, &g.answered)
-	case unsettled > 0 && unsettled+n > most:
-		return g.retryAfter(now, n, unsettled+n-most, &g.settled)
-	case max(g.waiting, unsettled)+n <= most/2:
+	case g.waiting > 0 && g.waiting+n > g.most:
+		return g.retryAfter(now, n, g.waiting+n-g.most, &g.answered)
+	case l.unsettled > 0 && l.unsettled+n > g.most:
+		return g.retryAfter(now, n, l.unsettled+n-g.most, &g.settled)
+	case max(g.waiting, l.unsettled)+n <= g.most/2:
 		g.due = time.Time{} // those who were refused do not come back
 	}
 	g.requests++
@@ -57,9 +64,9 @@ func (g *gate) leave(now time.Time, n, answered int) {
 	g.waiting -= n
 }
 
-// retryAfter is how long it takes until there is room for n more, beginning with the
-// excess, after all who were refused before: if they come when they were told, each
-// finds room. It is in whole seconds, as Retry-After says it.
+// retryAfter is when a refused request of n is to come back: once the excess is done, and
+// after all who were refused before it, so that each who comes when it was told finds room.
+// It is in whole seconds, as Retry-After says it.
 func (g *gate) retryAfter(now time.Time, n, excess int, p *pace) time.Duration {
 	rate := p.perSecond(now)
 	if rate == 0 { // nothing to go by but how long it has been so

@@ -8,9 +8,8 @@ import (
 // replicaGate bounds the operations of all wallets. What was accepted while the ledger
 // was down is forgiven: that wait has no bound.
 type replicaGate struct {
-	mostOperations int
-	mostWaits      int // requests beyond which none waits
-	backlog        Backlog
+	mostWaits int // requests beyond which none waits
+	backlog   Backlog
 
 	mu sync.Mutex
 	gate
@@ -24,7 +23,7 @@ func (r *replicaGate) enter(now time.Time, n int) (mayWait bool, err error) {
 	defer r.mu.Unlock()
 	unsettled, outcomes := r.backlog.UnsettledInAll()
 	unsettled -= int(max(0, r.forgiven-outcomes))
-	if again := r.gate.enter(now, n, r.mostOperations, max(0, unsettled), outcomes); again > 0 {
+	if again := r.gate.enter(now, n, load{max(0, unsettled), outcomes}); again > 0 {
 		return false, overloaded("too many operations wait", again)
 	}
 	return r.requests <= r.mostWaits, nil

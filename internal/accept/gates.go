@@ -39,7 +39,7 @@ type gateShard struct {
 
 func newGates(limits Limits, backlog Backlog, now func() time.Time) *gates {
 	g := &gates{mostOperations: limits.WalletOperations, mostWaits: limits.WalletWaits, backlog: backlog, now: now,
-		replica: replicaGate{mostOperations: limits.Operations, mostWaits: limits.Waits, backlog: backlog, gate: newGate(now(), 0)}}
+		replica: replicaGate{mostWaits: limits.Waits, backlog: backlog, gate: newGate(now(), limits.Operations, 0)}}
 	for i := range g.shards {
 		g.shards[i].gates = map[uuid.UUID]*gate{}
 	}
@@ -79,11 +79,11 @@ func (g *gates) enterWallet(now time.Time, s *gateShard, id uuid.UUID, n int) (o
 	unsettled, outcomes := g.backlog.Unsettled(id, countFrom)
 	one = s.gates[id]
 	if one == nil {
-		made := newGate(now, outcomes)
+		made := newGate(now, g.mostOperations, outcomes)
 		one = &made
 		s.gates[id] = one
 	}
-	if again := one.enter(now, n, g.mostOperations, unsettled, outcomes); again > 0 {
+	if again := one.enter(now, n, load{unsettled, outcomes}); again > 0 {
 		return nil, false, overloaded(fmt.Sprintf("%d operations of this wallet wait", max(one.waiting, unsettled)), again)
 	}
 	return one, one.requests <= g.mostWaits, nil

@@ -39,7 +39,7 @@ func TestRedisThatComesLateIsFilledFromTheLedger(t *testing.T) {
 	if err := c.Put(t.Context(), w); err == nil || c.Known(t.Context(), w.ID) {
 		t.Errorf("put without Redis: %v", err)
 	}
-	if got, err := c.Wallet(t.Context(), w.ID, false, 3); err != nil || got != w {
+	if got, err := c.Wallet(t.Context(), w.ID, 3); err != nil || got != w {
 		t.Errorf("without Redis: %+v, %v", got, err)
 	}
 	redis := embeddedtest.Miniredis(t)
@@ -53,7 +53,7 @@ func TestRedisThatComesLateIsFilledFromTheLedger(t *testing.T) {
 	if got := stored(t, direct, w.ID); got != -1 {
 		t.Errorf("Redis has %d, which may not be the newest by now", got)
 	}
-	if got, err := c.Wallet(t.Context(), w.ID, false, 3); err != nil || got != w || stored(t, direct, w.ID) != 3 {
+	if got, err := c.Wallet(t.Context(), w.ID, 3); err != nil || got != w || stored(t, direct, w.ID) != 3 {
 		t.Errorf("read: %+v, %v; Redis has %d", got, err, stored(t, direct, w.ID))
 	}
 }
@@ -77,7 +77,7 @@ func TestKilledRedisCostsTheCacheOnlyAndComesBackEmpty(t *testing.T) {
 	}
 	<-down
 	for _, w := range []wallet.Wallet{old, meanwhile} {
-		if got, err := c.Wallet(t.Context(), w.ID, false, w.Sequence); err != nil || got != w {
+		if got, err := c.Wallet(t.Context(), w.ID, w.Sequence); err != nil || got != w {
 			t.Errorf("while Redis is dead: %+v, %v", got, err)
 		}
 	}
@@ -91,7 +91,7 @@ func TestKilledRedisCostsTheCacheOnlyAndComesBackEmpty(t *testing.T) {
 	direct := client(t, redis.Addr())
 	for _, w := range []wallet.Wallet{old, meanwhile} {
 		eventually(t, "filled by a read", func() bool {
-			if got, err := c.Wallet(t.Context(), w.ID, false, w.Sequence); err != nil || got != w {
+			if got, err := c.Wallet(t.Context(), w.ID, w.Sequence); err != nil || got != w {
 				t.Fatalf("afterwards: %+v, %v", got, err)
 			}
 			return stored(t, direct, w.ID) == w.Sequence
@@ -125,7 +125,7 @@ func TestPausedRedisCostsOneTimeoutAndThenNothing(t *testing.T) {
 	cfg := testConfig(redis.Addr(), newLedger(w))
 	cfg.Timeout = 50 * time.Millisecond
 	for name, call := range map[string]func(c *Cache){
-		"read":  func(c *Cache) { _, _ = c.Wallet(t.Context(), w.ID, false, 0) },
+		"read":  func(c *Cache) { _, _ = c.Wallet(t.Context(), w.ID, 0) },
 		"put":   func(c *Cache) { _ = c.Put(t.Context(), w) },
 		"known": func(c *Cache) { c.Known(t.Context(), w.ID) },
 	} {
@@ -186,7 +186,7 @@ func TestRedisThatIsPausedFromTheStartHoldsNobodyUp(t *testing.T) {
 	c := running(t, cfg)
 	d := took(func() {
 		for range 50 {
-			if got, err := c.Wallet(t.Context(), w.ID, false, 0); err != nil || got != w {
+			if got, err := c.Wallet(t.Context(), w.ID, 0); err != nil || got != w {
 				t.Fatalf("%+v, %v", got, err)
 			}
 		}
@@ -287,7 +287,7 @@ func TestARedisThatTakesNoBalancesIsNotRead(t *testing.T) {
 	w := l.commit(id)
 	owner.Announce(t.Context(), wallet.Committed{Wallets: []wallet.Wallet{w}})
 	eventually(t, "the other replica has found out", func() bool { return other.Err() != nil })
-	if got, err := other.Wallet(t.Context(), id, false, 0); err != nil || got != w {
+	if got, err := other.Wallet(t.Context(), id, 0); err != nil || got != w {
 		t.Errorf("%+v, %v, the ledger has %+v", got, err, w)
 	}
 }

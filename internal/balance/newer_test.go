@@ -82,7 +82,7 @@ func fill(t *testing.T, c *Cache, ids []uuid.UUID, reads int, ended <-chan struc
 			return
 		default:
 		}
-		if _, err := c.Wallet(context.Background(), ids[i%len(ids)], true, 0); err != nil {
+		if _, err := c.Fresh(context.Background(), ids[i%len(ids)], 0); err != nil {
 			t.Errorf("read: %v", err)
 		}
 	}
@@ -240,7 +240,7 @@ func TestWhatDoesNotDecodeIsReplaced(t *testing.T) {
 			t.Fatal(err)
 		}
 		reads := l.asked()
-		if got, err := c.Wallet(t.Context(), w.ID, false, 1); err != nil || got != w || l.asked() != reads+1 {
+		if got, err := c.Wallet(t.Context(), w.ID, 1); err != nil || got != w || l.asked() != reads+1 {
 			t.Errorf("%q: %+v, %v", text, got, err)
 		}
 	}
@@ -259,7 +259,7 @@ func TestAKeyOfAnotherTypeIsReplaced(t *testing.T) {
 			}
 		}
 		push()
-		if w, err := c.Wallet(t.Context(), bad.ID, false, 0); err != nil || w != bad || c.Err() != nil {
+		if w, err := c.Wallet(t.Context(), bad.ID, 0); err != nil || w != bad || c.Err() != nil {
 			t.Errorf("%+v, %v; Redis: %v", w, err, c.Err())
 		}
 		_ = redis.Do(t.Context(), redis.B().Del().Key(keyPrefix+bad.ID.String()).Build())
@@ -280,7 +280,7 @@ func TestABalanceThatMayBeOldIsNotKeptLonger(t *testing.T) {
 	for n := int64(5); n < 9; n++ {
 		redis.FastForward(cfg.TTL * 2 / 5)
 		c.Announce(t.Context(), wallet.Committed{Passed: []wallet.Wallet{at(id, n)}})
-		w, err := c.Wallet(t.Context(), id, false, 0)
+		w, err := c.Wallet(t.Context(), id, 0)
 		if past := time.Duration(n-4) * cfg.TTL * 2 / 5; err != nil || past > cfg.TTL && w.Sequence < 9 {
 			t.Errorf("%s after it was put: %+v, %v", past, w, err)
 		}

@@ -14,15 +14,18 @@ import (
 const visibleSoon = time.Second
 
 // Wallet returns a wallet that has at least minSequence: from Redis if that has
-// it, else from the ledger; with fresh always from the ledger. If the ledger has
-// less the error is CodeNotYetVisible, if it cannot be asked ErrUnavailable. A wallet
-// whose creation was accepted and is not applied yet is there, and empty.
-func (c *Cache) Wallet(ctx context.Context, id uuid.UUID, fresh bool, minSequence int64) (wallet.Wallet, error) {
-	if !fresh {
-		if w, ok := c.Cached(ctx, id); ok && w.Sequence >= minSequence {
-			return w, nil
-		}
+// it, else as Fresh does.
+func (c *Cache) Wallet(ctx context.Context, id uuid.UUID, minSequence int64) (wallet.Wallet, error) {
+	if w, ok := c.Cached(ctx, id); ok && w.Sequence >= minSequence {
+		return w, nil
 	}
+	return c.Fresh(ctx, id, minSequence)
+}
+
+// Fresh returns a wallet as the ledger has it. If that is less than minSequence the error
+// is CodeNotYetVisible, if the ledger cannot be asked ErrUnavailable. A wallet whose
+// creation was accepted and is not applied yet is there, and empty.
+func (c *Cache) Fresh(ctx context.Context, id uuid.UUID, minSequence int64) (wallet.Wallet, error) {
 	w, err := c.fill(ctx, id)
 	if wallet.IsWalletNotFound(err) {
 		w, err = c.notFound(ctx, id, err)

@@ -24,6 +24,9 @@ func code(err error) wallet.Code {
 	return ""
 }
 
+// reading is Wallet or Fresh.
+type reading func(context.Context, uuid.UUID, int64) (wallet.Wallet, error)
+
 // Invariant 8, whatever Redis and the ledger have: never less than N; Redis if it
 // has N, else the ledger if it has N, else not_yet_visible.
 func TestMinSequenceIsNeverAnsweredWithLess(t *testing.T) {
@@ -47,7 +50,11 @@ func TestMinSequenceIsNeverAnsweredWithLess(t *testing.T) {
 		if down {
 			l.err = errLedger
 		}
-		w, err := c.Wallet(context.Background(), id, fresh, least)
+		read := c.Wallet
+		if fresh {
+			read = c.Fresh
+		}
+		w, err := read(context.Background(), id, least)
 		switch {
 		case !fresh && cached >= max(least, 0):
 			expect(t, w, err, at(id, cached), nil)
@@ -91,7 +98,7 @@ func TestWhoWasToldASequenceReadsNothingOlder(t *testing.T) {
 					if n%3 == 0 { // others die before their put
 						_ = replicas[i%2].Put(context.Background(), told)
 					}
-					w, err := replicas[n%2].Wallet(context.Background(), id, false, told.Sequence)
+					w, err := replicas[n%2].Wallet(context.Background(), id, told.Sequence)
 					if err != nil || w.Sequence < told.Sequence || w != at(id, w.Sequence) {
 						t.Errorf("told %d, read %+v, %v", told.Sequence, w, err)
 					}
@@ -105,7 +112,7 @@ func TestWhoWasToldASequenceReadsNothingOlder(t *testing.T) {
 func TestNotYetVisibleSaysWhenToTryAgain(t *testing.T) {
 	w := at(uuid.New(), 3)
 	c := opened(t, testConfig(embeddedtest.Miniredis(t).Addr(), newLedger(w)))
-	_, err := c.Wallet(t.Context(), w.ID, false, 4)
+	_, err := c.Wallet(t.Context(), w.ID, 4)
 	var e *wallet.Error
 	if !errors.As(err, &e) || e.Code != wallet.CodeNotYetVisible || e.RetryAfter <= 0 {
 		t.Errorf("%v", err)
@@ -118,7 +125,7 @@ func TestReadFillsTheCacheAndTheNextOneIsServedFromIt(t *testing.T) {
 		l := newLedger(w)
 		c := opened(t, testConfig(address, l))
 		for range 3 {
-			if got, err := c.Wallet(t.Context(), w.ID, false, 0); err != nil || got != w {
+			if got, err := c.Wallet(t.Context(), w.ID, 0); err != nil || got != w {
 				t.Fatalf("%+v, %v", got, err)
 			}
 		}
@@ -126,7 +133,7 @@ func TestReadFillsTheCacheAndTheNextOneIsServedFromIt(t *testing.T) {
 			t.Errorf("%d reads of the ledger", l.asked())
 		}
 		l.fail(errLedger)
-		if got, err := c.Wallet(t.Context(), w.ID, false, 3); err != nil || got != w {
+		if got, err := c.Wallet(t.Context(), w.ID, 3); err != nil || got != w {
 			t.Errorf("without the ledger: %+v, %v", got, err)
 		}
 	})
@@ -140,14 +147,14 @@ func TestFreshReadsTheLedgerAndRenewsTheCache(t *testing.T) {
 	if err := c.Put(t.Context(), at(id, 4)); err != nil {
 		t.Fatal(err)
 	}
-	if w, err := c.Wallet(t.Context(), id, true, 0); err != nil || w.Sequence != 5 {
+	if w, err := c.Fresh(t.Context(), id, 0); err != nil || w.Sequence != 5 {
 		t.Errorf("%+v, %v", w, err)
 	}
 	if got := stored(t, client(t, address), id); got != 5 {
 		t.Errorf("Redis has %d", got)
 	}
 	l.fail(errLedger)
-	if _, err := c.Wallet(t.Context(), id, true, 0); !errors.Is(err, errLedger) {
+	if _, err := c.Fresh(t.Context(), id, 0); !errors.Is(err, errLedger) {
 		t.Errorf("a fresh read without the ledger: %v", err)
 	}
 }
@@ -156,11 +163,11 @@ func TestThatAWalletDoesNotExistIsNotCached(t *testing.T) {
 	id := uuid.New()
 	l := newLedger()
 	c := opened(t, testConfig(embeddedtest.Miniredis(t).Addr(), l))
-	if _, err := c.Wallet(t.Context(), id, false, 0); code(err) != wallet.CodeWalletNotFound || c.Known(t.Context(), id) {
+	if _, err := c.Wallet(t.Context(), id, 0); code(err) != wallet.CodeWalletNotFound || c.Known(t.Context(), id) {
 		t.Fatalf("%v", err)
 	}
 	l.commit(id)
-	if w, err := c.Wallet(t.Context(), id, false, 0); err != nil || w.Sequence != 1 {
+	if w, err := c.Wallet(t.Context(), id, 0); err != nil || w.Sequence != 1 {
 		t.Errorf("%+v, %v", w, err)
 	}
 	if !c.Known(t.Context(), id) {
@@ -194,13 +201,13 @@ func TestAWalletWhoseCreationIsNotAppliedYetIsRead(t *testing.T) {
 			redis, empty := embeddedtest.Miniredis(t), wallet.Wallet{ID: uuid.New(), UpdatedAt: since}
 			cache := opened(t, testConfig(redis.Addr(), newLedger()))
 			c.know(cache, redis, empty)
-			for _, fresh := range []bool{false, true} {
-				w, err := cache.Wallet(t.Context(), empty.ID, fresh, 0)
+			for _, read := range []reading{cache.Wallet, cache.Fresh} {
+				w, err := read(t.Context(), empty.ID, 0)
 				if code(err) != c.want || c.want == "" && w != empty {
 					t.Errorf("%+v, %v", w, err)
 				}
 			}
-			if _, err := cache.Wallet(t.Context(), empty.ID, true, 1); c.want == "" && code(err) != wallet.CodeNotYetVisible {
+			if _, err := cache.Fresh(t.Context(), empty.ID, 1); c.want == "" && code(err) != wallet.CodeNotYetVisible {
 				t.Errorf("at sequence 1: %v", err)
 			}
 		})
@@ -213,7 +220,7 @@ func TestCallerWhoGoesAwayDoesNotMakeRedisDown(t *testing.T) {
 	down := c.Down()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, _ = c.Wallet(ctx, uuid.New(), false, 0)
+	_, _ = c.Wallet(ctx, uuid.New(), 0)
 	_ = c.Put(ctx, at(uuid.New(), 1))
 	select {
 	case <-down:
@@ -236,15 +243,15 @@ func TestAWalletThatWasJustMadeIsEmpty(t *testing.T) {
 	c := opened(t, cfg)
 	made := wallet.Wallet{ID: uuid.New(), UpdatedAt: now.Now().UTC()}
 	_ = c.PutMade(t.Context(), made)
-	if w, err := c.Wallet(t.Context(), made.ID, false, 0); err != nil || w != made {
+	if w, err := c.Wallet(t.Context(), made.ID, 0); err != nil || w != made {
 		t.Errorf("just made: %+v, %v", w, err)
 	}
 	now.advance(cfg.TTL + time.Second)
-	if w, err := c.Wallet(t.Context(), made.ID, false, 0); !errors.Is(err, errLedger) || !c.Known(t.Context(), made.ID) {
+	if w, err := c.Wallet(t.Context(), made.ID, 0); !errors.Is(err, errLedger) || !c.Known(t.Context(), made.ID) {
 		t.Errorf("after a TTL: %+v, %v, known %t", w, err, c.Known(t.Context(), made.ID))
 	}
 	_ = c.Put(t.Context(), at(made.ID, 1))
-	if w, err := c.Wallet(t.Context(), made.ID, false, 0); err != nil || w.Sequence != 1 {
+	if w, err := c.Wallet(t.Context(), made.ID, 0); err != nil || w.Sequence != 1 {
 		t.Errorf("moved: %+v, %v", w, err)
 	}
 }
@@ -267,7 +274,10 @@ func (l *meanwhile) Wallet(ctx context.Context, id uuid.UUID) (wallet.Wallet, er
 // Who was told 202 of a creation finds the wallet at every moment: also when creation and
 // first operation are committed between the look at the ledger and that at Redis.
 func TestAWalletIsFoundWhileItsCreationIsApplied(t *testing.T) {
-	for _, fresh := range []bool{false, true} {
+	for name, read := range map[string]func(*Cache) reading{
+		"cached": func(c *Cache) reading { return c.Wallet },
+		"fresh":  func(c *Cache) reading { return c.Fresh },
+	} {
 		redis, id := embeddedtest.Miniredis(t), uuid.New()
 		l := &meanwhile{ledger: newLedger()}
 		cfg := testConfig(redis.Addr(), nil)
@@ -275,8 +285,8 @@ func TestAWalletIsFoundWhileItsCreationIsApplied(t *testing.T) {
 		c := opened(t, cfg)
 		_ = c.Renew(t.Context(), wallet.Wallet{ID: id})
 		l.happens = func() { c.Announce(t.Context(), wallet.Committed{Wallets: []wallet.Wallet{l.commit(id)}}) }
-		if w, err := c.Wallet(t.Context(), id, fresh, 0); err != nil || w.Sequence != 1 {
-			t.Errorf("fresh %t: %+v, %v", fresh, w, err)
+		if w, err := read(c)(t.Context(), id, 0); err != nil || w.Sequence != 1 {
+			t.Errorf("%s: %+v, %v", name, w, err)
 		}
 	}
 }
@@ -294,8 +304,8 @@ func TestALateReadDoesNotPutWhatIsOldByNow(t *testing.T) {
 		redis.Del(keyPrefix + id.String())
 		now.advance(lateFill + time.Second)
 	}
-	_, _ = c.Wallet(t.Context(), id, false, 0)
-	if w, err := c.Wallet(t.Context(), id, false, 0); err != nil || w.Sequence != 5 {
+	_, _ = c.Wallet(t.Context(), id, 0)
+	if w, err := c.Wallet(t.Context(), id, 0); err != nil || w.Sequence != 5 {
 		t.Errorf("%+v, %v", w, err)
 	}
 }
@@ -309,7 +319,7 @@ func TestWhatWasReadBeforeRedisLostEverythingIsNotPutAsTheNewest(t *testing.T) {
 		cfg := testConfig(address, nil)
 		cfg.Ledger = l
 		c, other := opened(t, cfg), opened(t, testConfig(address, nil))
-		for _, fresh := range []bool{false, true} {
+		for _, read := range []reading{c.Wallet, c.Fresh} {
 			l.happens = func() {
 				committed := wallet.Committed{Wallets: []wallet.Wallet{l.commit(id)}}
 				other.Announce(t.Context(), committed)
@@ -318,12 +328,12 @@ func TestWhatWasReadBeforeRedisLostEverythingIsNotPutAsTheNewest(t *testing.T) {
 				}
 				other.Announce(t.Context(), wallet.Committed{Wallets: []wallet.Wallet{at(uuid.New(), 1)}}) // Redis is marked anew
 			}
-			if _, err := c.Wallet(t.Context(), id, fresh, 0); err != nil {
+			if _, err := read(t.Context(), id, 0); err != nil {
 				t.Error(err)
 			}
 			for range 2 { // the first of them fills it
 				reads := l.asked()
-				if w, err := c.Wallet(t.Context(), id, false, 0); err != nil || w != l.wallets[id] {
+				if w, err := c.Wallet(t.Context(), id, 0); err != nil || w != l.wallets[id] {
 					t.Errorf("%+v, %v after %d reads", w, err, reads)
 				}
 			}
@@ -344,7 +354,7 @@ func TestASlowLedgerFillsTheCache(t *testing.T) {
 	c := opened(t, cfg)
 	for range 3 {
 		l.happens = func() { now.advance(2 * time.Second) }
-		if w, err := c.Wallet(t.Context(), id, false, 0); err != nil || w.Sequence != 4 {
+		if w, err := c.Wallet(t.Context(), id, 0); err != nil || w.Sequence != 4 {
 			t.Fatalf("%+v, %v", w, err)
 		}
 	}

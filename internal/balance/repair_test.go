@@ -40,7 +40,7 @@ func TestFailedPutIsRepairedBeforeTheCacheIsBelievedAgain(t *testing.T) {
 		t.Fatalf("Redis has %d, %d dirty", got, c.Dirty())
 	}
 	for reads := range 3 {
-		if w, err := c.Wallet(t.Context(), id, false, 0); err != nil || w != newer || l.asked() != reads+1 {
+		if w, err := c.Wallet(t.Context(), id, 0); err != nil || w != newer || l.asked() != reads+1 {
 			t.Fatalf("%+v, %v, %d reads of the ledger", w, err, l.asked())
 		}
 	}
@@ -48,12 +48,12 @@ func TestFailedPutIsRepairedBeforeTheCacheIsBelievedAgain(t *testing.T) {
 		t.Errorf("cached: %+v", w)
 	}
 	l.fail(errLedger) // what Redis has is not believed for want of a better one either
-	if w, err := c.Wallet(t.Context(), id, false, 0); !errors.Is(err, errLedger) {
+	if w, err := c.Wallet(t.Context(), id, 0); !errors.Is(err, errLedger) {
 		t.Fatalf("%+v, %v", w, err)
 	}
 	repairing(t, c)
 	eventually(t, "repaired", func() bool { return c.Dirty() == 0 })
-	if w, err := c.Wallet(t.Context(), id, false, 0); err != nil || w != newer {
+	if w, err := c.Wallet(t.Context(), id, 0); err != nil || w != newer {
 		t.Errorf("after the repair: %+v, %v", w, err)
 	}
 }
@@ -114,7 +114,7 @@ func TestABalanceThatMayBeOldIsNotPutWhereThereIsNone(t *testing.T) {
 			if !c.Known(t.Context(), id) {
 				t.Error("that the wallet exists is not known")
 			}
-			if w, err := c.Wallet(t.Context(), id, false, 0); err != nil || w.Sequence != 9 {
+			if w, err := c.Wallet(t.Context(), id, 0); err != nil || w.Sequence != 9 {
 				t.Errorf("%+v, %v, the ledger is at 9", w, err)
 			}
 		})
@@ -162,7 +162,7 @@ func TestARepairDoesNotSayThatAWalletIsEmpty(t *testing.T) {
 			repairing(t, maker)
 			eventually(t, "it is repaired", func() bool { return maker.Dirty() == 0 })
 			for _, reader := range []*Cache{maker, other} {
-				if got, err := reader.Wallet(t.Context(), id, false, 0); err != nil || got != w {
+				if got, err := reader.Wallet(t.Context(), id, 0); err != nil || got != w {
 					t.Errorf("%+v, %v, the ledger has %+v", got, err, w)
 				}
 			}
@@ -226,7 +226,7 @@ func TestTooManyFailedPutsMakeTheWholeCacheUnbelievedForATTL(t *testing.T) {
 	read := func(want int) {
 		t.Helper()
 		before := l.asked()
-		if w, err := c.Wallet(t.Context(), clean, false, 0); err != nil || w.Sequence != 1 || l.asked()-before != want {
+		if w, err := c.Wallet(t.Context(), clean, 0); err != nil || w.Sequence != 1 || l.asked()-before != want {
 			t.Errorf("%+v, %v, %d reads of the ledger, want %d", w, err, l.asked()-before, want)
 		}
 	}

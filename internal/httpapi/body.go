@@ -39,7 +39,7 @@ func (s *server) readBody(r *http.Request, b []byte, most int) ([]byte, error) {
 		case len(b) > most:
 			return b, tooLarge(most)
 		case err == io.EOF: //nolint:errorlint // a Reader returns io.EOF itself
-			if !Submitted(r) {
+			if !Keep(r) {
 				return b, errGone
 			}
 			return b, nil

@@ -39,22 +39,22 @@ func (c *connection) Read(b []byte) (int, error) {
 	return c.Conn.Read(b)
 }
 
-// Submitted is said of a request that was read whole and is dealt with whether its client
-// stays or not: until it is answered nobody watches the client. It returns false if the
-// connection was closed to make room for another; then nothing may be accepted.
-func Submitted(r *http.Request) bool { return connectionOf(r).submitted() }
+// Keep has the connection of a request that was read whole stay until it is answered, and
+// nobody watch whether its client does: what was submitted is dealt with in any case. It
+// returns false if the connection was closed to make room for another: then there is nobody
+// to answer, and nothing may be accepted.
+func Keep(r *http.Request) bool { return connectionOf(r).keep() }
 
-func (c *connection) submitted() bool {
+func (c *connection) keep() bool {
 	if c != nil {
 		c.unwatched.Store(true)
 	}
-	return c.asked()
+	return c.hold()
 }
 
-// asked notes that a request was read whole. It returns false if the connection is gone
-// for a newcomer: then there is nobody to answer, and nothing may be accepted. A request
+// hold has the connection stay until the request is answered; false if it is gone. A request
 // that came through no Connections has a nil one, which is never gone.
-func (c *connection) asked() bool {
+func (c *connection) hold() bool {
 	if c == nil {
 		return true
 	}
@@ -67,8 +67,8 @@ func (c *connection) asked() bool {
 	return !c.gone
 }
 
-// answered notes that the request has its answer, which is still on its way.
-func (c *connection) answered() {
+// release notes that the request has its answer, which is still on its way.
+func (c *connection) release() {
 	if c != nil {
 		c.unwatched.Store(false)
 		c.waits(time.Now())

@@ -178,12 +178,12 @@ func TestAClientThatHasSubmittedIsNotWatched(t *testing.T) {
 		}
 	}
 	read(1, "a")
-	c.asked()
+	c.hold()
 	read(1, "b")
-	c.submitted()
+	c.keep()
 	read(1, "")
 	read(2, "cd")
-	c.answered()
+	c.release()
 	read(1, "e")
 }
 

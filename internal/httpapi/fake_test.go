@@ -107,7 +107,15 @@ func (f *fake) SubmitAll(ctx context.Context, ops []wallet.Operation, wait time.
 	return outs, nil
 }
 
-func (f *fake) Wallet(_ context.Context, id uuid.UUID, fresh bool, minSequence int64) (wallet.Wallet, error) {
+func (f *fake) Wallet(_ context.Context, id uuid.UUID, minSequence int64) (wallet.Wallet, error) {
+	return f.readWallet(id, false, minSequence)
+}
+
+func (f *fake) Fresh(_ context.Context, id uuid.UUID, minSequence int64) (wallet.Wallet, error) {
+	return f.readWallet(id, true, minSequence)
+}
+
+func (f *fake) readWallet(id uuid.UUID, fresh bool, minSequence int64) (wallet.Wallet, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.read = append(f.read, reading{fresh, minSequence})

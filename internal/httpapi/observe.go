@@ -84,10 +84,10 @@ func (s *server) observed(method, route string, next http.HandlerFunc) http.Hand
 		s.metrics.inFlight.Inc()
 		connection := connectionOf(r)
 		if r.Body == http.NoBody {
-			connection.asked()
+			connection.hold()
 		}
 		defer func() {
-			connection.answered()
+			connection.release()
 			s.metrics.inFlight.Dec()
 			seconds.Observe(time.Since(start).Seconds())
 			s.metrics.requests.WithLabelValues(route, knownMethod(r.Method), statusText(rec.status)).Inc()

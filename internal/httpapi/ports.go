@@ -27,9 +27,10 @@ type Intake interface {
 // Balances reads wallets. Its errors, and those of History, are *wallet.Error or the
 // ledger's (wallet/errors.go).
 type Balances interface {
-	// Wallet returns the wallet; with fresh it is read from the ledger. A wallet
-	// that has not reached minSequence is CodeNotYetVisible.
-	Wallet(ctx context.Context, id uuid.UUID, fresh bool, minSequence int64) (wallet.Wallet, error)
+	// Wallet returns the wallet. One that has not reached minSequence is CodeNotYetVisible.
+	Wallet(ctx context.Context, id uuid.UUID, minSequence int64) (wallet.Wallet, error)
+	// Fresh is Wallet past any cache.
+	Fresh(ctx context.Context, id uuid.UUID, minSequence int64) (wallet.Wallet, error)
 }
 
 // History reads operations.

@@ -58,7 +58,11 @@ func (s *server) GetWallet(w http.ResponseWriter, r *http.Request, _ api.WalletI
 		s.fail(w, r, err)
 		return
 	}
-	v, err := s.Balances.Wallet(r.Context(), id, wantsFresh(r.Header), minSequence)
+	read := s.Balances.Wallet
+	if wantsFresh(r.Header) {
+		read = s.Balances.Fresh
+	}
+	v, err := read(r.Context(), id, minSequence)
 	if err != nil {
 		s.fail(w, r, err)
 		return
