@@ -133,7 +133,5 @@ JOIN unjournaled u ON u.wallet_id = k.wallet_id AND u.operation_id = k.operation
 // AwaitingBackfill returns which of the operations wait for their backfill record.
 func (l *Ledger) AwaitingBackfill(ctx context.Context, keys []wallet.Key) ([]wallet.Key, error) {
 	walletIDs, ids := keyColumns(keys)
-	return collect(ctx, l.commits, func(row pgx.CollectableRow) (k wallet.Key, err error) {
-		return k, row.Scan(&k.WalletID, &k.ID)
-	}, selectAwaitingBackfill, walletIDs, ids)
+	return collect(ctx, l.commits, scanKey, selectAwaitingBackfill, walletIDs, ids)
 }

@@ -14,7 +14,7 @@ import (
 // connections are a pool, and how long one call on it may take. Every error of a call goes
 // through heed.
 type connections struct {
-	*pgxpool.Pool
+	pool    *pgxpool.Pool
 	timeout time.Duration
 	heed    func(error) error
 }
@@ -23,7 +23,7 @@ type connections struct {
 func collect[T any](ctx context.Context, c connections, scan pgx.RowToFunc[T], query string, args ...any) ([]T, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	rows, err := c.Query(ctx, query, args...)
+	rows, err := c.pool.Query(ctx, query, args...)
 	if err != nil {
 		return nil, c.heed(err)
 	}
@@ -35,7 +35,7 @@ func collect[T any](ctx context.Context, c connections, scan pgx.RowToFunc[T], q
 func (c connections) each(ctx context.Context, targets []any, row func(), query string, args ...any) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	rows, err := c.Query(ctx, query, args...)
+	rows, err := c.pool.Query(ctx, query, args...)
 	if err != nil {
 		return c.heed(err)
 	}
@@ -43,16 +43,31 @@ func (c connections) each(ctx context.Context, targets []any, row func(), query 
 	return c.heed(err)
 }
 
+// row brings the one row of a query into the targets.
+func (c connections) row(ctx context.Context, targets []any, query string, args ...any) error {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	return c.heed(c.pool.QueryRow(ctx, query, args...).Scan(targets...))
+}
+
+// exec runs a statement and returns how many rows it has changed.
+func (c connections) exec(ctx context.Context, statement string, args ...any) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	tag, err := c.pool.Exec(ctx, statement, args...)
+	return tag.RowsAffected(), c.heed(err)
+}
+
 // send runs the batch's statements as one transaction. It reads to the end of that: only
 // nil is a commit.
 func (c connections) send(ctx context.Context, p *pgx.Batch) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	return c.heed(c.SendBatch(ctx, p).Close())
+	return c.heed(c.pool.SendBatch(ctx, p).Close())
 }
 
-// pool prepares connections whose statements may take as long as timeout; 0 is for ever.
-func pool(cfg Config, size int32, timeout time.Duration, params map[string]string) (*pgxpool.Pool, error) {
+// openPool prepares connections whose statements may take as long as timeout; 0 is for ever.
+func openPool(cfg Config, size int32, timeout time.Duration, params map[string]string) (*pgxpool.Pool, error) {
 	c, err := pgxpool.ParseConfig(cfg.DSN)
 	if err != nil {
 		// The parser's own error may quote the DSN; it is not passed on.

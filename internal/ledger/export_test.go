@@ -37,11 +37,14 @@ var ReadStatements = map[string]string{
 }
 
 // Commits and Reads are the pools, with the settings that plans depend on.
-func (l *Ledger) Commits() *pgxpool.Pool { return l.commits.Pool }
-func (l *Ledger) Reads() *pgxpool.Pool   { return l.reads.Pool }
+func (l *Ledger) Commits() *pgxpool.Pool { return l.commits.pool }
+func (l *Ledger) Reads() *pgxpool.Pool   { return l.reads.pool }
 
 // Topic is the topic that the ledger follows.
-func (l *Ledger) Topic(ctx context.Context) (wallet.Topic, error) { return l.topic(ctx) }
+func (l *Ledger) Topic(ctx context.Context) (wallet.Topic, error) {
+	t, _, err := l.Standing(ctx)
+	return t, err
+}
 
 // Joining is how many batches wait to share a transaction.
 func (l *Ledger) Joining() int {

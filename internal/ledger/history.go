@@ -36,7 +36,7 @@ const historyLook = 20_000
 
 // pager collects one page of a wallet's list.
 type pager struct {
-	*Ledger
+	ledger   *Ledger
 	walletID uuid.UUID
 	query    wallet.Query
 	page     wallet.Page
@@ -54,7 +54,7 @@ func (l *Ledger) Operations(ctx context.Context, walletID uuid.UUID, q wallet.Qu
 		return wallet.Page{}, err
 	}
 	defer cancel()
-	p := &pager{Ledger: l, walletID: walletID, query: q, cursor: q.Before, room: q.Limit + 1}
+	p := &pager{ledger: l, walletID: walletID, query: q, cursor: q.Before, room: q.Limit + 1}
 	// The top is read first, then the list, then the numbered operations: one that is applied
 	// meanwhile may be in both, and is never in neither.
 	top, err := p.top(ctx)
@@ -75,7 +75,7 @@ func (p *pager) top(ctx context.Context) (int64, error) {
 	if top := p.cursor.Sequence; top > 0 && top < math.MaxInt64 {
 		return top, nil
 	}
-	w, err := p.Wallet(ctx, p.walletID) // nothing numbered was shown
+	w, err := p.ledger.Wallet(ctx, p.walletID) // nothing numbered was shown
 	return w.Sequence + 1, err
 }
 
@@ -107,7 +107,7 @@ func (p *pager) entries(ctx context.Context) ([]wallet.Entry, error) {
 	if p.cursor.Position > 0 {
 		before = p.cursor.Position
 	}
-	return collect(ctx, p.reads, func(row pgx.CollectableRow) (wallet.Entry, error) {
+	return collect(ctx, p.ledger.reads, func(row pgx.CollectableRow) (wallet.Entry, error) {
 		e := wallet.Entry{Operation: wallet.Operation{WalletID: p.walletID}}
 		err := row.Scan(&e.Position, &e.ID, &e.Type, &e.Amount, &e.AcceptedAt, &e.Receipt.Partition, &e.Receipt.Offset)
 		e.AcceptedAt = e.AcceptedAt.UTC()
@@ -117,7 +117,7 @@ func (p *pager) entries(ctx context.Context) ([]wallet.Entry, error) {
 
 // numbered adds numbered operations: those below the cursor, or all that are there by now.
 func (p *pager) numbered(ctx context.Context, top int64) error {
-	first, end, err := p.period(ctx, p.walletID, p.query, top)
+	first, end, err := p.period(ctx, top)
 	if err != nil {
 		return err
 	}
@@ -150,7 +150,7 @@ func (p *pager) numbered(ctx context.Context, top int64) error {
 // lets through, as many as there is room for.
 func (p *pager) between(ctx context.Context, least, before int64) ([]wallet.Operation, error) {
 	q := &p.query
-	return collect(ctx, p.reads, scanOperation, selectHistory, p.walletID, before, statusFilter(q.Status), typeFilter(q.Type), timeFilter(q.From), timeFilter(q.To), p.room, least)
+	return collect(ctx, p.ledger.reads, scanOperation, selectHistory, p.walletID, before, statusFilter(q.Status), typeFilter(q.Type), timeFilter(q.From), timeFilter(q.To), p.room, least)
 }
 
 // without returns the requeued operations that are not among the numbered ones:

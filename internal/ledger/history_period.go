@@ -3,10 +3,6 @@ package ledger
 import (
 	"context"
 	"time"
-
-	"github.com/google/uuid"
-
-	"github.com/walletd/walletd/internal/wallet"
 )
 
 // clockSkew bounds by how much an operation may be applied, as clocks have it, before an
@@ -28,18 +24,14 @@ SELECT low, high FROM search ORDER BY high - low LIMIT 1`
 // period returns the sequences [first, end), below top, that can have been applied in the
 // query's period, at the cost of some twenty rows: a statement of a month does not look at
 // the years around it.
-func (l *Ledger) period(ctx context.Context, walletID uuid.UUID, q wallet.Query, top int64) (first, end int64, err error) {
+func (p *pager) period(ctx context.Context, top int64) (first, end int64, err error) {
 	first, end = 1, top
 	var other int64
-	if !q.From.IsZero() {
-		if err := l.reads.QueryRow(ctx, selectPlace, walletID, first, end, q.From.Add(-clockSkew)).Scan(&first, &other); err != nil {
-			return 0, 0, l.heed(err)
-		}
+	if from := p.query.From; !from.IsZero() {
+		err = p.ledger.reads.row(ctx, []any{&first, &other}, selectPlace, p.walletID, first, end, from.Add(-clockSkew))
 	}
-	if !q.To.IsZero() {
-		if err := l.reads.QueryRow(ctx, selectPlace, walletID, first, end, q.To.Add(clockSkew)).Scan(&other, &end); err != nil {
-			return 0, 0, l.heed(err)
-		}
+	if to := p.query.To; err == nil && !to.IsZero() {
+		err = p.ledger.reads.row(ctx, []any{&other, &end}, selectPlace, p.walletID, first, end, to.Add(clockSkew))
 	}
-	return first, end, nil
+	return first, end, err
 }

@@ -64,7 +64,7 @@ func Open(cfg Config) (*Ledger, error) {
 	l.commits = connections{timeout: cfg.CommitTimeout, heed: l.heed}
 	l.reads = connections{timeout: cfg.ReadTimeout, heed: l.heed}
 	var err, rerr, perr error
-	l.commits.Pool, err = pool(cfg, cfg.CommitConnections, cfg.CommitTimeout, map[string]string{
+	l.commits.pool, err = openPool(cfg, cfg.CommitConnections, cfg.CommitTimeout, map[string]string{
 		"lock_timeout": milliseconds(cfg.LockTimeout),
 		// A batch names its rows by key. With these a generic plan is an index plan,
 		// whatever the statistics say of a table that was empty a minute ago.
@@ -75,8 +75,8 @@ func Open(cfg Config) (*Ledger, error) {
 	})
 	// A partition that was empty when it was vacuumed costs nothing to scan, the statistics
 	// say; and with scans a page is sorted out of all that its range may hold.
-	l.reads.Pool, rerr = pool(cfg, cfg.ReadConnections, cfg.ReadTimeout, map[string]string{"enable_seqscan": "off"})
-	l.probes, perr = pool(cfg, 1, probeTimeout, nil)
+	l.reads.pool, rerr = openPool(cfg, cfg.ReadConnections, cfg.ReadTimeout, map[string]string{"enable_seqscan": "off"})
+	l.probes, perr = openPool(cfg, 1, probeTimeout, nil)
 	if err := errors.Join(err, rerr, perr); err != nil {
 		l.Close()
 		return nil, err
@@ -91,7 +91,7 @@ func (l *Ledger) Close() {
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)
-		for _, p := range []*pgxpool.Pool{l.commits.Pool, l.reads.Pool, l.probes} {
+		for _, p := range []*pgxpool.Pool{l.commits.pool, l.reads.pool, l.probes} {
 			if p != nil {
 				p.Close()
 			}

@@ -53,7 +53,7 @@ func (l *Ledger) Migrate(ctx context.Context) ([]string, error) {
 
 func (l *Ledger) migrate(ctx context.Context) ([]string, error) {
 	// Connections of its own: no statement of theirs has a timeout.
-	own, err := pool(l.config, 2, 0, map[string]string{"lock_timeout": milliseconds(l.config.LockTimeout / 2)})
+	own, err := openPool(l.config, 2, 0, map[string]string{"lock_timeout": milliseconds(l.config.LockTimeout / 2)})
 	if err != nil {
 		return nil, err
 	}

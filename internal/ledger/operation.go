@@ -127,8 +127,8 @@ func (l *Ledger) Operation(ctx context.Context, walletID, id uuid.UUID, r wallet
 	var row, waiting operationRow
 	var reached *int64
 	targets := append(row.targets(), &waiting.kind, &waiting.amount, &waiting.accepted, &waiting.partition, &waiting.offset, &reached)
-	if err := l.reads.QueryRow(ctx, selectOperation, walletID, id, r.Partition).Scan(targets...); err != nil {
-		return op, false, 0, l.heed(err)
+	if err := l.reads.row(ctx, targets, selectOperation, walletID, id, r.Partition); err != nil {
+		return op, false, 0, err
 	}
 	switch {
 	case row.id != nil:

@@ -2,39 +2,24 @@ package ledger
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-// topic returns the topic that the ledger follows; a zero one if it follows none yet.
-func (l *Ledger) topic(ctx context.Context) (wallet.Topic, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.config.ReadTimeout)
-	defer cancel()
-	var t wallet.Topic
-	err := l.reads.QueryRow(ctx, `SELECT topic, topic_id, partitions, generation FROM journal`).Scan(&t.Name, &t.ID, &t.Partitions, &t.Generation)
-	if noRows(err) {
-		return t, nil
-	}
-	return t, l.heed(err)
-}
-
 // Follow makes the ledger follow a topic if it follows none yet, and returns the
 // one that it follows.
 func (l *Ledger) Follow(ctx context.Context, t wallet.Topic) (wallet.Topic, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.config.ReadTimeout)
-	defer cancel()
-	_, err := l.reads.Exec(ctx, `INSERT INTO journal (topic, topic_id, partitions) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
+	_, err := l.reads.exec(ctx, `INSERT INTO journal (topic, topic_id, partitions) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
 		t.Name, t.ID, t.Partitions)
 	if err != nil {
-		return t, l.heed(err)
+		return t, err
 	}
-	return l.topic(ctx)
+	t, _, err = l.Standing(ctx)
+	return t, err
 }
 
 const selectPartition = `
@@ -52,18 +37,15 @@ SELECT $1, $2, 0 FROM (SELECT 1 FROM journal WHERE topic_id = $1 FOR SHARE) AS f
 // the heads of its requeued lists. A partition met for the first time begins at 0.
 // ErrTopicChanged: the ledger follows another topic.
 func (l *Ledger) Partition(ctx context.Context, topic uuid.UUID, partition int32) (wallet.Progress, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.config.ReadTimeout)
-	defer cancel()
-	_, err := l.reads.Exec(ctx, insertPartition, topic, partition)
-	if err != nil {
-		return wallet.Progress{}, l.heed(err)
+	if _, err := l.reads.exec(ctx, insertPartition, topic, partition); err != nil {
+		return wallet.Progress{}, err
 	}
 	p := wallet.Progress{Next: -1}
 	var id *uuid.UUID
 	var length, attempt, refusals *int
 	var notBefore *time.Time
 	var lastError *string
-	err = l.reads.each(ctx, []any{&p.Next, &id, &length, &attempt, &refusals, &notBefore, &lastError}, func() {
+	err := l.reads.each(ctx, []any{&p.Next, &id, &length, &attempt, &refusals, &notBefore, &lastError}, func() {
 		if id != nil {
 			p.Lists = append(p.Lists, wallet.List{WalletID: *id, Length: *length, Attempt: *attempt, Refusals: *refusals, NotBefore: *notBefore, LastError: *lastError})
 		}
@@ -94,6 +76,3 @@ func (l *Ledger) Offsets(ctx context.Context, bound int) (offsets map[int32]int6
 	}, selectOffsets, bound)
 	return offsets, full, err
 }
-
-// noRows reports whether err says that a row is not there.
-func noRows(err error) bool { return errors.Is(err, pgx.ErrNoRows) }

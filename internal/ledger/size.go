@@ -10,6 +10,6 @@ func (l *Ledger) Bytes(ctx context.Context) (int64, error) {
 	}
 	defer cancel()
 	var n int64
-	err = l.reads.QueryRow(ctx, `SELECT pg_database_size(current_database())`).Scan(&n)
-	return n, l.heed(err)
+	err = l.reads.row(ctx, []any{&n}, `SELECT pg_database_size(current_database())`)
+	return n, err
 }

@@ -18,18 +18,18 @@ func (l *Ledger) Create(ctx context.Context, id uuid.UUID, at time.Time) (w wall
 		return w, false, err
 	}
 	defer cancel()
-	tag, err := l.reads.Exec(ctx, `
+	inserted, err := l.reads.exec(ctx, `
 		INSERT INTO wallets (id, balance, version, created_at, updated_at) VALUES ($1, 0, 0, $2, $2)
 		ON CONFLICT DO NOTHING`, id, at)
 	if err != nil {
-		return w, false, l.heed(err)
+		return w, false, err
 	}
-	if tag.RowsAffected() == 1 {
+	if inserted == 1 {
 		return wallet.Wallet{ID: id, UpdatedAt: at}, true, nil
 	}
 	w.ID = id
-	err = l.reads.QueryRow(ctx, `SELECT balance, version, updated_at, created_at = $2 FROM wallets WHERE id = $1`, id, at).
-		Scan(&w.Balance, &w.Sequence, &w.UpdatedAt, &created)
+	err = l.reads.row(ctx, []any{&w.Balance, &w.Sequence, &w.UpdatedAt, &created},
+		`SELECT balance, version, updated_at, created_at = $2 FROM wallets WHERE id = $1`, id, at)
 	w.UpdatedAt = w.UpdatedAt.UTC()
-	return w, created, l.heed(err)
+	return w, created, err
 }
