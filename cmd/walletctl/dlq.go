@@ -98,10 +98,10 @@ func (d *letterDesk) find(at place) (journal.Letter, wallet.Intervention, error)
 	return letter, resolved[letter.Subject()], err
 }
 
-// resolve leaves the trace of an act; unless again is set, only if there is none.
-func (d *letterDesk) resolve(o *operator, action wallet.Action, l journal.Letter, again bool, detail map[string]any) error {
+// traceOf is the trace of what was done to a letter.
+func (o *operator) traceOf(action wallet.Action, l journal.Letter, detail map[string]any) wallet.Intervention {
 	detail["journal"], detail["why"] = l.Origin.String(), l.Why
-	return d.ledger.Resolve(d.ctx, wallet.Intervention{Who: o.who(), Action: action, Subject: l.Subject(), Reason: o.Reason, Detail: detail}, again)
+	return wallet.Intervention{Who: o.who(), Action: action, Subject: l.Subject(), Reason: o.Reason, Detail: detail}
 }
 
 // dlqReplay appends a dead letter's record to the journal.
@@ -147,7 +147,7 @@ func (c *dlqReplay) Run(s *screen) error {
 		return err
 	}
 	// Whoever has resolved it meanwhile: it is in the journal, and is to be seen so.
-	if err := d.resolve(&c.operator, wallet.ActionReplay, letter, true, map[string]any{"appended": receipt.String()}); err != nil {
+	if err := d.ledger.ResolveAgain(d.ctx, c.traceOf(wallet.ActionReplay, letter, map[string]any{"appended": receipt.String()})); err != nil {
 		return fmt.Errorf("it is in the journal again at %s, and that is not traced: %w", receipt, err)
 	}
 	return s.done(map[string]any{"replayed": letter.Place.String(), "appended": receipt.String()},
@@ -192,10 +192,14 @@ func (c *dlqDiscard) Run(s *screen) error {
 	}
 	defer d.close()
 	letter, err := d.unresolved(c.Place, c.Force)
-	if err == nil {
-		err = d.resolve(&c.operator, wallet.ActionDiscard, letter, c.Force, map[string]any{})
-	}
 	if err != nil {
+		return err
+	}
+	resolve := d.ledger.Resolve
+	if c.Force {
+		resolve = d.ledger.ResolveAgain
+	}
+	if err := resolve(d.ctx, c.traceOf(wallet.ActionDiscard, letter, map[string]any{})); err != nil {
 		return err
 	}
 	return s.done(map[string]any{"discarded": letter.Place.String()}, "discarded: it is kept and no longer open")

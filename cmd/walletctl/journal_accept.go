@@ -43,7 +43,11 @@ func (c *journalAccept) Run(s *screen) error {
 		return err
 	}
 	defer l.Close()
-	a, err := now.Repointing(c.From == "end")
+	from := journal.FromStart
+	if c.From == "end" {
+		from = journal.FromEnd
+	}
+	a, err := now.Repointing(from)
 	if err != nil {
 		return &failure{exitRefused, err}
 	}

@@ -19,6 +19,13 @@ func (a *Applier) Fetched(partition int32, records []wallet.Record) bool {
 	return w == nil || w.door.fetched(records)
 }
 
+// MayFetch reports whether the reader, which has paused, may go on fetching; if not, Resume
+// will say so.
+func (a *Applier) MayFetch(partition int32) bool {
+	w := a.worker(partition)
+	return w == nil || w.door.mayFetch()
+}
+
 // Acknowledged notes a record of this replica's own that the broker has
 // acknowledged. Its operations stay with the lane until their outcome is known, for
 // the direct way must not pass them.

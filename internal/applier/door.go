@@ -37,16 +37,27 @@ func (d *door) fetched(records []wallet.Record) bool {
 			d.signal()
 		}
 	}
+	return d.room()
+}
+
+// mayFetch is asked by a reader that has paused: there may have been room before it had.
+func (d *door) mayFetch() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.room()
+}
+
+// room reports whether the reader may go on. If not, take has it resume. mu is held.
+func (d *door) room() bool {
 	if d.held >= d.mostOperations {
-		d.shut = true // until take finds room, and has the reader resume
+		d.shut = true
 	}
 	return !d.shut
 }
 
 // acknowledged takes those of the replica's own records that are the next ones and
-// find room; otherwise the fetch will bring them. It returns how many operations are
-// queued if none were before, so that the caller signals the worker; else 0: that was
-// signalled already.
+// find room; otherwise the fetch will bring them. If the queue was empty it returns how many
+// operations it has now, and the caller signals the worker; else 0, for that is done.
 func (d *door) acknowledged(records ...wallet.Record) (operations int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -35,7 +35,7 @@ func TestAResumeBeforeThePauseIsNotLost(t *testing.T) {
 	if !leave(t, d, 0) {
 		t.Fatal("no resume")
 	}
-	if !d.fetched(nil) {
+	if !d.mayFetch() {
 		t.Error("the reader stays paused, and nobody will resume it")
 	}
 }
@@ -43,16 +43,16 @@ func TestAResumeBeforeThePauseIsNotLost(t *testing.T) {
 // While no resume was said, one will be: the reader stays paused.
 func TestThePauseHoldsUntilTheResumeIsSaid(t *testing.T) {
 	d := shutDoor(t)
-	if d.fetched(nil) {
+	if d.mayFetch() {
 		t.Error("resumed at the bound")
 	}
 	if leave(t, d, 7) {
 		t.Fatal("resumed above half")
 	}
-	if d.fetched(nil) {
+	if d.mayFetch() {
 		t.Error("resumed above half, and will be a second time")
 	}
-	if !leave(t, d, 0) || !d.fetched(nil) {
+	if !leave(t, d, 0) || !d.mayFetch() {
 		t.Error("not resumed")
 	}
 }

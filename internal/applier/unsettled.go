@@ -167,6 +167,9 @@ func (a *Applier) Reconcile(ctx context.Context, offsets map[int32]int64) (settl
 		return 0, nil
 	}
 	lanes := a.lanes.inUse()
+	for _, ln := range lanes {
+		a.endOverflow(ln)
+	}
 	_, err = wallet.InParts(a.unsettledPassed(lanes), lookReads, func(some []sought) error {
 		n, err := a.settleKnown(ctx, some)
 		settled += n
@@ -222,8 +225,8 @@ func (l *lanes) inUse() (lanes []*lane) {
 	return lanes
 }
 
-// countAside returns how many of the lanes' unsettled operations the ledger has passed, or
-// never will.
+// countAside counts the operations that are no load: the ledger has passed their record, so
+// that they are on a list, or their journal is gone.
 func (a *Applier) countAside(lanes []*lane) (n int64) {
 	for _, ln := range lanes {
 		ln.intakeMu.Lock()
@@ -239,7 +242,7 @@ func (a *Applier) countAside(lanes []*lane) (n int64) {
 // unsettledPassed returns unsettled operations, and unsettled creations, whose
 // record the ledger has passed. Those that it does not have all the same are requeued, and
 // stay unsettled: so that they do not keep others from being asked for, each wallet has a
-// share, and each look begins at another lane. An overflow ends once it is passed.
+// share, and each look begins at another lane.
 func (a *Applier) unsettledPassed(lanes []*lane) (passed []sought) {
 	first := rand.IntN(max(1, len(lanes))) //nolint:gosec // a place to begin, not a secret
 	for i := range lanes {
@@ -254,9 +257,6 @@ func (a *Applier) unsettledPassed(lanes []*lane) (passed []sought) {
 func (a *Applier) unsettledPassedOf(ln *lane, passed []sought) []sought {
 	ln.intakeMu.Lock()
 	defer ln.intakeMu.Unlock()
-	if ln.overflow.Known() && !a.clearOverflow(ln) {
-		a.lanes.overflowed.Store(true)
-	}
 	lost := sort.Search(len(ln.unsettled), func(i int) bool { return ln.unsettled[i].Receipt.Known() }) // with a journal
 	known := ln.unsettled[lost:]
 	for _, u := range known[:min(len(known), lookPerWallet)] {
@@ -265,6 +265,15 @@ func (a *Applier) unsettledPassedOf(ln *lane, passed []sought) []sought {
 		}
 	}
 	return passed
+}
+
+// endOverflow ends the lane's overflow once the ledger has passed it.
+func (a *Applier) endOverflow(ln *lane) {
+	ln.intakeMu.Lock()
+	defer ln.intakeMu.Unlock()
+	if ln.overflow.Known() && !a.clearOverflow(ln) {
+		a.lanes.overflowed.Store(true)
+	}
 }
 
 // clearOverflow ends the lane's overflow if the ledger has passed it, and reports whether

@@ -106,7 +106,7 @@ func (w *worker) run(ctx context.Context) {
 			records = from(records[healthy:], w.next.Load())
 			w.oldestApplying.Store(firstAccepted(records))
 		}
-		if w.bury(ctx, records) != nil || !w.apply(ctx, records) {
+		if !w.bury(ctx, records) || !w.apply(ctx, records) {
 			return
 		}
 		w.oldestApplying.Store(0)
@@ -114,8 +114,8 @@ func (w *worker) run(ctx context.Context) {
 }
 
 // bury puts the records that do not decode into the dead-letter topic. Their
-// offsets pass only after that is acknowledged.
-func (w *worker) bury(ctx context.Context, records []wallet.Record) error {
+// offsets pass only after that is acknowledged. False: ctx has ended.
+func (w *worker) bury(ctx context.Context, records []wallet.Record) bool {
 	for _, r := range records {
 		if r.Kind != wallet.KindPoison {
 			continue
@@ -127,14 +127,14 @@ func (w *worker) bury(ctx context.Context, records []wallet.Record) error {
 				break
 			}
 			w.log.Warn("dead letter not acknowledged", "offset", r.Receipt.Offset, "error", err)
-			if err := pause.wait(ctx); err != nil {
-				return err
+			if pause.wait(ctx) != nil {
+				return false
 			}
 		}
 		w.log.Info("record dead-lettered", "offset", r.Receipt.Offset)
 		w.metrics.deadLettered()
 	}
-	return nil
+	return true
 }
 
 // apply brings the records into the ledger. It returns false if the worker has to
@@ -160,7 +160,7 @@ func (w *worker) apply(ctx context.Context, records []wallet.Record) bool {
 			return false
 		}
 		tried := w.next.Load()
-		if w.reload(ctx) != nil {
+		if !w.reload(ctx) {
 			return false
 		}
 		if errors.Is(err, wallet.ErrUnavailable) && w.next.Load() == tried {
@@ -175,9 +175,8 @@ func (w *worker) apply(ctx context.Context, records []wallet.Record) bool {
 	}
 }
 
-// reload reads the partition's offset and lists again. On an error the worker
-// has to end.
-func (w *worker) reload(ctx context.Context) error {
+// reload reads the partition's offset and lists again. False: the worker has to end.
+func (w *worker) reload(ctx context.Context) bool {
 	p, err := w.readProgress(ctx, w.topic, w.partition, wallet.ErrTopicChanged) // a refusal holds up nobody else here
 	if err == nil && p.Next < w.next.Load() {
 		err = fmt.Errorf("the ledger's offset went back from %d to %d: was it restored under a running walletd? Restart walletd to read the journal again from there", w.next.Load(), p.Next)
@@ -186,10 +185,10 @@ func (w *worker) reload(ctx context.Context) error {
 		if ctx.Err() == nil {
 			w.markStopped(w.partition, err)
 		}
-		return err
+		return false
 	}
 	w.follow(p)
-	return nil
+	return true
 }
 
 // tell announces what the ledger has of records that it has passed without this

@@ -6,7 +6,6 @@ package journal
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -41,9 +40,14 @@ type Config struct {
 	Log *slog.Logger
 }
 
-// Applier is told which partitions are this replica's, and gets their records: when they are
-// fetched and, this replica's own, as soon as they are acknowledged.
+// Applier is who applies the records.
 type Applier interface {
+	Owner
+	Acknowledger
+}
+
+// Owner is told which partitions are this replica's, and gets what is fetched of them.
+type Owner interface {
 	// Assigned returns the offset to read a partition from, once the ledger has told it.
 	// An error, or the end of ctx: nothing of it may be read.
 	Assigned(ctx context.Context, topic uuid.UUID, partition int32) (next int64, err error)
@@ -52,43 +56,45 @@ type Applier interface {
 	// Halt is Revoked for good: what the ledger asks for is not there.
 	Halt(partition int32, err error)
 
-	// Fetched delivers records in offset order and without omission; false asks to fetch
-	// no more of the partition until Resume. No records: is there room?
+	// Delivered is the offset before which everything of a partition was delivered, 0 if it is
+	// another replica's.
+	Delivered(partition int32) int64
+	// Fetched delivers records in offset order and without omission. It returns false if no
+	// more of the partition may be fetched until Resume.
 	Fetched(partition int32, records []wallet.Record) (room bool)
-	// Acknowledged notes a record of this replica's, of a partition in offset order, before
-	// its writers are told. It must not wait.
+	// MayFetch is asked again once fetching was paused: there may have been a Resume before.
+	// false: there will be one.
+	MayFetch(partition int32) bool
+	// Offsets are the ledger's, of the partitions that are this replica's.
+	Offsets() map[int32]int64
+}
+
+// Acknowledger gets this replica's own records as soon as they are acknowledged.
+type Acknowledger interface {
+	// Acknowledged notes a record, of a partition in offset order, before its writers are
+	// told. It must not wait.
 	Acknowledged(rec wallet.Record)
 	// Deliver brings acknowledged records, those of a partition in offset order: what comes
 	// together may be applied together. It must not wait.
 	Deliver(records ...wallet.Record)
-
+	// Idle waits for what was delivered to be applied; false if ctx ended before.
+	Idle(ctx context.Context) bool
 	// JournalReplaced notes that what was acknowledged so far is in a topic that is not
 	// written any more, and of which the offsets say nothing in the next one.
 	JournalReplaced()
-
-	// Delivered is the offset before which everything of a partition was delivered, 0 if it is
-	// another replica's.
-	Delivered(partition int32) int64
-	// Idle waits for what was delivered to be applied; false if ctx ended before.
-	Idle(ctx context.Context) bool
-	// Offsets are the ledger's, of the partitions that are this replica's.
-	Offsets() map[int32]int64
 }
 
 // Journal is the Kafka journal. Safe for concurrent use.
 type Journal struct {
 	Config
-	applier     Applier
-	client      *kgo.Client // asks; who writes and who reads have their own
-	admin       *kadm.Client
-	ctx         context.Context // ends with Close
-	cancel      context.CancelFunc
-	meeting     sync.WaitGroup // whoever meets the topic, and leaves it
-	rejoin      time.Duration  // until a reader that misses a partition makes room for another; the meeting's
-	written     uuid.UUID      // the topic that was written last; the meeting's
-	haltedCount int32          // partitions, from 0 on, that were stopped because what the ledger follows is not there; the meeting's
-	running     sync.WaitGroup
-	closeOnce   sync.Once
+	applier   Applier
+	client    *kgo.Client // asks; who writes and who reads have their own
+	admin     *kadm.Client
+	ctx       context.Context // ends with Close
+	cancel    context.CancelFunc
+	meeting   sync.WaitGroup // whoever meets the topic, and leaves it
+	running   sync.WaitGroup
+	closeOnce sync.Once
 
 	letters       atomic.Pointer[kgo.Client] // writes dead letters
 	lettersFailed atomic.Bool                // mend is to look why
@@ -113,7 +119,7 @@ func Open(cfg Config) (*Journal, error) {
 		client.Close()
 		return nil, fmt.Errorf("prepare the journal: %w", err)
 	}
-	j := &Journal{Config: cfg, client: client, admin: kadm.NewClient(client), finding: make(chan struct{}, findAtOnce), begun: make(chan struct{}), gap: make(chan struct{}, 1), rejoin: rejoinFirst}
+	j := &Journal{Config: cfg, client: client, admin: kadm.NewClient(client), finding: make(chan struct{}, findAtOnce), begun: make(chan struct{}), gap: make(chan struct{}, 1)}
 	j.letters.Store(letters)
 	j.closeBegun = sync.OnceFunc(func() { close(j.begun) })
 	j.brokers = breaker.New(breaker.Config{Name: "Kafka", Probe: client.Ping, Interval: time.Second, Timeout: cfg.RequestTimeout, Log: cfg.Log})
@@ -222,48 +228,6 @@ func (j *Journal) PartitionCount() int32 {
 		return 0
 	}
 	return w.topic.Partitions
-}
-
-// Why a journal cannot be written, besides that its brokers do not answer.
-var (
-	ErrNotMet  = errors.New("the topic was not met yet, or is not the one the ledger follows")
-	ErrStalled = errors.New("a partition does not acknowledge")
-	ErrHeld    = errors.New("a partition is not written")
-)
-
-// Available reports whether records can be written now, to every partition; if not, why.
-func (j *Journal) Available() error { return j.available(false) }
-
-// Writable is Available but for the partitions that have lost their ends, unless all have:
-// no replica can write those, until an operator has decided, and any the others.
-func (j *Journal) Writable() bool { return j.available(true) == nil }
-
-func (j *Journal) available(butLost bool) error {
-	w := j.writing.Load()
-	switch {
-	case w == nil:
-		return ErrNotMet
-	case j.brokers.Err() != nil:
-		return fmt.Errorf("the brokers do not answer: %w", j.brokers.Err())
-	}
-	if why := w.refused.Load(); why != nil {
-		return fmt.Errorf("the brokers do not let it be written: %w", *why)
-	}
-	lost := 0
-	for _, p := range w.pens {
-		why := p.holding()
-		if why == holdLost {
-			lost++
-		}
-		switch {
-		case why == holdLost && butLost && lost < len(w.pens):
-		case why != "":
-			return fmt.Errorf("%w: %d: %s", ErrHeld, p.partition, why)
-		case p.isStalled():
-			return fmt.Errorf("%w: %d", ErrStalled, p.partition)
-		}
-	}
-	return nil
 }
 
 // End returns the offset that the partition's next record will have.

@@ -137,6 +137,12 @@ func (a *fakeApplier) Fetched(p int32, records []wallet.Record) bool {
 	return !a.pauses
 }
 
+func (a *fakeApplier) MayFetch(int32) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return !a.pauses
+}
+
 func (a *fakeApplier) Idle(ctx context.Context) bool {
 	a.mu.Lock()
 	idle := a.idle

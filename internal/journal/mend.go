@@ -11,7 +11,7 @@ import (
 // mend replaces the clients that cannot write any more. A client first asks for a producer
 // id. If that is refused for good, as it is to a user who may not write yet, the client
 // keeps the refusal and fails every record with it, also when the user may write by now.
-// Only the goroutine that meets the topic calls mend.
+// Only the meeting calls mend.
 func (j *Journal) mend() {
 	if w := j.writing.Load(); w != nil && w.failed.Swap(false) {
 		j.mendWriting(w)

@@ -215,12 +215,6 @@ func (p *pen) holding() holding {
 	return p.held
 }
 
-func (p *pen) isStalled() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.stalled
-}
-
 // pendingRecord is a record with the entries that share it.
 type pendingRecord struct {
 	rec     wallet.Record

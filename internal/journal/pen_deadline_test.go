@@ -31,8 +31,8 @@ func TestATimerThatComesDuringTheNextFlushLeavesItAlone(t *testing.T) {
 	taken(t, arrived, "the next flush is under way")
 	waiting := begun(t, j, p, operations(deposit(uuid.New(), 3)))
 	p.overdue(0)
-	if p.isStalled() || p.size() != 2 {
-		t.Errorf("stalled: %t, %d of 2 still wait", p.isStalled(), p.size())
+	if err := p.available(); err != nil || p.size() != 2 {
+		t.Errorf("%v, %d of 2 still wait", err, p.size())
 	}
 	release()
 	for i, done := range []<-chan result{flying, waiting} {

@@ -273,7 +273,7 @@ func TestFlushThatIsAnsweredJustInTimeLeavesThePenUsable(t *testing.T) {
 		}
 		eventually(t, "the flush is over", func() bool { return p.size() == 0 })
 		p.overdue(flush)
-		if p.isStalled() {
+		if p.available() != nil {
 			t.Fatal("everything is acknowledged, and the pen refuses for ever")
 		}
 	}

@@ -32,13 +32,13 @@ var errLost = errors.New("the journal does not have what the ledger's offset ask
 // begin is always the ledger's word; the group's committed offsets only follow it,
 // for tools that show the lag.
 type reader struct {
-	*Journal
-	topic  wallet.Topic
-	client *kgo.Client
-	ctx    context.Context // ends with the reader
-	cancel context.CancelFunc
-	kill   context.CancelFunc // ends the client's requests
-	ended  sync.WaitGroup
+	journal *Journal
+	topic   wallet.Topic
+	client  *kgo.Client
+	ctx     context.Context // ends with the reader
+	cancel  context.CancelFunc
+	kill    context.CancelFunc // ends the client's requests
+	ended   sync.WaitGroup
 
 	born        time.Time
 	repeats     seldom // of the log
@@ -50,7 +50,7 @@ type reader struct {
 
 // read starts the reader.
 func (j *Journal) read(t wallet.Topic) error {
-	r := &reader{Journal: j, topic: t, born: time.Now(), given: map[int32]bool{}, halted: map[int32]bool{}, revocations: map[int32]int{}}
+	r := &reader{journal: j, topic: t, born: time.Now(), given: map[int32]bool{}, halted: map[int32]bool{}, revocations: map[int32]int{}}
 	r.ctx, r.cancel = context.WithCancel(j.ctx)
 	var requests context.Context
 	requests, r.kill = context.WithCancel(context.Background())
@@ -87,7 +87,7 @@ func (j *Journal) read(t wallet.Topic) error {
 // group then misses this member when its session ends.
 func (r *reader) close() {
 	r.cancel()
-	timer := time.AfterFunc(r.RequestTimeout, r.kill)
+	timer := time.AfterFunc(r.journal.RequestTimeout, r.kill)
 	r.client.CloseAllowingRebalance()
 	timer.Stop()
 	r.kill()
@@ -99,7 +99,7 @@ func (r *reader) close() {
 func (r *reader) startOffsets(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
 	begin := map[int32]kgo.Offset{}
 	for p := range offsets[r.topic.Name] {
-		next, err := r.applier.Assigned(ctx, r.topic.ID, p)
+		next, err := r.journal.applier.Assigned(ctx, r.topic.ID, p)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
@@ -115,7 +115,7 @@ func (r *reader) startOffsets(ctx context.Context, offsets map[string]map[int32]
 
 func (r *reader) revoked(_ context.Context, _ *kgo.Client, lost map[string][]int32) {
 	for _, p := range lost[r.topic.Name] {
-		r.applier.Revoked(p)
+		r.journal.applier.Revoked(p)
 		r.mu.Lock()
 		r.revocations[p]++
 		r.halted[p] = false
@@ -135,27 +135,27 @@ func (r *reader) poll() {
 			return
 		}
 		fetches.EachError(r.failed)
-		own := len(fetches.Errors()) == 0 && !foreign(fetches, r.Replica)
+		own := len(fetches.Errors()) == 0 && !foreign(fetches, r.journal.Replica)
 		if own {
-			r.awaitWave(r.ctx)
+			r.awaitWave()
 		}
 		fetches.EachPartition(r.deliver)
 		r.client.AllowRebalance()
 		if d := rests.after(own); d > 0 {
-			r.rest(r.ctx, d)
+			r.rest(d)
 		}
 	}
 }
 
 // deliver passes on the records that the applier does not have yet.
 func (r *reader) deliver(f kgo.FetchTopicPartition) {
-	fetched := since(f.Records, r.applier.Delivered(f.Partition))
+	fetched := since(f.Records, r.journal.applier.Delivered(f.Partition))
 	if len(fetched) == 0 {
 		return
 	}
-	if !r.applier.Fetched(f.Partition, decoded(fetched)) {
+	if !r.journal.applier.Fetched(f.Partition, decoded(fetched)) {
 		r.pause(f.Partition)
-		if r.applier.Fetched(f.Partition, nil) { // it had room again before we paused
+		if r.journal.applier.MayFetch(f.Partition) {
 			r.resume(f.Partition)
 		}
 	}
@@ -210,7 +210,7 @@ func (r *reader) missesSome(after time.Duration) bool {
 // partition that fails is paused: for good, or for a moment.
 func (r *reader) failed(topic string, partition int32, err error) {
 	if topic != r.topic.Name {
-		r.Log.Warn("fetch failed", "error", err)
+		r.journal.Log.Warn("fetch failed", "error", err)
 		return
 	}
 	r.mu.Lock()
@@ -226,22 +226,21 @@ func (r *reader) failed(topic string, partition int32, err error) {
 	}
 	r.pause(partition)
 	if r.repeats.may(fmt.Sprint(partition)) {
-		r.Log.Warn("fetch failed", "partition", partition, "error", err)
+		r.journal.Log.Warn("fetch failed", "partition", partition, "error", err)
 	}
 	r.ended.Go(func() {
 		if errors.Is(err, kerr.UnknownTopicID) && !r.isThere() {
 			r.stop(partition, revocations, err)
 			return
 		}
-		// A worker that is full has it resumed when there is room.
-		if sleep(r.ctx, fetchAgain) && r.applier.Fetched(partition, nil) {
+		if sleep(r.ctx, fetchAgain) && r.journal.applier.MayFetch(partition) {
 			r.resume(partition)
 		}
 	})
 }
 
 // stop gives a partition up until it is revoked, or the topic is met anew; unless it was
-// revoked since there were so many revocations.
+// revoked since revocations was read: what was found then says nothing of it now.
 func (r *reader) stop(partition int32, revocations int, err error) {
 	r.mu.Lock()
 	if r.revocations[partition] != revocations {
@@ -251,14 +250,14 @@ func (r *reader) stop(partition int32, revocations int, err error) {
 	r.halted[partition] = true
 	r.pause(partition)
 	r.mu.Unlock()
-	r.applier.Halt(partition, fmt.Errorf("%w: %w", errLost, err))
+	r.journal.applier.Halt(partition, fmt.Errorf("%w: %w", errLost, err))
 }
 
 // isThere asks whether the topic is the one that is read, until that is known: a broker
 // may not have learnt of it yet that leads a partition, or answers this question.
 func (r *reader) isThere() bool {
 	for missed := 0; ; {
-		switch now, err := r.topicInKafka(r.ctx); {
+		switch now, err := r.journal.topicInKafka(r.ctx); {
 		case err == nil:
 			return now.ID == r.topic.ID
 		case errors.Is(err, kerr.UnknownTopicOrPartition):
@@ -285,16 +284,16 @@ func (j *Journal) Resume(partition int32) {
 func (r *reader) follow() {
 	for sleep(r.ctx, followInterval) {
 		offsets := map[int32]kgo.EpochOffset{}
-		for p, next := range r.applier.Offsets() {
+		for p, next := range r.journal.applier.Offsets() {
 			offsets[p] = kgo.EpochOffset{Epoch: -1, Offset: next}
 		}
 		if len(offsets) == 0 {
 			continue
 		}
-		ctx, cancel := context.WithTimeout(r.ctx, r.RequestTimeout)
+		ctx, cancel := context.WithTimeout(r.ctx, r.journal.RequestTimeout)
 		r.client.CommitOffsetsSync(ctx, map[string]map[int32]kgo.EpochOffset{r.topic.Name: offsets}, func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, _ *kmsg.OffsetCommitResponse, err error) {
 			if err != nil && r.ctx.Err() == nil {
-				r.Log.Debug("group offsets not committed", "error", err)
+				r.journal.Log.Debug("group offsets not committed", "error", err)
 			}
 		})
 		cancel()

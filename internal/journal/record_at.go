@@ -34,8 +34,8 @@ func (j *Journal) RecordAt(ctx context.Context, r wallet.Receipt) (wallet.Record
 	if err := fetches.Err(); err != nil {
 		return wallet.Record{}, err
 	}
-	for _, rec := range fetches.Records() {
-		return Decode(rec), nil
+	if records := fetches.Records(); len(records) > 0 {
+		return Decode(records[0]), nil
 	}
 	return wallet.Record{}, ctx.Err()
 }

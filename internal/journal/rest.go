@@ -1,7 +1,6 @@
 package journal
 
 import (
-	"context"
 	"slices"
 	"time"
 
@@ -55,13 +54,13 @@ func foreign(fetches kgo.Fetches, replica uuid.UUID) bool {
 
 // rest waits until the next poll is due: at once if an acknowledgement has shown
 // that there is something between the own records.
-func (r *reader) rest(ctx context.Context, d time.Duration) {
+func (r *reader) rest(d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-r.gap:
-	case <-ctx.Done():
+	case <-r.journal.gap:
+	case <-r.ctx.Done():
 	}
 }
 
@@ -69,8 +68,8 @@ func (r *reader) rest(ctx context.Context, d time.Duration) {
 // fetched meanwhile: they are of that wave, a part of it, which is better applied as a
 // whole. Another replica's are delivered at once, for what the wave brings can only be
 // taken behind them.
-func (r *reader) awaitWave(ctx context.Context) {
-	w := r.writing.Load()
+func (r *reader) awaitWave() {
+	w := r.journal.writing.Load()
 	if w == nil {
 		return
 	}
@@ -80,7 +79,7 @@ func (r *reader) awaitWave(ctx context.Context) {
 	}
 	select {
 	case <-v.over:
-	case <-ctx.Done():
+	case <-r.ctx.Done():
 	}
 }
 

@@ -30,27 +30,28 @@ func TestARestBecomesLongerTheLongerOnlyOwnRecordsCome(t *testing.T) {
 
 func TestARestIsShortAndEndsAtOnceWhenAGapShows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := &reader{Journal: &Journal{gap: make(chan struct{}, 1)}}
+		r := &reader{journal: &Journal{gap: make(chan struct{}, 1)}, ctx: t.Context()}
 		rested := func() time.Duration {
 			start := time.Now()
-			r.rest(t.Context(), restFirst)
+			r.rest(restFirst)
 			return time.Since(start)
 		}
 		if d := rested(); d != restFirst {
 			t.Errorf("rested for %v", d)
 		}
-		r.gapped()
-		r.gapped() // one look is enough for both
+		r.journal.gapped()
+		r.journal.gapped() // one look is enough for both
 		if d := rested(); d != 0 {
 			t.Errorf("rested for %v in front of a gap", d)
 		}
 		if d := rested(); d != restFirst {
 			t.Errorf("rested for %v after it", d)
 		}
-		ctx, cancel := context.WithCancel(t.Context())
+		var cancel context.CancelFunc
+		r.ctx, cancel = context.WithCancel(t.Context())
 		cancel()
 		start := time.Now()
-		if r.rest(ctx, restFirst); time.Since(start) != 0 {
+		if r.rest(restFirst); time.Since(start) != 0 {
 			t.Error("a reader that is closed rests")
 		}
 	})
@@ -59,39 +60,41 @@ func TestARestIsShortAndEndsAtOnceWhenAGapShows(t *testing.T) {
 // What is fetched while a wave is under way would be applied in parts.
 func TestWhatIsFetchedDuringAWaveComesBehindItAMomentAtMost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := &reader{Journal: &Journal{}}
-		stepped := func(ctx context.Context) time.Duration {
+		r := &reader{journal: &Journal{}, ctx: t.Context()}
+		stepped := func() time.Duration {
 			start := time.Now()
-			r.awaitWave(ctx)
+			r.awaitWave()
 			return time.Since(start)
 		}
-		if d := stepped(t.Context()); d != 0 {
+		if d := stepped(); d != 0 {
 			t.Errorf("waited for %v where nobody can write", d)
 		}
 		w := &writing{}
-		r.writing.Store(w)
-		if d := stepped(t.Context()); d != 0 {
+		r.journal.writing.Store(w)
+		if d := stepped(); d != 0 {
 			t.Errorf("waited for %v where nobody has written", d)
 		}
 		v := newWave(nil)
 		v.join()
 		w.wave.Store(v)
 		for n, want := range []time.Duration{waveMost, 0, 0} {
-			if d := stepped(t.Context()); d != want {
+			if d := stepped(); d != want {
 				t.Errorf("poll %d waited for %v for a wave that is not answered", n, d)
 			}
 		}
 		v = newWave(nil)
 		v.join()
 		w.wave.Store(v)
-		ctx, cancel := context.WithCancel(t.Context())
+		var cancel context.CancelFunc
+		r.ctx, cancel = context.WithCancel(t.Context())
 		cancel()
-		if d := stepped(ctx); d != 0 {
+		if d := stepped(); d != 0 {
 			t.Errorf("a reader that is closed waits for %v", d)
 		}
+		r.ctx = t.Context()
 		const answered = waveMost / 4
 		time.AfterFunc(answered, func() { v.landed(nil) })
-		if d := stepped(t.Context()); d != answered {
+		if d := stepped(); d != answered {
 			t.Errorf("waited for %v for a wave that was answered after %v", d, answered)
 		}
 	})

@@ -63,7 +63,7 @@ func (j *Journal) bounds(ctx context.Context, topic string) (starts, ends map[in
 	return starts, ends, err
 }
 
-// ends are the offsets at which the partitions end that tell it.
+// ends returns where the partitions end. One that does not answer is left out.
 func (j *Journal) ends() map[int32]int64 {
 	ctx, cancel := context.WithTimeout(j.ctx, j.RequestTimeout)
 	defer cancel()
@@ -120,10 +120,14 @@ func (s Standing) stopped(p Partition) error {
 // ErrNothingToAccept says that every partition can be applied as it is.
 var ErrNothingToAccept = errors.New("there is nothing to accept: no partition is stopped for what the journal lacks")
 
+// FromStart and FromEnd are where a stopped partition may go on: with all that is there, or
+// behind it.
+func FromStart(p Partition) int64 { return p.Start }
+func FromEnd(p Partition) int64   { return p.End }
+
 // Repointing is what an operator would accept: that the ledger goes on with the
-// journal as Kafka has it, each stopped partition from the start of what is there,
-// or from its end.
-func (s Standing) Repointing(fromEnd bool) (wallet.Repointing, error) {
+// journal as Kafka has it, each stopped partition from the offset that from tells.
+func (s Standing) Repointing(from func(Partition) int64) (wallet.Repointing, error) {
 	a := wallet.Repointing{From: s.Ledger, To: s.Kafka}
 	switch {
 	case s.Ledger.ID == uuid.Nil:
@@ -137,11 +141,7 @@ func (s Standing) Repointing(fromEnd bool) (wallet.Repointing, error) {
 		if p.Stopped == nil {
 			continue
 		}
-		to := p.Start
-		if fromEnd {
-			to = p.End
-		}
-		a.Moves = append(a.Moves, wallet.Move{Partition: p.Partition, From: p.Next, To: to})
+		a.Moves = append(a.Moves, wallet.Move{Partition: p.Partition, From: p.Next, To: from(p)})
 	}
 	if len(a.Moves) == 0 {
 		return a, ErrNothingToAccept

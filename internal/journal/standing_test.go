@@ -155,12 +155,15 @@ func TestStandingSaysWhyPartitionsAreStopped(t *testing.T) {
 			if (p.Stopped == nil) != (c.stopped == "") || p.Stopped != nil && !strings.Contains(p.Stopped.Error(), c.stopped) || p.Lag() != c.lag || p.Start != 2 || p.End != 4 {
 				t.Errorf("%+v, lag %d", p, p.Lag())
 			}
-			for fromEnd, to := range map[bool]int64{false: c.start, true: c.end} {
-				a, err := s.Repointing(fromEnd)
+			for _, at := range []struct {
+				from func(Partition) int64
+				to   int64
+			}{{FromStart, c.start}, {FromEnd, c.end}} {
+				a, err := s.Repointing(at.from)
 				if (err != nil) != c.notAcceptable {
 					t.Fatalf("%+v, %v", a, err)
 				}
-				if err == nil && (len(a.Moves) != 1 || a.Moves[0] != (wallet.Move{From: c.next, To: to}) || a.To != s.Kafka) {
+				if err == nil && (len(a.Moves) != 1 || a.Moves[0] != (wallet.Move{From: c.next, To: at.to}) || a.To != s.Kafka) {
 					t.Errorf("%+v", a)
 				}
 			}
@@ -178,7 +181,7 @@ func TestStandingSaysWhyPartitionsAreStopped(t *testing.T) {
 	if s.Partitions[0].Stopped == nil {
 		t.Errorf("without a topic: %+v", s)
 	}
-	if _, err := s.Repointing(false); err == nil || !strings.Contains(err.Error(), "with 1 partitions") {
+	if _, err := s.Repointing(FromStart); err == nil || !strings.Contains(err.Error(), "with 1 partitions") {
 		t.Error(err)
 	}
 }

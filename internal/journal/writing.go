@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/walletd/walletd/internal/wallet"
@@ -22,7 +21,7 @@ type writing struct {
 	deliver    func(...wallet.Record)     // brings acknowledged records, as Applier says
 	idle       func(context.Context) bool // waits for what was delivered, as Applier says
 	log        *slog.Logger
-	applied    map[int32]int64 // the ledger's offsets, as they were told last; of the goroutine that meets the topic
+	applied    map[int32]int64 // the ledger's offsets, as they were told last; the meeting's
 	pens       []*pen
 	ready      chan struct{}                      // holds one token while a pen has something to flush
 	pushing    atomic.Bool                        // somebody has the client send
@@ -116,32 +115,6 @@ func (w *writing) hold(applied, ends map[int32]int64) {
 // lostEnd says which record has shown that a partition has lost its end.
 func (w *writing) lostEnd(partition int32, offset, least int64) {
 	w.log.Error("a partition of the journal is not written: it has lost its end", "partition", partition, "record", offset, "least", least)
-}
-
-// openPens starts writing the topic, unless it is being written. applied are the ledger's
-// offsets, if it has told them, and ends the journal's.
-func (j *Journal) openPens(t wallet.Topic, applied, ends map[int32]int64) error {
-	if w := j.writing.Load(); w != nil && w.topic.ID == t.ID {
-		if applied != nil {
-			w.hold(applied, ends)
-		}
-		return nil
-	}
-	j.closePens()
-	if j.written != t.ID && j.written != uuid.Nil {
-		j.applier.JournalReplaced()
-	}
-	w, err := j.newWriting(t)
-	if err != nil {
-		return err
-	}
-	j.written = t.ID
-	if applied != nil {
-		w.hold(applied, ends)
-	}
-	j.writing.Store(w)
-	j.Log.Info("journal met", "topic", t.Name, "id", t.ID, "partitions", t.Partitions)
-	return nil
 }
 
 // closePens ends writing.

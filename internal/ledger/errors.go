@@ -40,7 +40,8 @@ var kinds = map[string]error{
 	"53":          wallet.ErrUnavailable,   // insufficient resources, disk full
 	"55":          wallet.ErrUnavailable,   // not in prerequisite state
 	"57":          wallet.ErrUnavailable,   // operator intervention, statement timeout
-	"58":          wallet.ErrUnavailable,   // system error, I/O
+	"58":          wallet.ErrUnavailable,   // system error, a library or a file that is not there
+	"58030":       wallet.ErrRefused,       // io_error: a block that the disk does not give, as XX001 is one with a wrong checksum
 }
 
 // rolledBack reports whether err says for certain that a transaction has come to nothing:

@@ -61,8 +61,9 @@ func TestEveryStateOfTheServerHasItsMeaning(t *testing.T) {
 		"08006": wallet.ErrUnavailable, "25006": wallet.ErrUnavailable, "28P01": wallet.ErrUnavailable, "3D000": wallet.ErrUnavailable,
 		"42501": wallet.ErrUnavailable, "42P01": wallet.ErrUnavailable, "42883": wallet.ErrUnavailable, "53100": wallet.ErrUnavailable,
 		"53200": wallet.ErrUnavailable, "53300": wallet.ErrUnavailable, "55000": wallet.ErrUnavailable, "57014": wallet.ErrUnavailable,
-		"57P01": wallet.ErrUnavailable, "57P02": wallet.ErrUnavailable, "57P03": wallet.ErrUnavailable, "58030": wallet.ErrUnavailable,
-		"22003": wallet.ErrRefused, "23502": wallet.ErrRefused, "23514": wallet.ErrRefused, "P0001": wallet.ErrRefused, "XX000": wallet.ErrRefused,
+		"57P01": wallet.ErrUnavailable, "57P02": wallet.ErrUnavailable, "57P03": wallet.ErrUnavailable, "58000": wallet.ErrUnavailable, "58P01": wallet.ErrUnavailable,
+		"22003": wallet.ErrRefused, "23502": wallet.ErrRefused, "23514": wallet.ErrRefused, "P0001": wallet.ErrRefused, "XX000": wallet.ErrRefused, "XX001": wallet.ErrRefused,
+		"58030": wallet.ErrRefused,
 	} {
 		exec(t, b.conn, `UPDATE state SET code = $1`, code)
 		err := b.commit(move(id, funds, 1))

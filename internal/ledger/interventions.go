@@ -53,15 +53,19 @@ const lockSubject = `SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`
 const expectNoIntervention = `
 SELECT expect((SELECT count(*) FROM interventions WHERE subject = $1 AND action = ANY($2)), 0, '` + stateResolved + `')`
 
-// Resolve leaves the trace of what became of a dead letter. Unless again is set, it
-// is refused with ErrResolved when one is there already, also when two operators
-// write at once.
-func (l *Ledger) Resolve(ctx context.Context, i wallet.Intervention, again bool) error {
+// Resolve leaves the trace of what became of a dead letter. It is refused with ErrResolved
+// when there is one already, also when two operators write at once.
+func (l *Ledger) Resolve(ctx context.Context, i wallet.Intervention) error {
 	var p pgx.Batch
-	if !again {
-		p.Queue(lockSubject, i.Subject)
-		p.Queue(expectNoIntervention, i.Subject, resolving)
-	}
+	p.Queue(lockSubject, i.Subject)
+	p.Queue(expectNoIntervention, i.Subject, resolving)
+	queueIntervention(&p, i)
+	return l.commits.send(ctx, &p)
+}
+
+// ResolveAgain is Resolve whatever traces are there.
+func (l *Ledger) ResolveAgain(ctx context.Context, i wallet.Intervention) error {
+	var p pgx.Batch
 	queueIntervention(&p, i)
 	return l.commits.send(ctx, &p)
 }

@@ -13,20 +13,20 @@ func TestADeadLetterIsSettledOnceUnlessForced(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
 	letter := wallet.Intervention{Who: "ada", Action: wallet.ActionDiscard, Subject: "letters/0-7", Reason: "a test's", Detail: map[string]any{"offset": 12}}
-	if err := b.Resolve(testContext(t), letter, false); err != nil {
+	if err := b.Resolve(testContext(t), letter); err != nil {
 		t.Fatal(err)
 	}
 	letter.Action = wallet.ActionReplay
-	err := b.Resolve(testContext(t), letter, false)
+	err := b.Resolve(testContext(t), letter)
 	if !errors.Is(err, wallet.ErrResolved) {
 		t.Fatalf("the second time: %v", err)
 	}
-	if err := b.Resolve(testContext(t), letter, true); err != nil {
+	if err := b.ResolveAgain(testContext(t), letter); err != nil {
 		t.Fatal(err)
 	}
 	other := letter
 	other.Subject = "letters/0-8"
-	if err := b.Resolve(testContext(t), other, false); err != nil {
+	if err := b.Resolve(testContext(t), other); err != nil {
 		t.Fatal(err)
 	}
 	resolved, err := b.Resolved(testContext(t), []string{"letters/0-7", "letters/0-9"})
@@ -42,7 +42,7 @@ func TestOfManyOperatorsAtOnceOneSettlesALetter(t *testing.T) {
 	var operators sync.WaitGroup
 	for range 8 {
 		operators.Go(func() {
-			err := b.Resolve(testContext(t), wallet.Intervention{Who: "one of many", Action: wallet.ActionReplay, Subject: "letters/0-1"}, false)
+			err := b.Resolve(testContext(t), wallet.Intervention{Who: "one of many", Action: wallet.ActionReplay, Subject: "letters/0-1"})
 			if err == nil {
 				won.Add(1)
 			} else if !errors.Is(err, wallet.ErrResolved) {
@@ -61,7 +61,7 @@ func TestATraceTakesAnyText(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
 	i := wallet.Intervention{Who: "ada\xff", Action: wallet.ActionDiscard, Subject: "letters/0-1", Reason: "\xfe", Detail: map[string]any{"why": "a\x00b"}}
-	if err := b.Resolve(testContext(t), i, false); err != nil {
+	if err := b.Resolve(testContext(t), i); err != nil {
 		t.Fatal(err)
 	}
 	all, err := b.Interventions(testContext(t), 0, 1)

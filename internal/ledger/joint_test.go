@@ -120,7 +120,7 @@ func TestARefusalInAJointTransactionIsItsOwnBatchs(t *testing.T) {
 			exec(j.t, j.conn, fmt.Sprintf(`CREATE FUNCTION unreadable() RETURNS trigger LANGUAGE plpgsql AS $$
 				BEGIN RAISE 'could not read block' USING ERRCODE = 'io_error'; END $$;
 				CREATE TRIGGER unreadable BEFORE INSERT ON operations FOR EACH ROW WHEN (NEW.wallet_id = '%s') EXECUTE FUNCTION unreadable()`, b.Changes[0].ID))
-		}, wallet.ErrUnavailable},
+		}, wallet.ErrRefused},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

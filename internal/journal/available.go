@@ -1,0 +1,74 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Why a journal cannot be written, besides that its brokers do not answer.
+var (
+	ErrNotMet  = errors.New("the topic was not met yet, or is not the one the ledger follows")
+	ErrStalled = errors.New("a partition does not acknowledge")
+	ErrHeld    = errors.New("a partition is not written")
+)
+
+// Available reports whether records can be written now, to every partition; if not, why.
+func (j *Journal) Available() error {
+	w, err := j.met()
+	if err != nil {
+		return err
+	}
+	for _, p := range w.pens {
+		if err := p.available(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Writable reports whether this replica can write the partitions that anybody can. Those
+// that have lost their ends nobody can write until an operator has decided: they do not
+// count, unless all have.
+func (j *Journal) Writable() bool {
+	w, err := j.met()
+	if err != nil {
+		return false
+	}
+	writable := 0
+	for _, p := range w.pens {
+		switch err := p.available(); {
+		case err == nil:
+			writable++
+		case p.holding() != holdLost:
+			return false
+		}
+	}
+	return writable > 0
+}
+
+// met returns how to write, or why nothing at all can be written.
+func (j *Journal) met() (*writing, error) {
+	w := j.writing.Load()
+	switch {
+	case w == nil:
+		return nil, ErrNotMet
+	case j.brokers.Err() != nil:
+		return nil, fmt.Errorf("the brokers do not answer: %w", j.brokers.Err())
+	}
+	if why := w.refused.Load(); why != nil {
+		return nil, fmt.Errorf("the brokers do not let it be written: %w", *why)
+	}
+	return w, nil
+}
+
+func (p *pen) available() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.held != "":
+		return fmt.Errorf("%w: %d: %s", ErrHeld, p.partition, p.held)
+	case p.stalled:
+		return fmt.Errorf("%w: %d", ErrStalled, p.partition)
+	}
+	return nil
+}

@@ -1,0 +1,234 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/walletd/walletd/internal/wallet"
+)
+
+// Ledger remembers which topic it follows.
+type Ledger interface {
+	// Standing returns the topic that the ledger follows, a zero one if it follows none, and
+	// the offsets up to which it has applied the partitions.
+	Standing(ctx context.Context) (wallet.Topic, map[int32]int64, error)
+	// Follow makes the ledger follow the topic if it follows none yet, and returns
+	// the one it follows.
+	Follow(ctx context.Context, t wallet.Topic) (wallet.Topic, error)
+}
+
+const (
+	meetEvery   = 500 * time.Millisecond // between tries to meet the topic
+	watchEvery  = 2 * time.Second        // between looks whether the ledger still follows it, and whether it can be written
+	ledgerGrace = 5 * time.Second        // how long an unknown topic waits for the ledger's word
+)
+
+// Start meets the topic, as soon as Kafka answers, and from then on writes it;
+// and reads it from when the ledger agrees that it is the one. It tries for as
+// long as it takes, until Close. A topic is created only if the ledger follows
+// none, or has not answered for a while: its word is then heard later. When an
+// operator has the ledger follow another topic, or go on from other offsets, the
+// topic is left and met anew.
+func (j *Journal) Start(ledger Ledger, applier Applier) {
+	j.applier = applier
+	j.running.Go(func() { j.brokers.Run(j.ctx) })
+	m := &meeting{journal: j, ledger: ledger, rejoin: rejoinFirst}
+	j.meeting.Go(m.run)
+}
+
+// meeting meets the topic and leaves it, for as long as the journal is open. Only its own
+// goroutine uses it.
+type meeting struct {
+	journal *Journal
+	ledger  Ledger
+	written uuid.UUID     // the topic that was written last
+	halted  int32         // partitions, from 0 on, that were stopped because what the ledger follows is not there
+	rejoin  time.Duration // until a reader that misses a partition makes room for another
+}
+
+func (m *meeting) run() {
+	for {
+		met, ok := m.untilMet()
+		if !ok {
+			return
+		}
+		now, ok := m.untilLeft(met)
+		if !ok {
+			return
+		}
+		m.leave(now)
+	}
+}
+
+// untilMet tries to meet the topic until it is written and read; false: Close. While it is
+// not the one that the ledger follows, its partitions are stopped.
+func (m *meeting) untilMet() (wallet.Topic, bool) {
+	j, began, last := m.journal, time.Now(), ""
+	for {
+		impatient := time.Since(began) > ledgerGrace
+		met, err := m.meet(impatient)
+		// A topic that was just made is not known to the broker at once, and one that is to
+		// be made waits for the ledger's word, which at a first start comes with its schema.
+		if !errors.Is(err, kerr.UnknownTopicOrPartition) {
+			j.closeBegun()
+		}
+		if err == nil {
+			return met, true
+		}
+		news := err.Error() != last && j.ctx.Err() == nil
+		if errors.Is(err, wallet.ErrTopicChanged) && impatient {
+			if news {
+				m.unhalt() // for another reason
+			}
+			m.halt(met.Partitions, err)
+		}
+		if news {
+			last = err.Error()
+			level := slog.LevelWarn
+			if errors.Is(err, kerr.UnknownTopicOrPartition) && !impatient {
+				level = slog.LevelInfo // as in every first start
+			}
+			j.Log.Log(j.ctx, level, "journal not met yet", "error", err)
+		}
+		if !sleep(j.ctx, meetEvery) {
+			return met, false
+		}
+		j.mend()
+	}
+}
+
+// halt stops the partitions until the topic is met: err is for an operator.
+func (m *meeting) halt(partitions int32, err error) {
+	for ; m.halted < partitions; m.halted++ {
+		m.journal.applier.Halt(m.halted, err)
+	}
+}
+
+func (m *meeting) unhalt() {
+	for ; m.halted > 0; m.halted-- {
+		m.journal.applier.Revoked(m.halted - 1)
+	}
+}
+
+// untilLeft watches whether the ledger still follows what was met, and returns
+// what it follows when that is something else, or what was met when it has to be read
+// anew; false: Close. A ledger that follows nothing was emptied under a running walletd,
+// which is no operator's word.
+func (m *meeting) untilLeft(met wallet.Topic) (wallet.Topic, bool) {
+	j := m.journal
+	for sleep(j.ctx, watchEvery) {
+		j.mend()
+		now, applied, err := m.ledger.Standing(j.ctx)
+		if err == nil && now.ID != uuid.Nil && now != met {
+			j.Log.Warn("the ledger goes on with the journal as an operator has accepted it", "topic", now.Name, "id", now.ID, "generation", now.Generation)
+			return now, true
+		}
+		if w := j.writing.Load(); w != nil {
+			if err != nil || now != met {
+				applied = w.applied // which is no less true
+			}
+			w.hold(applied, j.ends())
+		}
+		if r := j.reader.Load(); err == nil && r.missesSome(m.rejoin) {
+			m.rejoin = nextRejoin(m.rejoin, time.Since(r.born))
+			j.Log.Warn("the journal is read anew: the group gave a partition whose offset it did not tell")
+			return met, true
+		}
+	}
+	return met, false
+}
+
+// nextRejoin is how long the next reader has to get all its partitions: twice as long as this
+// one had, for it may need that, unless this one went well for long.
+func nextRejoin(had, age time.Duration) time.Duration {
+	if age > 2*rejoinMost {
+		had = rejoinFirst
+	}
+	return min(2*had, rejoinMost)
+}
+
+// leave gives the partitions up, and ends writing a topic that is not followed any
+// more.
+func (m *meeting) leave(now wallet.Topic) {
+	if r := m.journal.reader.Swap(nil); r != nil {
+		r.close()
+	}
+	if w := m.journal.writing.Load(); w != nil && w.topic.ID != now.ID {
+		m.journal.closePens()
+	}
+}
+
+// meet finds the topic, makes it if it may (see Start), and has it written and read. It is
+// written also while the ledger does not tell what it follows: that is an error, and meet is
+// to be called again. ErrTopicChanged: the ledger follows another, which is returned.
+func (m *meeting) meet(impatient bool) (wallet.Topic, error) {
+	j := m.journal
+	known, offsets, lerr := m.ledger.Standing(j.ctx)
+	t, err := j.topicInKafka(j.ctx)
+	if errors.Is(err, kerr.UnknownTopicOrPartition) {
+		switch {
+		case lerr != nil && !impatient:
+			return t, fmt.Errorf("topic %s: %w; whether the ledger follows one is not known: %w", j.Topic, err, lerr)
+		case lerr == nil && known.ID != uuid.Nil:
+			return known, fmt.Errorf("%w: Kafka has no topic %s; the ledger follows %s with id %s", wallet.ErrTopicChanged, j.Topic, known.Name, known.ID)
+		}
+		t, err = j.create()
+	}
+	if err != nil {
+		return t, err
+	}
+	if lerr == nil && known.ID == uuid.Nil {
+		known, lerr = m.ledger.Follow(j.ctx, t)
+	}
+	if lerr != nil {
+		return t, errors.Join(fmt.Errorf("the ledger has not agreed to topic %s: %w", j.Topic, lerr), m.openPens(t, nil, nil))
+	}
+	t.Generation = known.Generation // the ledger's alone
+	if known != t {
+		j.closePens()
+		return known, fmt.Errorf("%w: it follows %s with id %s and %d partitions; Kafka has id %s with %d",
+			wallet.ErrTopicChanged, known.Name, known.ID, known.Partitions, t.ID, t.Partitions)
+	}
+	ends := j.ends() // after the ledger was asked: who writes meanwhile adds to them
+	if err := m.openPens(t, offsets, ends); err != nil {
+		return t, err
+	}
+	if err := j.createLetters(); err != nil {
+		j.Log.Warn("a record that does not decode would hold its partition", "error", err)
+	}
+	m.unhalt()
+	return t, j.read(t)
+}
+
+// openPens starts writing the topic, unless it is being written. applied are the ledger's
+// offsets, if it has told them, and ends the journal's.
+func (m *meeting) openPens(t wallet.Topic, applied, ends map[int32]int64) error {
+	j := m.journal
+	if w := j.writing.Load(); w != nil && w.topic.ID == t.ID {
+		if applied != nil {
+			w.hold(applied, ends)
+		}
+		return nil
+	}
+	j.closePens()
+	if m.written != t.ID && m.written != uuid.Nil {
+		j.applier.JournalReplaced()
+	}
+	w, err := j.newWriting(t)
+	if err != nil {
+		return err
+	}
+	m.written = t.ID
+	if applied != nil {
+		w.hold(applied, ends)
+	}
+	j.writing.Store(w)
+	j.Log.Info("journal met", "topic", t.Name, "id", t.ID, "partitions", t.Partitions)
+	return nil
+}
