@@ -40,9 +40,10 @@ type Ledger interface {
 	// Outcomes returns those of the operations that the ledger has. Requests that ask for
 	// one each share the cost.
 	Outcomes(ctx context.Context, keys []wallet.Key) ([]wallet.Operation, error)
-	// Offsets returns the offset of each partition, and the wallets whose requeued lists have
-	// listLength entries.
-	Offsets(ctx context.Context, listLength int) (next map[int32]int64, full []uuid.UUID, err error)
+	// Offsets returns the offset of each partition.
+	Offsets(ctx context.Context) (next map[int32]int64, err error)
+	// FullLists returns the wallets whose requeued lists have length entries.
+	FullLists(ctx context.Context, length int) ([]uuid.UUID, error)
 	Err() error            // nil while the ledger answers
 	Down() <-chan struct{} // closed when it stops answering
 }

@@ -108,9 +108,9 @@ type hungLedger struct {
 	hung chan struct{}
 }
 
-func (l hungLedger) Offsets(ctx context.Context, listLength int) (map[int32]int64, []uuid.UUID, error) {
+func (l hungLedger) FullLists(ctx context.Context, length int) ([]uuid.UUID, error) {
 	<-l.hung
-	return l.fakeLedger.Offsets(ctx, listLength)
+	return l.fakeLedger.FullLists(ctx, length)
 }
 
 // A ledger that hangs is known to be down before a look at it has ended.

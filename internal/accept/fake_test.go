@@ -88,6 +88,7 @@ type fakeLedger struct {
 	operations map[wallet.Key]wallet.Operation
 	next       int64 // its offset
 	full       []uuid.UUID
+	unlisted   error // what reading the lists' lengths comes to
 	callErr    error // of calls, while it does not count as down
 	unreadable map[wallet.Key]bool
 	err        error
@@ -162,11 +163,17 @@ func (l *fakeLedger) Outcomes(ctx context.Context, keys []wallet.Key) (found []w
 	return found, cmp.Or(l.failure(), ctx.Err())
 }
 
-func (l *fakeLedger) Offsets(context.Context, int) (map[int32]int64, []uuid.UUID, error) {
+func (l *fakeLedger) Offsets(context.Context) (map[int32]int64, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.progress++
-	return map[int32]int64{4: l.next}, l.full, l.failure()
+	return map[int32]int64{4: l.next}, l.failure()
+}
+
+func (l *fakeLedger) FullLists(context.Context, int) ([]uuid.UUID, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.full, cmp.Or(l.unlisted, l.failure())
 }
 
 func (l *fakeLedger) Err() error {

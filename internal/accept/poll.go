@@ -2,6 +2,7 @@ package accept
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -34,7 +35,7 @@ func (in *Intake) Run(ctx context.Context) {
 	rousing.Go(func() { in.rouse(ctx) })
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
-	var swept, asked time.Time
+	var swept, listed, asked time.Time
 	every := progressEvery
 	for {
 		select {
@@ -51,6 +52,10 @@ func (in *Intake) Run(ctx context.Context) {
 			continue
 		}
 		in.poll(ctx)
+		if now.Sub(listed) >= progressEvery {
+			listed = now
+			in.noteFull(ctx)
+		}
 		if now.Sub(asked) >= every {
 			asked, every = now, min(2*every, progressEvery)
 			if in.progress(ctx) >= progressMuch {
@@ -114,16 +119,27 @@ func (in *Intake) poll(ctx context.Context) {
 	in.Complete(ops)
 }
 
-// progress learns what the ledger has passed, and which wallets' lists are full. It returns
-// how many operations that settled: as a rule few, for announcements did.
+// progress learns what the ledger has passed. It returns how many operations that settled:
+// as a rule few, for announcements did.
 func (in *Intake) progress(ctx context.Context) (settled int) {
-	offsets, full, err := in.Ledger.Offsets(ctx, in.Limits.ListLength)
+	offsets, err := in.Ledger.Offsets(ctx)
 	if err == nil {
-		in.gates.setFull(full)
 		settled, err = in.Applier.Reconcile(ctx, offsets)
 	}
 	if err != nil {
 		in.Log.Warn("the ledger does not tell its progress", "error", err)
 	}
 	return settled
+}
+
+// noteFull learns which wallets' requeued lists are full. Nobody is refused for a list whose
+// length cannot be read.
+func (in *Intake) noteFull(ctx context.Context) {
+	full, err := in.Ledger.FullLists(ctx, in.Limits.ListLength)
+	if err != nil {
+		in.Log.Warn("the ledger does not tell which lists are full", "error", err)
+	}
+	if err == nil || errors.Is(err, wallet.ErrRefused) {
+		in.gates.setFull(full)
+	}
 }

@@ -2,6 +2,7 @@ package accept
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -174,6 +175,46 @@ func TestProgressIsReadOnceASecondAndPassedOn(t *testing.T) {
 			t.Errorf("passed on %v", last)
 		}
 		_, err := w.Submit(t.Context(), op, 0) // its requeued list is at its bound
+		problem(t, err, wallet.CodeOverloaded)
+	})
+}
+
+// One damaged block of the lists must keep neither outcomes nor wallets with short lists back.
+func TestAListThatCannotBeReadRefusesNobodyAndHoldsNothingUp(t *testing.T) {
+	inWorld(t, wide, func(t *testing.T, w *world) {
+		op := w.deposit(5)
+		w.ledger.full = []uuid.UUID{op.WalletID}
+		defer w.run(t)()
+		<-time.After(progressEvery + pollEvery)
+		_, err := w.Submit(t.Context(), op, 0)
+		problem(t, err, wallet.CodeOverloaded)
+		w.ledger.mu.Lock()
+		w.ledger.full, w.ledger.next, w.ledger.unlisted = nil, 23, fmt.Errorf("%w: invalid page in block 0 (SQLSTATE XX001)", wallet.ErrRefused)
+		w.ledger.mu.Unlock()
+		<-time.After(progressEvery + pollEvery)
+		if _, err := w.Submit(t.Context(), op, 0); err != nil {
+			t.Errorf("refused for a list that nobody can read: %v", err)
+		}
+		w.applier.mu.Lock()
+		defer w.applier.mu.Unlock()
+		if last := w.applier.reconciled[len(w.applier.reconciled)-1]; last[4] != 23 {
+			t.Errorf("passed on %v", last)
+		}
+	})
+}
+
+// While the ledger does not answer, what was full stays so.
+func TestAFullListStaysFullWhileTheLedgerDoesNotTell(t *testing.T) {
+	inWorld(t, wide, func(t *testing.T, w *world) {
+		op := w.deposit(5)
+		w.ledger.full = []uuid.UUID{op.WalletID}
+		defer w.run(t)()
+		<-time.After(progressEvery + pollEvery)
+		w.ledger.mu.Lock()
+		w.ledger.full, w.ledger.unlisted = nil, errGone
+		w.ledger.mu.Unlock()
+		<-time.After(progressEvery + pollEvery)
+		_, err := w.Submit(t.Context(), op, 0)
 		problem(t, err, wallet.CodeOverloaded)
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/walletd/walletd/internal/wallet"
 )
@@ -56,23 +57,18 @@ func (l *Ledger) Partition(ctx context.Context, topic uuid.UUID, partition int32
 	return p, err
 }
 
-const selectOffsets = `
-SELECT partition, next_offset, NULL::uuid FROM journal_offsets JOIN journal USING (topic_id)
-UNION ALL SELECT 0, 0, wallet_id FROM requeued_lists WHERE length >= $1`
+const selectOffsets = `SELECT partition, next_offset FROM journal_offsets JOIN journal USING (topic_id)`
 
-// Offsets returns the next offset of each partition of the journal that the
-// ledger follows, and the wallets whose requeued list has reached bound.
-func (l *Ledger) Offsets(ctx context.Context, bound int) (offsets map[int32]int64, full []uuid.UUID, err error) {
-	offsets = map[int32]int64{}
+// Offsets returns the next offset of each partition of the journal that the ledger follows.
+func (l *Ledger) Offsets(ctx context.Context) (map[int32]int64, error) {
+	offsets := map[int32]int64{}
 	var partition int32
 	var next int64
-	var id *uuid.UUID
-	err = l.reads.each(ctx, []any{&partition, &next, &id}, func() {
-		if id != nil {
-			full = append(full, *id)
-		} else {
-			offsets[partition] = next
-		}
-	}, selectOffsets, bound)
-	return offsets, full, err
+	err := l.reads.each(ctx, []any{&partition, &next}, func() { offsets[partition] = next }, selectOffsets)
+	return offsets, err
+}
+
+// FullLists returns the wallets whose requeued list has reached bound.
+func (l *Ledger) FullLists(ctx context.Context, bound int) ([]uuid.UUID, error) {
+	return collect(ctx, l.reads, pgx.RowTo[uuid.UUID], `SELECT wallet_id FROM requeued_lists WHERE length >= $1`, bound)
 }
