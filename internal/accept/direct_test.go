@@ -1,6 +1,7 @@
 package accept
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -87,18 +88,22 @@ func TestDirectWayAnswersAKeyLikeTheJournalDoes(t *testing.T) {
 }
 
 // not_applied is said only if nothing was handed to the producer or the ledger.
-func TestNothingCanTakeItIs503WithTheHonestFate(t *testing.T) {
-	known := &wallet.Error{Code: wallet.CodeUnavailable} // the direct way has not begun
+func TestWhatNothingCanTakeIsRefusedWithTheHonestFate(t *testing.T) {
+	known := &wallet.Error{Code: wallet.CodeUnavailable} // the direct way has applied nothing
+	noTurn := &wallet.Error{Code: wallet.CodeOverloaded, Fate: wallet.NotApplied}
 	for _, c := range []struct {
 		journal, direct error
 		ledgerDown      bool
 		want            wallet.Fate
+		code            wallet.Code // "": CodeUnavailable
 	}{
 		{journal: wallet.ErrNotJournaled, ledgerDown: true, want: wallet.NotApplied},
 		{journal: wallet.ErrUnacknowledged, ledgerDown: true, want: wallet.Unknown},
 		{journal: errGone, ledgerDown: true, want: wallet.Unknown}, // anything else may have been handed over
 		{journal: wallet.ErrNotJournaled, direct: known, want: wallet.NotApplied},
 		{journal: wallet.ErrUnacknowledged, direct: known, want: wallet.Unknown},
+		{journal: wallet.ErrNotJournaled, direct: noTurn, want: wallet.NotApplied, code: wallet.CodeOverloaded},
+		{journal: wallet.ErrUnacknowledged, direct: noTurn, want: wallet.Unknown},
 		{journal: wallet.ErrNotJournaled, direct: wallet.ErrUnavailable, want: wallet.Unknown},
 		{journal: wallet.ErrNotJournaled, direct: context.DeadlineExceeded, want: wallet.Unknown},
 		{journal: wallet.ErrUnacknowledged, direct: wallet.ErrUnavailable, want: wallet.Unknown},
@@ -110,7 +115,7 @@ func TestNothingCanTakeItIs503WithTheHonestFate(t *testing.T) {
 					w.ledger.fall()
 				}
 				_, err := w.Submit(t.Context(), w.deposit(5), time.Second)
-				if e := problem(t, err, wallet.CodeUnavailable); e.Fate != c.want || e.RetryAfter <= 0 {
+				if e := problem(t, err, cmp.Or(c.code, wallet.CodeUnavailable)); e.Fate != c.want || e.RetryAfter <= 0 {
 					t.Errorf("%+v", e)
 				}
 				if c.ledgerDown && len(w.applier.directed) != 0 {

@@ -83,8 +83,9 @@ type Applier struct {
 
 	progressed chan struct{} // holds one token: a worker has reached an offset, or is no more
 
-	direct sync.WaitGroup // the direct way's goroutines, one for each wallet in use
-	turns  chan struct{}  // holds one for each direct batch under way
+	direct    sync.WaitGroup // the direct way's goroutines, one for each wallet in use
+	turns     chan struct{}  // holds one for each direct batch under way
+	heldTurns chan struct{}  // the same of those whose row was held by somebody when it was last tried
 }
 
 // New returns an Applier that owns no partition yet. Close ends it.
@@ -92,7 +93,7 @@ func New(cfg Config) *Applier {
 	a := &Applier{
 		Config: cfg, metrics: newMetrics(cfg.Registerer), lanes: newLanes(cfg.Limits.Lanes),
 		workers: map[int32]*worker{}, stopped: map[int32]error{}, progressed: make(chan struct{}, 1),
-		turns: make(chan struct{}, cfg.Limits.DirectCommits),
+		turns: make(chan struct{}, cfg.Limits.DirectCommits), heldTurns: make(chan struct{}, 1),
 	}
 	cfg.Registerer.MustRegister(gauges{a})
 	return a

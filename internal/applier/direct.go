@@ -14,11 +14,13 @@ import (
 
 // call is a request's operations that wait for the direct way.
 type call struct {
-	ctx  context.Context // its caller's patience
-	ops  []wallet.Operation
-	done chan struct{}
-	out  []wallet.Operation
-	err  error
+	ctx   context.Context // its caller's patience
+	ops   []wallet.Operation
+	lane  *lane
+	again error // why it waits to be tried once more; nil: it was not tried yet
+	done  chan struct{}
+	out   []wallet.Operation
+	err   error
 }
 
 // noPartition is the partition of what the direct way has committed.
@@ -31,8 +33,9 @@ const noPartition = -1
 // acknowledged of the wallet before, and whose outcome is not known, is applied
 // first, in order.
 //
-// ErrUnavailable means that the outcome is unknown if ctx ended or a commit was
-// cut off; a *wallet.Error with NotApplied that nothing was tried.
+// ErrUnavailable means that the outcome is unknown: ctx ended during a commit, or that was
+// cut off. A *wallet.Error means that nothing was applied; its code is CodeOverloaded if the
+// call waited for other wallets' turns until ctx ended.
 func (a *Applier) Direct(ctx context.Context, ops ...wallet.Operation) ([]wallet.Operation, error) {
 	c := &call{ctx: ctx, ops: ops, done: make(chan struct{})}
 	if err := a.enqueue(c); err != nil {
@@ -42,8 +45,36 @@ func (a *Applier) Direct(ctx context.Context, ops ...wallet.Operation) ([]wallet
 	case <-c.done:
 		return c.out, c.err
 	case <-ctx.Done():
+	}
+	if c.withdraw() {
+		return nil, c.untried()
+	}
+	select {
+	case <-c.done:
+		return c.out, c.err
+	default: // it is being tried
 		return nil, fmt.Errorf("%w: %w", wallet.ErrUnavailable, ctx.Err())
 	}
+}
+
+// withdraw takes the call out of the queue, if it is there.
+func (c *call) withdraw() bool {
+	c.lane.intakeMu.Lock()
+	defer c.lane.intakeMu.Unlock()
+	i := slices.Index(c.lane.queue, c)
+	if i >= 0 {
+		c.lane.queue = slices.Delete(c.lane.queue, i, i+1)
+	}
+	return i >= 0
+}
+
+// untried says of a call that waited in vain that nothing was applied.
+func (c *call) untried() error {
+	if c.again != nil {
+		return &wallet.Error{Code: wallet.CodeUnavailable, Fate: wallet.NotApplied, Err: c.again,
+			Detail: "the wallet's row was held, or written by others, for as long as the request could wait"}
+	}
+	return &wallet.Error{Code: wallet.CodeOverloaded, Fate: wallet.NotApplied, Detail: "too many wallets wait for their turn in the ledger"}
 }
 
 // enqueue hands the call to its lane's goroutine, starting it if none runs.
@@ -60,6 +91,7 @@ func (a *Applier) enqueue(c *call) error {
 		return &wallet.Error{Code: wallet.CodeUnavailable, Fate: wallet.NotApplied,
 			Detail: "too many operations of this wallet wait in the journal, which cannot be read now"}
 	}
+	c.lane = ln
 	ln.queue = append(ln.queue, c)
 	if !ln.draining {
 		ln.draining = true
@@ -74,21 +106,26 @@ func (a *Applier) enqueue(c *call) error {
 // And it pauses: another replica has to read before it can write, and would never
 // come before this one's next commit.
 func (a *Applier) drain(id uuid.UUID, ln *lane) {
+	turns := a.turns
 	for {
-		took, ok := a.drainBatch(id, ln)
+		took, held, ok := a.drainBatch(id, ln, turns)
 		if !ok {
 			return
+		}
+		turns = a.turns
+		if held {
+			turns = a.heldTurns
 		}
 		time.Sleep(a.Limits.yieldPause(took))
 	}
 }
 
-// drainBatch serves a batch when its turn comes, and returns how long that took; false if
-// there was nothing in the queue. Wallets wait here for each other, for as long as their
-// callers do, and not for a connection to the ledger: that is part of a commit's time, and
-// the workers need theirs.
-func (a *Applier) drainBatch(id uuid.UUID, ln *lane) (took time.Duration, ok bool) {
-	a.turns <- struct{}{}
+// drainBatch serves a batch when its turn comes, and returns how long that took and whether
+// the wallet's row was held; false if there was nothing in the queue. Wallets wait here for
+// each other, for as long as their callers do, and not for a connection to the ledger: that
+// is part of a commit's time, and the workers need theirs.
+func (a *Applier) drainBatch(id uuid.UUID, ln *lane, turns chan struct{}) (took time.Duration, held, ok bool) {
+	turns <- struct{}{}
 	began := a.Now()
 	ln.mu.Lock()
 	calls, earlier, ok := ln.next(a.Limits.BatchOperations)
@@ -97,12 +134,12 @@ func (a *Applier) drainBatch(id uuid.UUID, ln *lane) (took time.Duration, ok boo
 		c = a.applyCalls(id, ln, earlier, calls)
 	}
 	ln.mu.Unlock()
-	<-a.turns
+	<-turns
 	took = a.Now().Sub(began)
 	if ok {
-		a.answer(ln, c, calls)
+		held = a.answer(ln, c, calls)
 	}
-	return took, ok
+	return took, held, ok
 }
 
 // next takes calls from the queue, of at most as many operations but at least one
@@ -114,8 +151,8 @@ func (ln *lane) next(most int) (calls []*call, earlier []unsettled, ok bool) {
 	for n := 0; len(ln.queue) > 0 && (n == 0 || n+len(ln.queue[0].ops) <= most); {
 		c := ln.queue[0]
 		ln.queue = ln.queue[1:]
-		if err := c.ctx.Err(); err != nil {
-			c.err = fmt.Errorf("%w: %w", wallet.ErrUnavailable, err)
+		if c.ctx.Err() != nil {
+			c.err = c.untried()
 			close(c.done)
 			continue
 		}
@@ -131,15 +168,17 @@ func (ln *lane) next(most int) (calls []*call, earlier []unsettled, ok bool) {
 
 // answer announces the commit, if there was one, and then lets the callers go;
 // those that met a locked row, or another's commit each time, try again for as long
-// as they wait.
-func (a *Applier) answer(ln *lane, c wallet.Committed, calls []*call) {
+// as they wait. It returns whether the row was held.
+func (a *Applier) answer(ln *lane, c wallet.Committed, calls []*call) (held bool) {
 	if len(c.Results) > 0 {
 		a.announce(c)
 	}
 	var again []*call
 	for _, call := range calls {
-		if errors.Is(call.err, wallet.ErrLocked) || errors.Is(call.err, wallet.ErrConflict) {
-			call.err = nil
+		locked := errors.Is(call.err, wallet.ErrLocked)
+		if locked || errors.Is(call.err, wallet.ErrConflict) {
+			held = held || locked
+			call.again, call.err = call.err, nil
 			again = append(again, call)
 			continue
 		}
@@ -150,6 +189,7 @@ func (a *Applier) answer(ln *lane, c wallet.Committed, calls []*call) {
 		ln.queue = append(again, ln.queue...)
 		ln.intakeMu.Unlock()
 	}
+	return held
 }
 
 // applyCalls commits earlier operations and calls: in batches of their own what is too

@@ -36,6 +36,15 @@ func (r *replica) begin(ctx context.Context, op wallet.Operation) <-chan told {
 	return done
 }
 
+// wantUntried fails unless err says that nothing of a call was applied.
+func wantUntried(t testing.TB, err error, code wallet.Code) {
+	t.Helper()
+	var e *wallet.Error
+	if !errors.As(err, &e) || e.Code != code || e.Fate != wallet.NotApplied {
+		t.Errorf("%v; want %s, not applied", err, code)
+	}
+}
+
 func wantApplied(t testing.TB, done <-chan told) {
 	t.Helper()
 	select {
@@ -73,7 +82,7 @@ func TestARowHeldOnTheDirectWayHoldsUpNobodyElse(t *testing.T) {
 }
 
 // While the row is held, calls come and their callers go. Who has gone was told
-// that the outcome is unknown; what is tried for nobody would only be in the way.
+// that nothing was applied, and so it must stay.
 func TestCallsOfTheDirectWayWhoseCallerHasGoneAreNotTried(t *testing.T) {
 	t.Parallel()
 	w, db := newWorld(t, 1)
@@ -91,9 +100,8 @@ func TestCallsOfTheDirectWayWhoseCallerHasGoneAreNotTried(t *testing.T) {
 	db.blocked(t)
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := r.Direct(ended, gone); !errors.Is(err, wallet.ErrUnavailable) {
-		t.Errorf("who has gone: %v", err)
-	}
+	_, err := r.Direct(ended, gone)
+	wantUntried(t, err, wallet.CodeOverloaded)
 	live = append(live, r.begin(testContext(t), second))
 	for range 3 { // who still waits tries again and again
 		select {
