@@ -35,6 +35,7 @@ type Ledger interface {
 	Unjournaled(ctx context.Context, beyond uuid.UUID, limit int) ([]wallet.Key, error)
 	Backfills(ctx context.Context, keys []wallet.Key) ([]wallet.Operation, error)
 	Journaled(ctx context.Context, keys []wallet.Key) error
+	Lost(ctx context.Context, placed []wallet.Placed) ([]wallet.Key, error)
 }
 
 // Journal is what applying writes to the journal, and how it slows its reading.

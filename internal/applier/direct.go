@@ -12,15 +12,17 @@ import (
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-// call is a request's operations that wait for the direct way.
+// call is a request's operations that wait for the direct way. Without any it wants only
+// applied what goes before them.
 type call struct {
-	ctx   context.Context // its caller's patience
-	ops   []wallet.Operation
-	lane  *lane
-	again error // why it waits to be tried once more; nil: it was not tried yet
-	done  chan struct{}
-	out   []wallet.Operation
-	err   error
+	ctx    context.Context // its caller's patience
+	wallet uuid.UUID
+	ops    []wallet.Operation
+	lane   *lane
+	again  error // why it waits to be tried once more; nil: it was not tried yet
+	done   chan struct{}
+	out    []wallet.Operation
+	err    error
 }
 
 // noPartition is the partition of what the direct way has committed.
@@ -37,7 +39,7 @@ const noPartition = -1
 // cut off. A *wallet.Error means that nothing was applied; its code is CodeOverloaded if the
 // call waited for other wallets' turns until ctx ended.
 func (a *Applier) Direct(ctx context.Context, ops ...wallet.Operation) ([]wallet.Operation, error) {
-	c := &call{ctx: ctx, ops: ops, done: make(chan struct{})}
+	c := &call{ctx: ctx, wallet: ops[0].WalletID, ops: ops, done: make(chan struct{})}
 	if err := a.enqueue(c); err != nil {
 		return nil, err
 	}
@@ -84,8 +86,7 @@ func (a *Applier) enqueue(c *call) error {
 	if a.closed {
 		return &wallet.Error{Code: wallet.CodeUnavailable, Fate: wallet.NotApplied, Detail: "the service stops"}
 	}
-	id := c.ops[0].WalletID
-	ln := a.lanes.lockIntake(id)
+	ln := a.lanes.lockIntake(c.wallet)
 	defer ln.intakeMu.Unlock()
 	if ln.overflow.Known() && !a.clearOverflow(ln) {
 		return &wallet.Error{Code: wallet.CodeUnavailable, Fate: wallet.NotApplied,
@@ -95,7 +96,7 @@ func (a *Applier) enqueue(c *call) error {
 	ln.queue = append(ln.queue, c)
 	if !ln.draining {
 		ln.draining = true
-		a.direct.Go(func() { a.drain(id, ln) })
+		a.direct.Go(func() { a.drain(c.wallet, ln) })
 	}
 	return nil
 }
@@ -200,6 +201,9 @@ func (a *Applier) applyCalls(id uuid.UUID, ln *lane, earlier []unsettled, calls 
 	for _, c := range calls {
 		n += len(c.ops)
 	}
+	if n == 0 { // what was to be applied is settled by now
+		return wallet.Committed{Partition: noPartition}
+	}
 	if piece := min(len(earlier), most); piece > 0 && n > most {
 		b, err := a.commitDirect(id, ln, earlier[:piece], nil)
 		if err != nil {
@@ -277,6 +281,9 @@ func directRecords(id uuid.UUID, earlier []unsettled, calls []*call) []wallet.Re
 	last := wallet.Record{Kind: wallet.KindOperations, WalletID: id, Receipt: wallet.NoReceipt}
 	for _, c := range calls {
 		last.Operations = append(last.Operations, c.ops...)
+	}
+	if len(last.Operations) == 0 {
+		return records
 	}
 	return append(records, last)
 }

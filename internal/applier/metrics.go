@@ -11,11 +11,11 @@ import (
 
 // metrics counts what applying does.
 type metrics struct {
-	batches, conflicts, asides, copies, alarms, dead prometheus.Counter
-	operations                                       *prometheus.CounterVec
-	drops                                            *prometheus.CounterVec
-	directs                                          *prometheus.CounterVec
-	size, seconds, age                               prometheus.Histogram
+	batches, conflicts, asides, copies, alarms, dead, losses prometheus.Counter
+	operations                                               *prometheus.CounterVec
+	drops                                                    *prometheus.CounterVec
+	directs                                                  *prometheus.CounterVec
+	size, seconds, age                                       prometheus.Histogram
 }
 
 // newMetrics registers the counters and histograms.
@@ -45,6 +45,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		copies:     counter("walletd_requeue_copies_total", "Copies of requeued operations put back into the journal."),
 		alarms:     counter("walletd_requeue_alarms_total", "Refusals of a requeued list beyond the attempts that are normal."),
 		dead:       counter("walletd_dead_letters_total", "Records that did not decode and were put into the dead-letter topic."),
+		losses:     counter("walletd_lost_operations_total", "Operations that were acknowledged and that a look has found neither in the journal nor in the ledger; they are applied directly."),
 		operations: vec("walletd_operations_total", "Operations decided, by outcome.", "outcome", "applied", "failed"),
 		drops:      vec("walletd_batches_dropped_total", "Batches dropped because they were fenced or of unknown outcome.", "reason", "fenced", "unavailable"),
 		directs:    vec("walletd_direct_batches_total", "Batches of the direct way, by result.", "result", "committed", "failed"),
@@ -89,8 +90,9 @@ func (m *metrics) dropped(err error) {
 	m.drops.WithLabelValues(reason).Inc()
 }
 
-func (m *metrics) conflicted()   { m.conflicts.Inc() }
-func (m *metrics) setAside()     { m.asides.Inc() }
-func (m *metrics) requeued()     { m.copies.Inc() }
-func (m *metrics) alarm()        { m.alarms.Inc() }
-func (m *metrics) deadLettered() { m.dead.Inc() }
+func (m *metrics) conflicted()    { m.conflicts.Inc() }
+func (m *metrics) setAside()      { m.asides.Inc() }
+func (m *metrics) requeued()      { m.copies.Inc() }
+func (m *metrics) alarm()         { m.alarms.Inc() }
+func (m *metrics) deadLettered()  { m.dead.Inc() }
+func (m *metrics) lost(count int) { m.losses.Add(float64(count)) }

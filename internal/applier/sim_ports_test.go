@@ -109,6 +109,17 @@ func (p port) Read(ctx context.Context, q wallet.SnapshotQuery) (out wallet.Snap
 	return out, err
 }
 
+// Lost implements applier.Ledger. The simulated journal loses nothing.
+func (p port) Lost(ctx context.Context, placed []wallet.Placed) (out []wallet.Key, err error) {
+	about := walletNumber(placed[0].WalletID)
+	p.call("asks for what is lost", about, nil, readFaults, func(f simtest.Fault) {
+		if out, err = p.ledger(f).Lost(ctx, placed); len(out) > 0 {
+			p.s.found("operations are taken for lost: %v", out)
+		}
+	})
+	return out, err
+}
+
 // Locked implements applier.Ledger.
 func (p port) Locked(ctx context.Context, ids []uuid.UUID) (out []uuid.UUID, err error) {
 	p.call("asks who is held", 0, nil, readFaults, func(f simtest.Fault) {

@@ -341,7 +341,7 @@ func TestAWalletThatCannotBeReadHoldsUpNoOtherWalletsBackfill(t *testing.T) {
 		keys := left()
 		return len(keys) == 2 && keys[0].WalletID == bad && keys[1].WalletID == bad
 	})
-	if age := gauge(t, registry, "walletd_oldest_unjournaled_seconds"); age <= 0 {
+	if age := metric(t, registry, "walletd_oldest_unjournaled_seconds"); age <= 0 {
 		t.Errorf("what cannot be read is said to be %v s old", age)
 	}
 	done.Store(false)

@@ -2,6 +2,7 @@ package applier
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"sort"
@@ -103,9 +104,8 @@ func (a *Applier) Unsettled(id uuid.UUID, since time.Time) (waiting int, settled
 }
 
 // JournalReplaced notes that what was acknowledged so far is in a topic that is not written
-// any more, and of which the offsets say nothing in the next one. What has no outcome yet may
-// never get one, and is no load; the direct way applies it before anything newer of its
-// wallet.
+// any more, and of which the offsets say nothing in the next one. What has no outcome yet is
+// no load from now on; the next look asks for it, and has it applied (applyLost).
 func (a *Applier) JournalReplaced() {
 	for _, ln := range a.lanes.inUse() {
 		ln.intakeMu.Lock()
@@ -170,11 +170,16 @@ func (a *Applier) Reconcile(ctx context.Context, offsets map[int32]int64) (settl
 	for _, ln := range lanes {
 		a.endOverflow(ln)
 	}
+	var missing []wallet.Placed
 	_, err = wallet.InParts(a.unsettledPassed(lanes), lookReads, func(some []sought) error {
-		n, err := a.settleKnown(ctx, some)
-		settled += n
+		without, err := a.settleKnown(ctx, some)
+		if err == nil {
+			settled += len(some) - len(without)
+			missing = append(missing, without...)
+		}
 		return err
 	})
+	err = errors.Join(err, a.applyLost(ctx, missing))
 	a.lanes.aside.Store(a.countAside(lanes))
 	return settled, err
 }
@@ -182,11 +187,11 @@ func (a *Applier) Reconcile(ctx context.Context, offsets map[int32]int64) (settl
 // sought is an unsettled operation, or creation, to be looked for in the ledger.
 type sought struct {
 	kind wallet.Kind
-	wallet.Key
+	wallet.Placed
 }
 
-// settleKnown settles what the ledger has of these, and returns how many that are.
-func (a *Applier) settleKnown(ctx context.Context, some []sought) (settled int, err error) {
+// settleKnown settles what the ledger has of these, and returns the others.
+func (a *Applier) settleKnown(ctx context.Context, some []sought) (missing []wallet.Placed, err error) {
 	var q wallet.SnapshotQuery
 	for _, u := range some {
 		if u.kind == wallet.KindCreate {
@@ -196,19 +201,21 @@ func (a *Applier) settleKnown(ctx context.Context, some []sought) (settled int, 
 		}
 	}
 	s, err := a.Ledger.Read(ctx, q)
-	for _, k := range q.Operations { // one that was repeated is there as often
-		if _, ok := s.Operations[k]; ok {
-			a.lanes.settle(k.WalletID, k.ID)
-			settled++
+	if err != nil {
+		return nil, err
+	}
+	for _, u := range some {
+		_, known := s.Operations[u.Key]
+		if u.kind == wallet.KindCreate {
+			_, known = s.Wallets[u.WalletID]
+		}
+		if known { // one that was repeated is there as often
+			a.lanes.settle(u.WalletID, u.ID)
+		} else {
+			missing = append(missing, u.Placed)
 		}
 	}
-	for _, id := range q.Wallets {
-		if _, ok := s.Wallets[id]; ok {
-			a.lanes.settle(id, id)
-			settled++
-		}
-	}
-	return settled, err
+	return missing, nil
 }
 
 // inUse returns the lanes with unsettled operations, or an overflow of them.
@@ -257,11 +264,13 @@ func (a *Applier) unsettledPassed(lanes []*lane) (passed []sought) {
 func (a *Applier) unsettledPassedOf(ln *lane, passed []sought) []sought {
 	ln.intakeMu.Lock()
 	defer ln.intakeMu.Unlock()
-	lost := sort.Search(len(ln.unsettled), func(i int) bool { return ln.unsettled[i].Receipt.Known() }) // with a journal
-	known := ln.unsettled[lost:]
-	for _, u := range known[:min(len(known), lookPerWallet)] {
-		if a.ledgerNext.passed(u.Receipt) {
-			passed = append(passed, sought{u.kind, u.Key()})
+	n := sort.Search(len(ln.unsettled), func(i int) bool { return ln.unsettled[i].Receipt.Known() })
+	lost, known := ln.unsettled[:n], ln.unsettled[n:] // with a journal, and in this one
+	for _, some := range [][]unsettled{lost, known} {
+		for _, u := range some[:min(len(some), lookPerWallet)] {
+			if !u.Receipt.Known() || a.ledgerNext.passed(u.Receipt) {
+				passed = append(passed, sought{u.kind, wallet.Placed{Key: u.Key(), Receipt: u.Receipt}})
+			}
 		}
 	}
 	return passed

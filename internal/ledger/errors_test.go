@@ -235,16 +235,20 @@ func wantAllUnavailable(t *testing.T, l *ledger.Ledger) {
 		"Unjournaled": func() error { _, err := l.Unjournaled(ctx, uuid.Nil, 1); return err },
 		"Backfills":   func() error { _, err := l.Backfills(ctx, []wallet.Key{{WalletID: id, ID: id}}); return err },
 		"Journaled":   func() error { return l.Journaled(ctx, []wallet.Key{{WalletID: id, ID: id}}) },
-		"Topic":       func() error { _, err := l.Topic(ctx); return err },
-		"Follow":      func() error { _, err := l.Follow(ctx, wallet.Topic{Name: "t", ID: id, Partitions: 1}); return err },
-		"Partition":   func() error { _, err := l.Partition(ctx, id, 0); return err },
-		"Offsets":     func() error { _, err := l.Offsets(ctx); return err },
-		"FullLists":   func() error { _, err := l.FullLists(ctx, 1); return err },
-		"Create":      func() error { _, _, err := l.Create(ctx, id, now); return err },
-		"Wallet":      func() error { _, err := l.Wallet(ctx, id); return err },
-		"Outcomes":    func() error { _, err := l.Outcomes(ctx, []wallet.Key{{WalletID: id, ID: id}}); return err },
-		"Operation":   func() error { _, _, _, err := l.Operation(ctx, id, id, wallet.NoReceipt); return err },
-		"Operations":  func() error { _, err := l.Operations(ctx, id, wallet.Query{Limit: 1}); return err },
+		"Lost": func() error {
+			_, err := l.Lost(ctx, []wallet.Placed{{Key: wallet.Key{WalletID: id, ID: id}}})
+			return err
+		},
+		"Topic":      func() error { _, err := l.Topic(ctx); return err },
+		"Follow":     func() error { _, err := l.Follow(ctx, wallet.Topic{Name: "t", ID: id, Partitions: 1}); return err },
+		"Partition":  func() error { _, err := l.Partition(ctx, id, 0); return err },
+		"Offsets":    func() error { _, err := l.Offsets(ctx); return err },
+		"FullLists":  func() error { _, err := l.FullLists(ctx, 1); return err },
+		"Create":     func() error { _, _, err := l.Create(ctx, id, now); return err },
+		"Wallet":     func() error { _, err := l.Wallet(ctx, id); return err },
+		"Outcomes":   func() error { _, err := l.Outcomes(ctx, []wallet.Key{{WalletID: id, ID: id}}); return err },
+		"Operation":  func() error { _, _, _, err := l.Operation(ctx, id, id, wallet.NoReceipt); return err },
+		"Operations": func() error { _, err := l.Operations(ctx, id, wallet.Query{Limit: 1}); return err },
 	} {
 		t.Run(name, func(t *testing.T) { wantKind(t, call(), wallet.ErrUnavailable) })
 	}

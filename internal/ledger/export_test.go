@@ -34,6 +34,7 @@ var ReadStatements = map[string]string{
 	"journaled": deleteUnjournaled,
 	"wallets":   selectWalletsByKey,
 	"backfills": selectBackfills,
+	"lost":      selectLost,
 }
 
 // Commits and Reads are the pools, with the settings that plans depend on.

@@ -8,6 +8,12 @@ type Key struct{ WalletID, ID uuid.UUID }
 // Key returns the operation's key.
 func (o Operation) Key() Key { return Key{o.WalletID, o.ID} }
 
+// Placed is an operation, or a creation under its wallet's id, with the place of its record.
+type Placed struct {
+	Key
+	Receipt Receipt
+}
+
 // SnapshotQuery says what to read of the ledger as of one moment.
 type SnapshotQuery struct {
 	Wallets        []uuid.UUID

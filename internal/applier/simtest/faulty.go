@@ -125,3 +125,11 @@ func (f *Faulty) Journaled(ctx context.Context, keys []wallet.Key) error {
 	}
 	return f.Ledger.Journaled(ctx, keys)
 }
+
+// Lost implements applier.Ledger.
+func (f *Faulty) Lost(ctx context.Context, placed []wallet.Placed) ([]wallet.Key, error) {
+	if _, err := f.before(Call{Method: "Lost"}); err != nil {
+		return nil, err
+	}
+	return f.Ledger.Lost(ctx, placed)
+}

@@ -178,6 +178,22 @@ func (l *Ledger) Journaled(_ context.Context, keys []wallet.Key) error {
 	return nil
 }
 
+// Lost implements applier.Ledger.
+func (l *Ledger) Lost(_ context.Context, placed []wallet.Placed) (lost []wallet.Key, _ error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, p := range placed {
+		_, applied := l.books.Operations[p.Key]
+		_, made := l.books.Wallets[p.WalletID]
+		listed := slices.ContainsFunc(l.books.Entries[p.WalletID], func(e wallet.Entry) bool { return e.ID == p.ID })
+		passed := !p.Receipt.Known() || p.Receipt.Offset < l.books.Offsets[p.Receipt.Partition]
+		if passed && !applied && !listed && !(made && p.ID == p.WalletID) {
+			lost = append(lost, p.Key)
+		}
+	}
+	return lost, nil
+}
+
 // Expect implements applier.Ledger: here batches have nothing in common.
 func (l *Ledger) Expect(...wallet.Coming) {}
 
