@@ -120,10 +120,11 @@ func (s Standing) stopped(p Partition) error {
 // ErrNothingToAccept says that every partition can be applied as it is.
 var ErrNothingToAccept = errors.New("there is nothing to accept: no partition is stopped for what the journal lacks")
 
-// FromStart and FromEnd are where a stopped partition may go on: with all that is there, or
-// behind it.
+// FromStart has a stopped partition go on with all that is there.
 func FromStart(p Partition) int64 { return p.Start }
-func FromEnd(p Partition) int64   { return p.End }
+
+// FromEnd has it go on behind what is there.
+func FromEnd(p Partition) int64 { return p.End }
 
 // Repointing is what an operator would accept: that the ledger goes on with the
 // journal as Kafka has it, each stopped partition from the offset that from tells.

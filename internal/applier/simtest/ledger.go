@@ -184,10 +184,12 @@ func (l *Ledger) Lost(_ context.Context, placed []wallet.Placed) (lost []wallet.
 	defer l.mu.Unlock()
 	for _, p := range placed {
 		_, applied := l.books.Operations[p.Key]
-		_, made := l.books.Wallets[p.WalletID]
+		if _, made := l.books.Wallets[p.WalletID]; made && p.ID == p.WalletID {
+			continue
+		}
 		listed := slices.ContainsFunc(l.books.Entries[p.WalletID], func(e wallet.Entry) bool { return e.ID == p.ID })
 		passed := !p.Receipt.Known() || p.Receipt.Offset < l.books.Offsets[p.Receipt.Partition]
-		if passed && !applied && !listed && !(made && p.ID == p.WalletID) {
+		if passed && !applied && !listed {
 			lost = append(lost, p.Key)
 		}
 	}
