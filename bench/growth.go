@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"text/tabwriter"
 	"time"
 )
@@ -51,20 +50,13 @@ func ascend(points []int) bool {
 const growthConnections = 64
 
 // Run is kong's.
-func (c *growthCommand) Run(ctx context.Context) (err error) {
-	dir, err := workDir()
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	b := &bench{bin: filepath.Join(dir, "bin"), seconds: time.Duration(c.Seconds * float64(time.Second)), say: os.Stderr}
-	if err := b.start(ctx, dir, []cell{{Subject: flushed}, {Subject: emptyHandler}}); err != nil {
-		return err
-	}
-	defer func() { b.subjects.stop(); err = errors.Join(err, b.components.stop()) }()
-	if err := b.warm(ctx, growthWarm); err != nil {
-		return err
-	}
+func (c *growthCommand) Run(ctx context.Context) error {
+	b := &bench{seconds: time.Duration(c.Seconds * float64(time.Second)), say: os.Stderr}
+	return b.with(ctx, []cell{{Subject: flushed}, {Subject: emptyHandler}}, growthWarm, func() error { return c.draw(ctx, b) })
+}
+
+// draw measures the curves and shows them.
+func (c *growthCommand) draw(ctx context.Context, b *bench) error {
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	draw := map[string]func(*subject) ([]target, error){
 		"wallets":    func(s *subject) ([]target, error) { return b.walletsCurve(ctx, s, out, c.Wallets) },

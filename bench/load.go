@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -45,8 +46,8 @@ func (l load) args(url string, d time.Duration) []string {
 	return args
 }
 
-// said is what walletctl bench --json says, as far as it is needed here.
-type said struct {
+// loadReport is what walletctl bench --json says, as far as it is needed here.
+type loadReport struct {
 	Wallets           []string  `json:"wallets"` // that it made
 	Answers           answers   `json:"answers"`
 	Latency           latency   `json:"latencyMs"`
@@ -54,6 +55,11 @@ type said struct {
 	SendingEnded      time.Time `json:"sendingEnded"`
 	SendingCPUSeconds float64   `json:"sendingCpuSeconds"`
 	Bounded           bool      `json:"bounded"` // it ended early, for it remembers no more
+}
+
+// and is what the wallets of this load and of a later one were told.
+func (r loadReport) and(later loadReport) (wallets []string, told answers) {
+	return slices.Concat(r.Wallets, later.Wallets), r.Answers.and(later.Answers)
 }
 
 // answers are counted by operation, also those of bulks.
@@ -94,24 +100,24 @@ const walletctlTimeout = time.Minute
 
 // put runs walletctl bench against a subject. Its exit code is no matter here: the
 // counts are.
-func (b *bench) put(ctx context.Context, on *subject, l load, d time.Duration) (s said, err error) {
+func (b *bench) put(ctx context.Context, on *subject, l load, d time.Duration) (r loadReport, err error) {
 	ctx, cancel := context.WithTimeout(ctx, d+walletctlTimeout)
 	defer cancel()
 	command := exec.CommandContext(ctx, filepath.Join(b.bin, "walletctl"), l.args(on.process.url, d)...)
 	var out, complaint bytes.Buffer
 	command.Stdout, command.Stderr = &out, &complaint
 	failed := command.Run()
-	if err := json.Unmarshal(out.Bytes(), &s); err != nil {
-		return s, fmt.Errorf("walletctl bench: %w", errors.Join(failed, errors.New(complaint.String())))
+	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
+		return r, fmt.Errorf("walletctl bench: %w", errors.Join(failed, errors.New(complaint.String())))
 	}
 	if !l.Reads {
-		on.told = on.told.and(s.Answers)
+		on.told = on.told.and(r.Answers)
 	}
 	switch {
-	case s.Bounded:
-		return s, fmt.Errorf("%s: the load ended before its %s, for it remembers no more operations", on.name, d)
-	case s.Answers.promised() == 0:
-		return s, fmt.Errorf("%s: nothing was accepted: %v", on.name, s.Answers.Errors)
+	case r.Bounded:
+		return r, fmt.Errorf("%s: the load ended before its %s, for it remembers no more operations", on.name, d)
+	case r.Answers.promised() == 0:
+		return r, fmt.Errorf("%s: nothing was accepted: %v", on.name, r.Answers.Errors)
 	}
-	return s, nil
+	return r, nil
 }

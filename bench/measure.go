@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 )
 
@@ -57,7 +56,7 @@ func (b *bench) measure(ctx context.Context, c cell) (figure, error) {
 	if s.ledger == nil || c.Reads {
 		return s.figure(c, said, said.SendingSeconds, before), nil
 	}
-	wallets, told := slices.Concat(first.Wallets, said.Wallets), first.Answers.and(said.Answers)
+	wallets, told := first.and(said)
 	err = s.drained(ctx, wallets, told.promised())
 	f := s.figure(c, said, said.SendingSeconds+time.Since(said.SendingEnded).Seconds(), before)
 	return f, errors.Join(err, s.check(ctx, wallets, told))
@@ -69,7 +68,7 @@ const introduceFor = time.Second
 // introduce has a load of many wallets make them by a load of its own, applied when
 // this returns: what making a thousand wallets costs is not the operations' cost. One
 // wallet is made by its load.
-func (b *bench) introduce(ctx context.Context, s *subject, l *load) (said said, err error) {
+func (b *bench) introduce(ctx context.Context, s *subject, l *load) (said loadReport, err error) {
 	if l.Wallets == 1 {
 		return said, nil
 	}
@@ -86,7 +85,7 @@ func (b *bench) introduce(ctx context.Context, s *subject, l *load) (said said, 
 }
 
 // figure is what was applied in so many seconds, and what that has used since before.
-func (s *subject) figure(c cell, said said, seconds float64, before map[string]usage) figure {
+func (s *subject) figure(c cell, said loadReport, seconds float64, before map[string]usage) figure {
 	operations := float64(said.Answers.promised())
 	f := figure{PerSecond: operations / seconds, Latency: said.Latency, Unprocessed: said.Answers.unprocessed(),
 		CPUMicros: map[string]float64{loader: said.SendingCPUSeconds * 1e6 / operations}, RSSMiB: map[string]int64{}}

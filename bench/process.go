@@ -123,14 +123,20 @@ func used(pid int) (u usage) {
 		if len(fields) < 22 {
 			continue
 		}
-		for _, f := range fields[11:15] { // utime, stime, cutime, cstime
-			n, _ := strconv.ParseInt(f, 10, 64)
-			u.CPU += time.Duration(n) * clockTick
-		}
+		u.CPU += ticks(fields[11:15]) // utime, stime, cutime, cstime
 		pages, _ := strconv.ParseInt(fields[21], 10, 64)
 		u.RSS += pages * int64(os.Getpagesize())
 	}
 	return u
+}
+
+// ticks adds up.
+func ticks(fields []string) (sum time.Duration) {
+	for _, f := range fields {
+		n, _ := strconv.ParseInt(f, 10, 64)
+		sum += time.Duration(n) * clockTick
+	}
+	return sum
 }
 
 // statFields returns /proc/PID/stat from its third field on.

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -56,34 +55,24 @@ func (c *profileCommand) Validate() error {
 }
 
 // Run is kong's.
-func (c *profileCommand) Run(ctx context.Context) (err error) {
+func (c *profileCommand) Run(ctx context.Context) error {
 	if _, err := exec.LookPath("perf"); err != nil {
 		return fmt.Errorf("perf of the kernel's tools is needed (apt-get install linux-perf): %w", err)
 	}
-	dir, err := workDir()
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
 	looked := time.Duration(c.Seconds * float64(time.Second))
-	b := &bench{bin: filepath.Join(dir, "bin"), say: os.Stderr}
-	if err := b.start(ctx, dir, profiled); err != nil {
-		return err
-	}
-	defer func() { b.subjects.stop(); err = errors.Join(err, b.components.stop()) }()
-	if err := b.warm(ctx, c.Warm); err != nil {
-		return err
-	}
-	all := make([]*profile, 0, len(profiled))
-	for i, one := range profiled {
-		fmt.Fprintf(b.say, "[%d/%d] %s, %s, %s\n", i+1, len(profiled), one.Group, one.loop(), one.name())
-		p, err := b.profile(ctx, one, looked)
-		if err != nil {
-			return err
+	b := &bench{say: os.Stderr}
+	return b.with(ctx, profiled, c.Warm, func() error {
+		all := make([]*profile, 0, len(profiled))
+		for i, one := range profiled {
+			fmt.Fprintf(b.say, "[%d/%d] %s, %s, %s\n", i+1, len(profiled), one.Group, one.loop(), one.name())
+			p, err := b.profile(ctx, one, looked)
+			if err != nil {
+				return err
+			}
+			all = append(all, p)
 		}
-		all = append(all, p)
-	}
-	return showProfiles(os.Stdout, all)
+		return showProfiles(os.Stdout, all)
+	})
 }
 
 // profile looks at a cell's load from the inside for as long, and checks what it has left.
@@ -94,7 +83,7 @@ func (b *bench) profile(ctx context.Context, c cell, looked time.Duration) (*pro
 		return nil, err
 	}
 	p, data := newProfile(c, looked), filepath.Join(b.components.dir, "perf.data")
-	var said said
+	var said loadReport
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
 		said, err = b.put(gctx, s, c.load, profileLead+looked+profileTail)
@@ -115,7 +104,7 @@ func (b *bench) profile(ctx context.Context, c cell, looked time.Duration) (*pro
 	p.own(s)
 	p.perSecond = float64(said.Answers.promised()) / said.SendingSeconds
 	if s.ledger != nil {
-		wallets, told := slices.Concat(first.Wallets, said.Wallets), first.Answers.and(said.Answers)
+		wallets, told := first.and(said)
 		if err := errors.Join(s.drained(ctx, wallets, told.promised()), s.check(ctx, wallets, told)); err != nil {
 			return nil, err
 		}

@@ -58,38 +58,46 @@ type bench struct {
 }
 
 // Run is kong's.
-func (c *runCommand) Run(ctx context.Context) (err error) {
+func (c *runCommand) Run(ctx context.Context) error {
 	if c.Smoke {
 		c.Connections, c.Seconds, c.Rounds, c.Warm = []int{256}, 2, 1, 5*time.Second
 	}
 	cells := plan(c.Only, c.Connections)
+	b := &bench{seconds: time.Duration(c.Seconds * float64(time.Second)), smoke: c.Smoke, say: os.Stderr}
+	return b.with(ctx, cells, c.Warm, func() error {
+		r, err := b.rounds(ctx, cells, c.Rounds)
+		if err != nil {
+			return err
+		}
+		if err := c.show(r); err != nil {
+			return err
+		}
+		switch {
+		case c.Smoke:
+			return r.collapsed()
+		case c.Strict:
+			return strictly(r.Targets)
+		}
+		return nil
+	})
+}
+
+// with starts what the cells need, warms it up, calls do, and stops everything.
+func (b *bench) with(ctx context.Context, cells []cell, warm time.Duration, do func() error) (err error) {
 	dir, err := workDir()
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	b := &bench{bin: filepath.Join(dir, "bin"), seconds: time.Duration(c.Seconds * float64(time.Second)), smoke: c.Smoke, say: os.Stderr}
+	b.bin = filepath.Join(dir, "bin")
 	if err := b.start(ctx, dir, cells); err != nil {
 		return err
 	}
 	defer func() { b.subjects.stop(); err = errors.Join(err, b.components.stop()) }()
-	if err := b.warm(ctx, c.Warm); err != nil {
+	if err := b.warm(ctx, warm); err != nil {
 		return err
 	}
-	r, err := b.rounds(ctx, cells, c.Rounds)
-	if err != nil {
-		return err
-	}
-	if err := c.show(r); err != nil {
-		return err
-	}
-	switch {
-	case c.Smoke:
-		return r.collapsed()
-	case c.Strict:
-		return strictly(r.Targets)
-	}
-	return nil
+	return do()
 }
 
 // start builds the programs and starts everything that the cells need.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -93,10 +92,7 @@ func compilerCPU(pid int) (sum time.Duration) {
 		stat, _ := os.ReadFile(task)
 		name, rest, _ := strings.Cut(string(stat), ") ")
 		if fields := strings.Fields(rest); strings.Contains(name, "Compiler") && len(fields) > 12 {
-			for _, f := range fields[11:13] { // utime, stime
-				n, _ := strconv.ParseInt(f, 10, 64)
-				sum += time.Duration(n) * clockTick
-			}
+			sum += ticks(fields[11:13]) // utime, stime
 		}
 	}
 	return sum
