@@ -55,15 +55,14 @@ func run() int {
 	} else {
 		err = command.Run()
 	}
-	var usage usageError
-	switch {
-	case err == nil:
+	if err == nil {
 		return 0
-	case errors.As(err, &usage):
-		fmt.Fprintln(os.Stderr, "walletd:", err)
-		return exitUsage
 	}
 	fmt.Fprintln(os.Stderr, "walletd:", err)
+	var usage usageError
+	if errors.As(err, &usage) {
+		return exitUsage
+	}
 	return exitFailed
 }
 

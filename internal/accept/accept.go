@@ -187,9 +187,9 @@ func (in *Intake) submit(ctx context.Context, ops []wallet.Operation, wait time.
 	defer in.waiters.remove(w)
 	once := w.firsts()
 	in.Journal.Write(w.journaled, once...)
-	if err := in.await(w, wait); err != nil {
+	if journalErr := in.await(w, wait); journalErr != nil {
 		// What was not acknowledged may have been applied meanwhile.
-		if err := in.direct(ctx, once, err); err != nil && w.open.Load() > 0 {
+		if err := in.direct(ctx, once, journalErr); err != nil && w.open.Load() > 0 {
 			return nil, err
 		}
 		return w.outcomes, nil

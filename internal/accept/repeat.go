@@ -1,7 +1,9 @@
 package accept
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -66,16 +68,13 @@ func (in *Intake) repeated(ctx context.Context, ops []wallet.Operation) map[uuid
 		in.Log.Debug("the ledger does not tell what a request repeats", "error", err)
 		return nil
 	}
-	var newest *wallet.Operation
 	repeated := make(map[uuid.UUID]wallet.Operation, len(done))
-	for i := range done {
-		repeated[done[i].ID] = done[i]
-		if newest == nil || done[i].Sequence > newest.Sequence {
-			newest = &done[i]
-		}
+	for _, op := range done {
+		repeated[op.ID] = op
 	}
-	if newest != nil {
-		in.renewBalance(ctx, newest)
+	if len(done) > 0 {
+		newest := slices.MaxFunc(done, func(a, b wallet.Operation) int { return cmp.Compare(a.Sequence, b.Sequence) })
+		in.renewBalance(ctx, &newest)
 	}
 	return repeated
 }

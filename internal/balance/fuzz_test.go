@@ -33,14 +33,14 @@ func FuzzAnnouncement(f *testing.F) {
 	op := wallet.Operation{ID: uuid.New(), WalletID: fuzzed.ID, Type: wallet.Deposit, Amount: 5, AcceptedAt: fuzzed.UpdatedAt, Status: wallet.Applied, Sequence: 8, BalanceAfter: 1005, AppliedAt: fuzzed.UpdatedAt, Receipt: wallet.Receipt{Partition: 3, Offset: 9}}
 	for _, status := range []wallet.Status{wallet.Applied, wallet.Failed, wallet.Pending, 7} {
 		op.Status = status
-		one := appendOperation([]byte{noticeVersion}, &op)
+		one := appendOperation([]byte{messageVersion}, &op)
 		f.Add(one)
 		f.Add(appendOperation(one, &op)[:len(one)+20])
 	}
 	made := wallet.Operation{ID: fuzzed.ID, WalletID: fuzzed.ID, AcceptedAt: fuzzed.UpdatedAt, AppliedAt: fuzzed.UpdatedAt, Status: wallet.Applied, Receipt: wallet.NoReceipt}
-	f.Add(appendOperation([]byte{noticeVersion}, &made))
+	f.Add(appendOperation([]byte{messageVersion}, &made))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		ops, err := readNotice(body)
+		ops, err := readMessage(body)
 		if err != nil {
 			return
 		}

@@ -1,5 +1,5 @@
-// Package httpapi is the ACCEPT step: it turns HTTP requests into operations and
-// their outcomes into answers. openapi.yaml describes it and is the source of
+// Package httpapi is HTTP in front of accept and balance: it turns requests into
+// operations and reads, and their outcomes into answers. openapi.yaml describes it and is the source of
 // truth; package api is generated from it.
 //
 // A request goes through CORS, the route table, metrics and panic recovery to the

@@ -19,12 +19,12 @@ const (
 	headerError     = "walletd-error"
 )
 
-// deadLetters returns the name of the topic for records that do not decode.
-func deadLetters(topic string) string { return topic + ".dead-letters" }
+// deadLetterTopic returns the name of the topic for records that do not decode.
+func deadLetterTopic(topic string) string { return topic + ".dead-letters" }
 
-// createLetters makes the topic of dead letters; nil if it is there.
-func (j *Journal) createLetters() error {
-	if err := j.createTopic(deadLetters(j.Topic), 1, maxDeadLetterBytes); err != nil {
+// createDeadLetterTopic makes the topic of dead letters; nil if it is there.
+func (j *Journal) createDeadLetterTopic() error {
+	if err := j.createTopic(deadLetterTopic(j.Topic), 1, maxDeadLetterBytes); err != nil {
 		return fmt.Errorf("create the topic of dead letters: %w", err)
 	}
 	return nil
@@ -57,7 +57,7 @@ func deadLetterClient(cfg Config, more ...kgo.Opt) (*kgo.Client, error) {
 // as long as ctx lives.
 func (j *Journal) Bury(ctx context.Context, rec wallet.Record) error {
 	p := fitting(rec.Poison)
-	r := &kgo.Record{Topic: deadLetters(j.Topic), Key: p.Key, Value: p.Value}
+	r := &kgo.Record{Topic: deadLetterTopic(j.Topic), Key: p.Key, Value: p.Value}
 	for _, h := range p.Headers {
 		r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
 	}
@@ -73,7 +73,7 @@ func (j *Journal) Bury(ctx context.Context, rec wallet.Record) error {
 			j.lettersFailed.Store(true)
 		}
 		if errors.Is(err, kerr.UnknownTopicOrPartition) {
-			err = errors.Join(err, j.createLetters())
+			err = errors.Join(err, j.createDeadLetterTopic())
 		}
 		return err
 	case <-ctx.Done():

@@ -34,7 +34,7 @@ func TestPoisonLargerThanAJournalRecordIsKeptAsDeadLetter(t *testing.T) {
 		if err := j.Bury(t.Context(), poison); err != nil {
 			t.Fatalf("%d bytes: %v", bytesOf, err)
 		}
-		letter := content(t, j.Brokers, deadLetters(j.Topic), 0, i+1)[i]
+		letter := content(t, j.Brokers, deadLetterTopic(j.Topic), 0, i+1)[i]
 		if bytesOf == maxDeadLetterBytes { // with its key and headers it is beyond the bound
 			if l := letterOf(uuid.New(), letter); !l.Empty() || l.Origin != poison.Receipt || !strings.Contains(l.Why, "in the journal, at its place") {
 				t.Errorf("a letter that is too large: %q with %d bytes, from %v", l.Why, len(l.Value), l.Origin)

@@ -73,7 +73,7 @@ func letterOf(topic uuid.UUID, r *kgo.Record) Letter {
 // places, from a place on, until it returns false or there are no more. Without
 // their topic there are none.
 func (j *Journal) VisitLetters(ctx context.Context, from wallet.Receipt, visit func([]Letter) (bool, error)) error {
-	name := deadLetters(j.Topic)
+	name := deadLetterTopic(j.Topic)
 	topics, err := j.admin.ListTopics(ctx, name)
 	if err != nil {
 		return fmt.Errorf("%w: %w", wallet.ErrUnreachable, err)
@@ -121,7 +121,7 @@ func (j *Journal) lettersOf(ctx context.Context, topic [16]byte, partition int32
 	}
 	client, err := kgo.NewClient(append(clientOptions(j.Config),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{deadLetters(j.Topic): {partition: kgo.NewOffset().At(at)}}),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{deadLetterTopic(j.Topic): {partition: kgo.NewOffset().At(at)}}),
 		// A foreign transaction's marker has an offset too: the last one may be it.
 		kgo.KeepControlRecords(),
 	)...)

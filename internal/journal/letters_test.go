@@ -39,7 +39,7 @@ func TestADeadLetterIsReadAsTheRecordWasFound(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	foreign := &kgo.Record{Topic: deadLetters(j.Topic), Value: []byte("foreign"), Headers: []kgo.RecordHeader{{Key: "b", Value: []byte("c")}}}
+	foreign := &kgo.Record{Topic: deadLetterTopic(j.Topic), Value: []byte("foreign"), Headers: []kgo.RecordHeader{{Key: "b", Value: []byte("c")}}}
 	if err := client(t, j.Brokers).ProduceSync(t.Context(), foreign).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func TestTheLastOffsetOfTheDeadLettersMayBeNone(t *testing.T) {
 	if err := foreign.BeginTransaction(); err != nil {
 		t.Fatal(err)
 	}
-	if err := foreign.ProduceSync(t.Context(), &kgo.Record{Topic: deadLetters(j.Topic), Value: []byte("foreign")}).FirstErr(); err != nil {
+	if err := foreign.ProduceSync(t.Context(), &kgo.Record{Topic: deadLetterTopic(j.Topic), Value: []byte("foreign")}).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
 	if err := foreign.EndTransaction(t.Context(), kgo.TryCommit); err != nil {

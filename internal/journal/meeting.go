@@ -199,7 +199,7 @@ func (m *meeting) meet(impatient bool) (wallet.Topic, error) {
 	if err := m.openPens(t, offsets, ends); err != nil {
 		return t, err
 	}
-	if err := j.createLetters(); err != nil {
+	if err := j.createDeadLetterTopic(); err != nil {
 		j.Log.Warn("a record that does not decode would hold its partition", "error", err)
 	}
 	m.unhalt()

@@ -35,3 +35,8 @@ func murmur2(b []byte) uint32 {
 	h *= m
 	return h ^ h>>15
 }
+
+// PartitionAmong returns the partition of a wallet's records among so many.
+func (j *Journal) PartitionAmong(walletID uuid.UUID, partitions int32) int32 {
+	return partitionOf(walletID, partitions)
+}

@@ -75,7 +75,7 @@ func TestPoisonIsReadInItsPlaceAndKeptAsDeadLetterWithWhereItWas(t *testing.T) {
 	if err := j.Bury(t.Context(), poison); err != nil {
 		t.Fatal(err)
 	}
-	letter := content(t, j.Brokers, deadLetters(j.Topic), 0, 1)[0]
+	letter := content(t, j.Brokers, deadLetterTopic(j.Topic), 0, 1)[0]
 	if !bytes.Equal(letter.Key, foreign.Key) || !bytes.Equal(letter.Value, foreign.Value) {
 		t.Errorf("kept %q: %q", letter.Key, letter.Value)
 	}

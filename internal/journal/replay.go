@@ -2,12 +2,9 @@ package journal
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/walletd/walletd/internal/wallet"
@@ -19,24 +16,6 @@ const (
 	replayPartBytes = 1 << 20
 	replayPatience  = 30 * time.Second
 )
-
-// Extent returns the topic that is there now (a zero one if there is none), and
-// each partition's first offset and end.
-func (j *Journal) Extent(ctx context.Context) (t wallet.Topic, starts, ends map[int32]int64, err error) {
-	if t, err = j.topicInKafka(ctx); errors.Is(err, kerr.UnknownTopicOrPartition) {
-		return wallet.Topic{}, nil, nil, nil
-	}
-	if err != nil {
-		return t, nil, nil, err
-	}
-	starts, ends, err = j.bounds(ctx, j.Topic)
-	return t, starts, ends, err
-}
-
-// PartitionAmong returns the partition of a wallet's records among so many.
-func (j *Journal) PartitionAmong(walletID uuid.UUID, partitions int32) int32 {
-	return partitionOf(walletID, partitions)
-}
 
 // Replay delivers the records of each partition in [from, to), in offset order. It
 // joins no consumer group, so it takes no partition from the replicas that run. An

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/walletd/walletd/internal/wallet"
 )
@@ -48,6 +49,19 @@ func (j *Journal) Standing(ctx context.Context, follows wallet.Topic, offsets ma
 		s.Partitions = append(s.Partitions, s.partition(p, offsets, starts, ends))
 	}
 	return s, nil
+}
+
+// Extent returns the topic that is there now (a zero one if there is none), and
+// each partition's first offset and end.
+func (j *Journal) Extent(ctx context.Context) (t wallet.Topic, starts, ends map[int32]int64, err error) {
+	if t, err = j.topicInKafka(ctx); errors.Is(err, kerr.UnknownTopicOrPartition) {
+		return wallet.Topic{}, nil, nil, nil
+	}
+	if err != nil {
+		return t, nil, nil, err
+	}
+	starts, ends, err = j.bounds(ctx, j.Topic)
+	return t, starts, ends, err
 }
 
 // bounds asks for the first and the next offset of each partition of a topic.

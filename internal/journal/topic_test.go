@@ -49,7 +49,7 @@ func TestTopicIsMadeOnceWhenTheLedgerFollowsNone(t *testing.T) {
 			t.Errorf("%s is %v, want %s", name, got, want)
 		}
 	}
-	if !exists(broker, deadLetters(j.Topic)) {
+	if !exists(broker, deadLetterTopic(j.Topic)) {
 		t.Error("no topic for dead letters")
 	}
 	second := newApplier(a.kept)

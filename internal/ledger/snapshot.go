@@ -32,7 +32,7 @@ FROM listed l
 ORDER BY 1, 4`
 
 // Read returns, as of one moment, the given wallets, which of the given
-// operations the ledger has, and the first limit entries of the given wallets'
+// operations the ledger has, and the first q.EntriesPerList entries of the given wallets'
 // requeued lists with which of those the ledger has. What it does not return does
 // not exist.
 func (l *Ledger) Read(ctx context.Context, q wallet.SnapshotQuery) (wallet.Snapshot, error) {

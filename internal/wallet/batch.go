@@ -16,8 +16,8 @@ type Batch struct {
 	Creates []Creation
 	// Changes are the wallets that move, sorted by id, each conditional on its version.
 	Changes []Change
-	// Operations are inserted. An id that is already there is a conflict. Those
-	// whose Origin is Direct are noted as not yet in the journal.
+	// Operations are inserted. An id that is already there is a conflict.
+	// Without a Fence they are noted as not yet in the journal.
 	Operations []Operation
 	// Lists are changes of requeued lists; they only travel with a Fence.
 	Lists []ListChange

@@ -29,13 +29,13 @@ func operations(n int) []wallet.Operation {
 }
 
 func TestANoticeIsReadAsItWasWritten(t *testing.T) {
-	ops, b := operations(2000), []byte{noticeVersion}
+	ops, b := operations(2000), []byte{messageVersion}
 	made := uuid.New()
 	ops = append(ops, wallet.Operation{ID: made, WalletID: made, Status: wallet.Applied, AcceptedAt: time.UnixMicro(5).UTC(), AppliedAt: time.UnixMicro(5).UTC()})
 	for i := range ops {
 		b = appendOperation(b, &ops[i])
 	}
-	got, err := readNotice(b)
+	got, err := readMessage(b)
 	if err != nil || len(got) != len(ops) {
 		t.Fatalf("%d of %d, %v", len(got), len(ops), err)
 	}
@@ -48,28 +48,28 @@ func TestANoticeIsReadAsItWasWritten(t *testing.T) {
 
 func TestANoticeThatIsCutOffOrOfAnotherVersionIsPassedOver(t *testing.T) {
 	op := operations(1)[0]
-	whole := appendOperation([]byte{noticeVersion}, &op)
+	whole := appendOperation([]byte{messageVersion}, &op)
 	for n := range whole {
-		if got, err := readNotice(whole[:n]); err == nil && n != 1 {
+		if got, err := readMessage(whole[:n]); err == nil && n != 1 {
 			t.Errorf("%d of %d bytes are %+v", n, len(whole), got)
 		}
 	}
 	for _, other := range []string{`{"operations":[]}`, "\x02"} {
-		if got, err := readNotice([]byte(other)); err == nil {
+		if got, err := readMessage([]byte(other)); err == nil {
 			t.Errorf("%q is %+v", other, got)
 		}
 	}
 }
 
-func BenchmarkNotice(b *testing.B) {
+func BenchmarkMessage(b *testing.B) {
 	ops, buf := operations(1000), []byte(nil)
 	b.ReportAllocs()
 	for b.Loop() {
-		buf = append(buf[:0], noticeVersion)
+		buf = append(buf[:0], messageVersion)
 		for i := range ops {
 			buf = appendOperation(buf, &ops[i])
 		}
-		if _, err := readNotice(buf); err != nil {
+		if _, err := readMessage(buf); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -18,12 +18,12 @@ import (
 //
 // A replica of another version passes over what it does not know: its requests
 // find their outcomes in the ledger.
-const noticeVersion = 1
+const messageVersion = 1
 
-// usualNoticeBytes is room for an operation.
-const usualNoticeBytes = 72
+// usualOperationBytes is room for an operation.
+const usualOperationBytes = 72
 
-var errNotice = errors.New("of another version, or cut off")
+var errMessage = errors.New("of another version, or cut off")
 
 func appendOperation(b []byte, op *wallet.Operation) []byte {
 	b = append(append(b, op.ID[:]...), op.WalletID[:]...)
@@ -37,17 +37,17 @@ func appendOperation(b []byte, op *wallet.Operation) []byte {
 	return b
 }
 
-func readNotice(b []byte) ([]wallet.Operation, error) {
-	if len(b) == 0 || b[0] != noticeVersion {
-		return nil, errNotice
+func readMessage(b []byte) ([]wallet.Operation, error) {
+	if len(b) == 0 || b[0] != messageVersion {
+		return nil, errMessage
 	}
 	b = b[1:]
-	ops := make([]wallet.Operation, 0, len(b)/(usualNoticeBytes/2))
+	ops := make([]wallet.Operation, 0, len(b)/(usualOperationBytes/2))
 	for len(b) > 0 {
 		var op wallet.Operation
 		n := readOperation(b, &op)
 		if n == 0 {
-			return nil, errNotice
+			return nil, errMessage
 		}
 		ops, b = append(ops, op), b[n:]
 	}

@@ -34,7 +34,7 @@ func (c *Cache) messages(done wallet.Committed) []message {
 		}
 		body, ok := bodies[r.Replica]
 		if !ok {
-			body = append(make([]byte, 0, 1+usualNoticeBytes*(len(done.Results)-i)), noticeVersion)
+			body = append(make([]byte, 0, 1+usualOperationBytes*(len(done.Results)-i)), messageVersion)
 		}
 		bodies[r.Replica] = appendOperation(body, &r.Operation)
 	}
@@ -74,7 +74,7 @@ func (c *Cache) receive(ctx context.Context, deliver func([]wallet.Operation)) e
 	ctx = rueidis.WithOnSubscriptionHook(ctx, func(s rueidis.PubSubSubscription) { c.listening.Store(s.Kind == "subscribe") })
 	defer c.listening.Store(false)
 	return client.Receive(ctx, client.B().Subscribe().Channel(channelPrefix+c.Replica.String()).Build(), func(m rueidis.PubSubMessage) {
-		ops, err := readNotice([]byte(m.Message))
+		ops, err := readMessage([]byte(m.Message))
 		if err != nil {
 			c.Log.Error("announcement does not decode", "error", err)
 			return

@@ -231,7 +231,7 @@ func TestForeignMessageIsPassedOver(t *testing.T) {
 	channel := channelPrefix + c.Replica.String()
 	op := applied(uuid.New(), 9)
 	redis.Publish(channel, `{"operations":[{"Sequence":8}]}`)
-	redis.Publish(channel, string(appendOperation([]byte{noticeVersion}, &op)))
+	redis.Publish(channel, string(appendOperation([]byte{messageVersion}, &op)))
 	if got := next(t, delivered); len(got) != 1 || got[0].Sequence != 9 {
 		t.Errorf("delivered %+v", got)
 	}
