@@ -258,7 +258,7 @@ func (b *batch) advance() {
 
 // announcement is what others are to be told of the committed batch.
 func (b *batch) announcement() wallet.Committed {
-	c := wallet.Committed{Partition: noPartition, Results: b.results}
+	c := wallet.Committed{Partition: wallet.NoPartition, Results: b.results}
 	if b.Fence != nil {
 		c.Partition, c.Next = b.Fence.Partition, b.Fence.To
 	}

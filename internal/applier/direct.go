@@ -25,9 +25,6 @@ type call struct {
 	err    error
 }
 
-// noPartition is the partition of what the direct way has committed.
-const noPartition = -1
-
 // Direct applies operations of one wallet, at least one, straight to the ledger,
 // without the journal: in one commit, all of them or none. It returns each as the
 // ledger has it: its outcome, or that of an earlier request with the same id.
@@ -202,7 +199,7 @@ func (a *Applier) applyCalls(id uuid.UUID, ln *lane, earlier []unsettled, calls 
 		n += len(c.ops)
 	}
 	if n == 0 { // what was to be applied is settled by now
-		return wallet.Committed{Partition: noPartition}
+		return wallet.Committed{Partition: wallet.NoPartition}
 	}
 	if piece := min(len(earlier), most); piece > 0 && n > most {
 		b, err := a.commitDirect(id, ln, earlier[:piece], nil)
@@ -222,7 +219,7 @@ func (a *Applier) applyCalls(id uuid.UUID, ln *lane, earlier []unsettled, calls 
 	}
 	if errors.Is(err, wallet.ErrRefused) && len(calls) > 1 {
 		ln.cached = false
-		all := wallet.Committed{Partition: noPartition}
+		all := wallet.Committed{Partition: wallet.NoPartition}
 		for i := range calls {
 			all = all.And(a.applyCalls(id, ln, earlier, calls[i:i+1]))
 		}
@@ -237,7 +234,7 @@ func (ln *lane) fail(calls []*call, err error) wallet.Committed {
 	for _, c := range calls {
 		c.err = err
 	}
-	return wallet.Committed{Partition: noPartition}
+	return wallet.Committed{Partition: wallet.NoPartition}
 }
 
 // outcomes returns what was decided of the operations.

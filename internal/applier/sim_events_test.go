@@ -196,6 +196,6 @@ func (s *sim) answered(asked, done []wallet.Operation) {
 	for i, op := range done {
 		results[i].Operation = op
 	}
-	s.answers.Announce(context.Background(), wallet.Committed{Partition: -1, Results: results})
+	s.answers.Announce(context.Background(), wallet.Committed{Partition: wallet.NoPartition, Results: results})
 	s.known(results)
 }

@@ -2,9 +2,13 @@ package wallet
 
 import "github.com/google/uuid"
 
-// Committed is what became true with one commit of the ledger.
+// NoPartition is the partition of what the direct way has committed.
+const NoPartition = -1
+
+// Committed is what became true with one commit of the ledger. Those of a partition are
+// announced in the order of Next.
 type Committed struct {
-	Partition int32    // -1 for the direct way
+	Partition int32    // or NoPartition
 	Next      int64    // the partition's offset in the ledger
 	Wallets   []Wallet // as they are now
 	Passed    []Wallet // as they were after operations that the ledger had before, perhaps not as they are now

@@ -32,10 +32,10 @@ func New(client *api.Client, c Config) *Run {
 
 // Settled returns how many operations got an answer, or never will. It may be
 // called while Load runs.
-func (r *Run) Settled() int64 { return r.settled.Load() + r.refused() }
+func (r *Run) Settled() int64 { return r.settled.Load() + r.notSent() }
 
-// refused counts the operations of requests that were not sent.
-func (r *Run) refused() int64 { return r.slots.refused.Load() * int64(r.config.each()) }
+// notSent counts the operations of requests that were not sent.
+func (r *Run) notSent() int64 { return r.slots.notSent.Load() * int64(r.config.each()) }
 
 // Create makes the wallets of the run, or takes those that it was given.
 func (r *Run) Create(ctx context.Context) error {
@@ -72,7 +72,7 @@ func (r *Run) Load(ctx context.Context) *Report {
 	} else {
 		r.closed(ctx)
 	}
-	r.tally.answers.NotSent = r.refused()
+	r.tally.answers.NotSent = r.notSent()
 	took := time.Since(r.start)
 	report := &Report{Answers: r.tally.answers, LatencyMs: r.tally.percentiles(),
 		AcceptedPerSecond: perSecond(r.tally.accepted(), took), SendingSeconds: took.Seconds(), SendingEnded: r.start.Add(took),

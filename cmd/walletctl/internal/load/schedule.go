@@ -39,17 +39,17 @@ func sleepUntil(ctx context.Context, sleep func(time.Duration), at time.Time) bo
 type bounded struct {
 	running sync.WaitGroup
 	slots   chan struct{}
-	refused atomic.Int64 // requests that were due while the limit was reached
+	notSent atomic.Int64 // requests that were due while the limit was reached
 }
 
 func newBounded(limit int) *bounded { return &bounded{slots: make(chan struct{}, limit)} }
 
-// start runs one, or counts it as refused.
+// start runs one, or counts it as not sent.
 func (b *bounded) start(run func()) {
 	select {
 	case b.slots <- struct{}{}:
 	default:
-		b.refused.Add(1)
+		b.notSent.Add(1)
 		return
 	}
 	b.running.Go(func() {

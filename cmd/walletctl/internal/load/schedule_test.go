@@ -21,8 +21,8 @@ func TestOpenLoopSendsOnScheduleWhateverIsUnanswered(t *testing.T) {
 			sent++
 			slots.start(func() { <-hangs })
 		})
-		if sent != 300 || late != 0 || slots.refused.Load() != 0 {
-			t.Errorf("%d sent, %v late, %d refused", sent, late, slots.refused.Load())
+		if sent != 300 || late != 0 || slots.notSent.Load() != 0 {
+			t.Errorf("%d sent, %v late, %d not sent", sent, late, slots.notSent.Load())
 		}
 		close(hangs)
 		slots.running.Wait()
@@ -35,8 +35,8 @@ func TestWhatIsDueBeyondTheBoundIsCounted(t *testing.T) {
 		openLoop(t.Context(), time.Sleep, 100, 25, func(time.Time) {
 			slots.start(func() { <-hangs })
 		})
-		if got := slots.refused.Load(); got != 15 {
-			t.Errorf("%d refused, want 15", got)
+		if got := slots.notSent.Load(); got != 15 {
+			t.Errorf("%d not sent, want 15", got)
 		}
 		close(hangs)
 		slots.running.Wait()
