@@ -106,7 +106,7 @@ func (s *System) closeComponents() {
 // way when their bound is met follow.
 func applierLimits(cfg config.Config) applier.Limits {
 	l := applier.DefaultLimits()
-	l.DirectCommits = max(1, int(cfg.Postgres.CommitConnections)-workerConnections-1) // one waits for rows that are held
+	l.DirectCommits = max(1, int(cfg.Postgres.CommitConnections)-workerConnections-applier.HeldCommits)
 	l.UnsettledPerWallet = max(l.UnsettledPerWallet, 2*cfg.WalletRequests+wallet.MaxRecordOperations)
 	l.Unsettled = max(l.Unsettled, 2*cfg.Requests+wallet.MaxRecordOperations)
 	return l

@@ -255,7 +255,7 @@ func (in *Intake) direct(ctx context.Context, ops []wallet.Operation, journalErr
 	done, err := in.Applier.Direct(ctx, ops...)
 	var known *wallet.Error
 	switch {
-	case errors.As(err, &known) && known.Code == wallet.CodeOverloaded && fateOf(journalErr) == wallet.NotApplied:
+	case errors.As(err, &known) && known.Code == wallet.CodeOverloaded && fateOf(journalErr) == wallet.NotApplied && in.Ledger.Err() == nil:
 		return overloaded(known.Detail, retrySoon)
 	case errors.As(err, &known):
 		return unavailable(fateOf(journalErr), err)

@@ -94,7 +94,7 @@ func New(cfg Config) *Applier {
 	a := &Applier{
 		Config: cfg, metrics: newMetrics(cfg.Registerer), lanes: newLanes(cfg.Limits.Lanes),
 		workers: map[int32]*worker{}, stopped: map[int32]error{}, progressed: make(chan struct{}, 1),
-		turns: make(chan struct{}, cfg.Limits.DirectCommits), heldTurns: make(chan struct{}, 1),
+		turns: make(chan struct{}, cfg.Limits.DirectCommits), heldTurns: make(chan struct{}, HeldCommits),
 	}
 	cfg.Registerer.MustRegister(gauges{a})
 	return a

@@ -227,7 +227,7 @@ func (b *batch) decide(a *account, kind wallet.Kind, op wallet.Operation, replic
 
 func (b *batch) create(a *account, at time.Time) {
 	a.exists, a.created = true, true
-	b.Creates = append(b.Creates, wallet.Creation{ID: a.id, At: at})
+	b.Creates = append(b.Creates, wallet.Creation{ID: a.id, At: at, Direct: b.origin == wallet.Direct})
 }
 
 // finish completes the transaction: the wallets that moved, sorted by id, and the

@@ -12,12 +12,13 @@ import (
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-// call is a request's operations that wait for the direct way. Without any it wants only
-// applied what goes before them.
+// call is a request's operations that wait for the direct way; or, without any, what the
+// journal has lost.
 type call struct {
 	ctx    context.Context // its caller's patience
 	wallet uuid.UUID
 	ops    []wallet.Operation
+	lost   map[uuid.UUID]bool // ids of what is unsettled
 	lane   *lane
 	again  error // why it waits to be tried once more; nil: it was not tried yet
 	done   chan struct{}
@@ -88,6 +89,9 @@ func (a *Applier) enqueue(c *call) error {
 	if ln.overflow.Known() && !a.clearOverflow(ln) {
 		return &wallet.Error{Code: wallet.CodeUnavailable, Fate: wallet.NotApplied,
 			Detail: "too many operations of this wallet wait in the journal, which cannot be read now"}
+	}
+	if len(c.ops) == 0 && ln.draining {
+		return nil // the next look asks for it again
 	}
 	c.lane = ln
 	ln.queue = append(ln.queue, c)
@@ -161,12 +165,26 @@ func (ln *lane) next(most int) (calls []*call, earlier []unsettled, ok bool) {
 		ln.queue, ln.draining = nil, false
 		return nil, nil, false
 	}
-	return calls, slices.Clone(ln.unsettled), true
+	return calls, ln.before(calls), true
+}
+
+// before returns what is applied before the calls, in order: all that is unsettled, for
+// they must not pass it; but if they are of what is lost, only that: the journal has the
+// rest, and between it what other replicas have accepted. intakeMu is held.
+func (ln *lane) before(calls []*call) []unsettled {
+	earlier := slices.Clone(ln.unsettled)
+	if slices.ContainsFunc(calls, func(c *call) bool { return len(c.ops) > 0 }) {
+		return earlier
+	}
+	return slices.DeleteFunc(earlier, func(u unsettled) bool {
+		return !slices.ContainsFunc(calls, func(c *call) bool { return c.lost[u.ID] })
+	})
 }
 
 // answer announces the commit, if there was one, and then lets the callers go;
 // those that met a locked row, or another's commit each time, try again for as long
-// as they wait. It returns whether the row was held.
+// as they wait, but for what is lost, which the next look asks for again. It returns
+// whether the row was held.
 func (a *Applier) answer(ln *lane, c wallet.Committed, calls []*call) (held bool) {
 	if len(c.Results) > 0 {
 		a.announce(c)
@@ -174,7 +192,7 @@ func (a *Applier) answer(ln *lane, c wallet.Committed, calls []*call) (held bool
 	var again []*call
 	for _, call := range calls {
 		locked := errors.Is(call.err, wallet.ErrLocked)
-		if locked || errors.Is(call.err, wallet.ErrConflict) {
+		if len(call.ops) > 0 && (locked || errors.Is(call.err, wallet.ErrConflict)) {
 			held = held || locked
 			call.again, call.err = call.err, nil
 			again = append(again, call)

@@ -16,7 +16,7 @@ type Limits struct {
 
 	Conflicts      int // of one wallet in one batch; then the wallet is set aside
 	Retries        int // of one batch for serialization failures; then it pauses, as for a ledger that is away
-	DirectCommits  int // direct batches under way at a time, and one of a wallet whose row was held; the other wallets' wait
+	DirectCommits  int // direct batches under way at a time, beside HeldCommits; the other wallets' wait
 	DirectTries    int // of one direct batch, for conflicts; then the lane is let go before the next ones
 	ListLength     int // entries of one requeued list; at it new requests of the wallet get 429
 	ListPerCopy    int // entries that one copy applies; the rest is due at once
@@ -31,6 +31,10 @@ type Limits struct {
 	PauseFirst     time.Duration // between tries while the ledger is away
 	PauseMost      time.Duration
 }
+
+// HeldCommits are the direct batches under way at a time of wallets whose row was held by
+// somebody when they were last tried.
+const HeldCommits = 2
 
 // DefaultLimits returns the bounds without regard to what accepting lets in: walletd
 // raises the two of unsettled operations to its own.

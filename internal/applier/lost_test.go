@@ -1,6 +1,9 @@
 package applier_test
 
 import (
+	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -76,35 +79,184 @@ func TestWhatWasLostWithAJournalIsAppliedDirectly(t *testing.T) {
 	})
 }
 
+// holding is a ledger of which somebody holds rows until they are free.
+func holding(free *atomic.Bool, but func(uuid.UUID) bool) func(*replica, *applier.Config) {
+	return withFaults(func(c simtest.Call) simtest.Fault {
+		if c.Method != "Commit" || free.Load() || but(c.Batch.Operations[0].WalletID) {
+			return simtest.None
+		}
+		time.Sleep(500 * time.Millisecond) // the lock timeout
+		return simtest.Locked
+	})
+}
+
+func none(uuid.UUID) bool { return false }
+
 // Somebody holds the row: the look does not wait, and a later one applies it.
 func TestALostOperationOfAWalletThatIsHeldIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newMemoryWorld(t, 1)
-		id := w.created()
-		held := true
-		r := w.replica(withFaults(func(c simtest.Call) simtest.Fault {
-			if c.Method == "Commit" && held {
-				time.Sleep(500 * time.Millisecond) // the lock timeout
-				return simtest.Locked
-			}
-			return simtest.None
-		}))
+		id, free := w.created(), new(atomic.Bool)
+		r := w.replica(holding(free, none))
 		op := deposit(id, 5)
-		r.Acknowledged(wallet.Record{Kind: wallet.KindOperations, WalletID: id, Operations: []wallet.Operation{op}, Receipt: wallet.Receipt{Offset: 0}})
-		r.JournalReplaced()
-		for range 30 { // once a second, as accepting does
+		r.lose(op)
+		look := func() { // once a second, as accepting does
+			t.Helper()
 			began := time.Now()
 			if _, err := r.Reconcile(t.Context(), w.books().Offsets); err != nil {
 				t.Fatal(err)
 			}
 			if took := time.Since(began); took > 0 {
-				t.Fatalf("a look waits %s for a row", took)
+				t.Errorf("a look waits %s for a row", took)
 			}
 			time.Sleep(time.Second)
 		}
+		for range 30 {
+			look()
+		}
 		wantHistory(t, w.books(), id)
-		held = false
-		time.Sleep(2 * time.Second)
+		free.Store(true)
+		look()
 		wantHistory(t, w.books(), id, op)
+	})
+}
+
+// lose has the replica know an operation that was in a journal that is gone.
+func (r *replica) lose(op wallet.Operation) {
+	r.Acknowledged(wallet.Record{Kind: wallet.KindOperations, WalletID: op.WalletID, Operations: []wallet.Operation{op}, Receipt: wallet.Receipt{Offset: 0}})
+	r.JournalReplaced()
+}
+
+// Nobody waits for what is lost: neither does Close, beyond the try that is under way.
+func TestCloseDoesNotWaitForWhatIsLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newMemoryWorld(t, 1)
+		r := w.replica(holding(new(atomic.Bool), none))
+		r.lose(deposit(w.created(), 5))
+		if _, err := r.Reconcile(t.Context(), w.books().Offsets); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		r.Close()
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("it took %s", took)
+		}
+	})
+}
+
+// What is lost of wallets that stay held is not in the way of one that was held for a while.
+func TestWhatIsLostOfHeldWalletsKeepsNobodyWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newMemoryWorld(t, 1)
+		id, free := w.created(), new(atomic.Bool)
+		r := w.replica(holding(new(atomic.Bool), func(of uuid.UUID) bool { return of == id && free.Load() }), withLimits(func(l *applier.Limits) { l.DirectCommits = 10 }))
+		for range 40 {
+			r.lose(deposit(w.created(), 1))
+		}
+		var looking sync.WaitGroup
+		looking.Go(func() {
+			for range 20 {
+				_, _ = r.Reconcile(t.Context(), w.books().Offsets)
+				time.Sleep(time.Second)
+			}
+		})
+		time.Sleep(5 * time.Second)
+		done := r.begin(t.Context(), deposit(id, 1))
+		time.Sleep(3 * time.Second)
+		free.Store(true)
+		began := time.Now()
+		wantApplied(t, done)
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("it waited %s after its row was free", took)
+		}
+		looking.Wait()
+	})
+}
+
+// What is lost is applied, and nothing else: the journal still has what came after it, and
+// between that what another replica has accepted.
+func TestWhatIsNotLostKeepsItsPlaceInTheJournal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newMemoryWorld(t, 1)
+		id, other := w.created(), w.created()
+		r := w.replica()
+		lost := deposit(id, 1)
+		r.Acknowledged(wallet.Record{Kind: wallet.KindOperations, WalletID: id, Operations: []wallet.Operation{lost}, Receipt: wallet.Receipt{Offset: w.log.End(0)}})
+		owner := w.owning()
+		op := deposit(other, 1)
+		w.append(op) // in its place
+		owner.outcome(op)
+		owner.close()
+		first, second := deposit(id, 100), withdraw(id, 100)
+		w.append(first)                  // another replica's
+		r.Acknowledged(w.append(second)) // and then this one's
+		if _, err := r.Reconcile(t.Context(), w.books().Offsets); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		w.owning()
+		time.Sleep(time.Second)
+		b := w.books()
+		wantHistory(t, b, id, lost, first, second)
+		if got := b.Operations[second.Key()]; got.Status != wallet.Applied {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+// However much of one wallet waits on its list, what is lost of another is found soon.
+func TestALongListHidesNothingThatIsLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newMemoryWorld(t, 1)
+		listed, id := w.created(), w.created()
+		r := w.replica()
+		owner := w.owning(withFaults(func(c simtest.Call) simtest.Fault {
+			if c.Method == "Commit" && slices.ContainsFunc(c.Batch.Changes, func(c wallet.Change) bool { return c.ID == listed }) {
+				return simtest.Refused
+			}
+			return simtest.None
+		}), withLimits(func(l *applier.Limits) { l.RequeueFirst, l.RequeueMost = time.Hour, time.Hour }))
+		for range 30 {
+			var ops []wallet.Operation
+			for range 100 {
+				ops = append(ops, deposit(listed, 1))
+			}
+			r.Acknowledged(w.append(ops...))
+		}
+		eventually(t, "all are on the list", func() bool { return len(w.books().Entries[listed]) == 3000 })
+		op := deposit(id, 7)
+		r.Acknowledged(wallet.Record{Kind: wallet.KindOperations, WalletID: id, Operations: []wallet.Operation{op}, Receipt: wallet.Receipt{Offset: 0}})
+		const enough = 100 // a look finds it with a chance of a fifth
+		for looks := 0; len(history(w.books(), id)) == 0; looks++ {
+			if looks == enough {
+				t.Fatalf("it is not found in %d looks", looks)
+			}
+			if _, err := r.Reconcile(t.Context(), w.books().Offsets); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		wantHistory(t, w.books(), id, op)
+		owner.close()
+	})
+}
+
+// A creation that is lost gets its record in the journal, as what is applied directly does.
+func TestALostCreationIsJournaledAgain(t *testing.T) {
+	t.Parallel()
+	w, _ := newWorld(t, 1)
+	other, made := w.created(), uuid.New()
+	r := w.replica()
+	place := wallet.Receipt{Offset: w.log.End(0)}
+	r.Acknowledged(wallet.Record{Kind: wallet.KindCreate, WalletID: made, Operations: []wallet.Operation{{ID: made, WalletID: made, AcceptedAt: epoch}}, Receipt: place})
+	owner := w.owning()
+	op := deposit(other, 1)
+	w.append(op) // in its place
+	owner.outcome(op)
+	if _, err := r.Reconcile(t.Context(), w.books().Offsets); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it has its record", func() bool {
+		return slices.ContainsFunc(w.log.Records(0), func(r wallet.Record) bool { return r.Kind == wallet.KindCreate && r.WalletID == made })
 	})
 }

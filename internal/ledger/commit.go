@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -17,7 +18,7 @@ WITH moved AS (
 	RETURNING 1)
 SELECT expect((SELECT count(*) FROM moved), $5, '` + stateFenced + `')`
 
-// What a batch creates, a record of the journal asks for: it needs none written.
+// What a record of the journal asks for needs none written.
 const noteNoCreation = `SELECT set_config('walletd.journaled', 'yes', true)`
 
 const insertWallets = `
@@ -109,7 +110,9 @@ func queueCreates(p *pgx.Batch, creates []wallet.Creation) {
 		ids.addID(c.ID)
 		at.addTime(c.At)
 	}
-	p.Queue(noteNoCreation)
+	if !slices.ContainsFunc(creates, func(c wallet.Creation) bool { return c.Direct }) {
+		p.Queue(noteNoCreation)
+	}
 	p.Queue(insertWallets, ids, at)
 }
 

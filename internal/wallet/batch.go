@@ -39,8 +39,9 @@ type Fence struct {
 
 // Creation is a wallet to insert.
 type Creation struct {
-	ID uuid.UUID
-	At time.Time
+	ID     uuid.UUID
+	At     time.Time
+	Direct bool // not from a record of the journal, which may have none: it gets one
 }
 
 // Change moves a wallet from the version it was computed from to its new state.
