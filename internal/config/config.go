@@ -196,7 +196,8 @@ func readFile(file string) (vars map[string]string, found bool, err error) {
 	text, err := os.ReadFile(cmp.Or(file, defaultFile))
 	if err == nil {
 		// Editors of Windows begin a file with a byte order mark, which is no line of it.
-		vars, err = godotenv.UnmarshalBytes(bytes.TrimPrefix(text, []byte("\ufeff")))
+		text = bytes.TrimPrefix(text, []byte("\ufeff"))
+		vars, err = godotenv.UnmarshalBytes(text)
 	}
 	switch {
 	case file == "" && errors.Is(err, fs.ErrNotExist):
@@ -205,12 +206,24 @@ func readFile(file string) (vars map[string]string, found bool, err error) {
 		// The parser quotes lines, which may hold a password.
 		var path *fs.PathError
 		if !errors.As(err, &path) {
-			err = errors.New("a line is not NAME=value")
+			err = fmt.Errorf("line %d is not NAME=value", faultyLine(text))
 		}
 		return nil, false, fmt.Errorf("configuration file %s: %w", cmp.Or(file, defaultFile), err)
 	}
 	maps.DeleteFunc(vars, func(k, _ string) bool { return !strings.HasPrefix(k, prefix) })
 	return vars, true, nil
+}
+
+// faultyLine is the line from which on the text cannot be read.
+func faultyLine(text []byte) int {
+	lines := bytes.SplitAfter(text, []byte("\n"))
+	n := len(lines) - 1
+	for ; n > 0; n-- {
+		if _, err := godotenv.UnmarshalBytes(bytes.Join(lines[:n], nil)); err == nil {
+			break
+		}
+	}
+	return n + 1
 }
 
 func parse(vars map[string]string) (c Config, faults []error) {

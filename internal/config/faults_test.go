@@ -191,3 +191,22 @@ func TestOriginsAreWhatBrowsersSend(t *testing.T) {
 		}
 	}
 }
+
+// The line is named, and not quoted: it may hold a password.
+func TestALineThatCannotBeReadIsNamedByItsNumber(t *testing.T) {
+	for text, want := range map[string]string{
+		"hunter2 x\n":                                      "line 1 is",
+		"WALLETD_WAIT=1s\n\n# a\nhunter2 x\n":              "line 4 is",
+		"\ufeffA=1\nB='two\nlines'\nC=1\nhunter2 x\nD=1\n": "line 5 is",
+		"A=1\nWALLETD_POSTGRES_PASSWORD=\"hunter2\nB=1\n":  "line 2 is",
+	} {
+		file := filepath.Join(t.TempDir(), "config.env")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Load(file, nil)
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+}
