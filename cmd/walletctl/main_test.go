@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -268,6 +269,24 @@ func TestAPanicIsNotASuccess(t *testing.T) {
 		}
 	}()
 	run(t.Context(), []string{"--help"}, strings.NewReader(""), broken{}, io.Discard, false)
+}
+
+// full is a disk that is.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+// Who cannot be shown what became of the money has to be able to ask again.
+func TestAnAnswerThatCannotBeShownLeavesItsKey(t *testing.T) {
+	c := start(t)
+	for _, how := range [][]string{nil, {"--json"}} {
+		var said bytes.Buffer
+		args := append([]string{"--url", c.service.URL, "deposit", c.wallet(), "5", "--key", "salary"}, how...)
+		if code := run(t.Context(), args, strings.NewReader(""), full{}, &said, false); code != exitUnexpected {
+			t.Errorf("exit %d", code)
+		}
+		c.has(said.String(), "APPLIED", "no space left", "--key salary")
+	}
 }
 
 func TestUnreachable(t *testing.T) {

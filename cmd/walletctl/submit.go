@@ -52,8 +52,11 @@ func (c *submission) send(s *screen, kind client.OperationType) error {
 	} else {
 		err = s.operation(op)
 	}
-	if err != nil || op.Status != client.Pending {
-		return err
+	if err != nil {
+		return fmt.Errorf("the operation is %s, and could not be shown: %w\nrun it again with --key %s to see it: it is applied once", op.Status, err, c.Key)
+	}
+	if op.Status != client.Pending {
+		return nil
 	}
 	fmt.Fprintf(s.err, "accepted; the outcome: walletctl operation %s %s%s\n", op.WalletID, op.OperationID, receiptFlag(op))
 	if c.Async {

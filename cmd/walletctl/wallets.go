@@ -20,13 +20,18 @@ func (c *createCommand) Run(s *screen) error {
 	if err != nil {
 		return s.refused(err)
 	}
-	if s.flags.JSON {
-		return s.raw(answer.Body)
-	}
-	if answer.Replayed {
+	if answer.Replayed && !s.flags.JSON {
 		fmt.Fprintln(s.err, "this key made the wallet before; this is the wallet as it is now")
 	}
-	return s.wallet(answer.Value)
+	if s.flags.JSON {
+		err = s.raw(answer.Body)
+	} else {
+		err = s.wallet(answer.Value)
+	}
+	if err != nil {
+		return fmt.Errorf("wallet %s is there, and could not be shown: %w", answer.Value.WalletID, err)
+	}
+	return nil
 }
 
 // balanceCommand shows a wallet.
