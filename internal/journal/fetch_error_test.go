@@ -3,6 +3,8 @@ package journal
 import (
 	"context"
 	"errors"
+	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -166,6 +168,45 @@ func TestAStopThatComesAfterARevocationDoesNothing(t *testing.T) {
 	defer a.mu.Unlock()
 	if a.halted[0] != nil {
 		t.Errorf("halted: %v", a.halted[0])
+	}
+}
+
+// slowToHalt is an applier that takes its time to halt a partition.
+type slowToHalt struct {
+	*fakeApplier
+	began, end chan struct{}
+	told       chan string
+}
+
+func (a slowToHalt) Halt(int32, error) {
+	close(a.began)
+	<-a.end
+	a.told <- "halted"
+}
+
+func (a slowToHalt) Revoked(int32) { a.told <- "revoked" }
+
+// Else the partition might be given again before, and the halt be its new worker's.
+func TestAPartitionIsRevokedBehindItsHalt(t *testing.T) {
+	t.Parallel()
+	const chances = 10_000
+	broker := embeddedtest.Kfake(t)
+	a := slowToHalt{newApplier(nil), make(chan struct{}), make(chan struct{}), make(chan string, 9)}
+	j := reading(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
+	a.until(t, "assigned", func() bool { return a.owned[0] })
+	r := j.reader.Load()
+	turn := r.revocationsOf(0)
+	var both sync.WaitGroup
+	both.Go(func() { r.stop(0, turn, kerr.UnknownTopicID) })
+	<-a.began
+	both.Go(func() { r.revoked(context.Background(), r.client, map[string][]int32{j.Topic: {0}}) })
+	for range chances {
+		runtime.Gosched()
+	}
+	close(a.end)
+	both.Wait()
+	if first, second := <-a.told, <-a.told; first != "halted" || second != "revoked" {
+		t.Errorf("%s, then %s", first, second)
 	}
 }
 

@@ -41,7 +41,8 @@ type reader struct {
 	ended   sync.WaitGroup
 
 	born        time.Time
-	repeats     seldom // of the log
+	repeats     seldom     // of the log
+	ending      sync.Mutex // held while the applier is told that a partition is revoked, or halted: one after the other
 	mu          sync.Mutex
 	given       map[int32]bool // partitions that the group has given; false: the client does not fetch it
 	halted      map[int32]bool // stays paused while it is this replica's
@@ -114,6 +115,8 @@ func (r *reader) startOffsets(ctx context.Context, offsets map[string]map[int32]
 }
 
 func (r *reader) revoked(_ context.Context, _ *kgo.Client, lost map[string][]int32) {
+	r.ending.Lock()
+	defer r.ending.Unlock()
 	for _, p := range lost[r.topic.Name] {
 		r.journal.applier.Revoked(p)
 		r.mu.Lock()
@@ -242,11 +245,12 @@ func (r *reader) failed(topic string, partition int32, err error) {
 // stop gives a partition up until it is revoked, or the topic is met anew; unless it was
 // revoked since revocations was read: what was found then says nothing of it now.
 func (r *reader) stop(partition int32, revocations int, err error) {
-	r.mu.Lock()
-	if r.revocations[partition] != revocations {
-		r.mu.Unlock()
+	r.ending.Lock() // whoever gets the partition next is not the one who is halted
+	defer r.ending.Unlock()
+	if r.revocationsOf(partition) != revocations {
 		return
 	}
+	r.mu.Lock()
 	r.halted[partition] = true
 	r.pause(partition)
 	r.mu.Unlock()
