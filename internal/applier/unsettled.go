@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sort"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -117,34 +116,10 @@ func (a *Applier) JournalReplaced() {
 	}
 }
 
-// UnsettledInAll is the same of all wallets, whenever accepted, without those that
-// the ledger had passed at the last look: they are on lists, which have their own
-// bound, and are no load for other wallets.
+// UnsettledInAll is the same of all wallets, whenever accepted, without those that are no
+// load for other wallets, as of the last look (countAside).
 func (a *Applier) UnsettledInAll() (waiting int, settled int64) {
 	return int(max(0, a.lanes.unsettled.Load()-a.lanes.aside.Load())), a.lanes.settled.Load()
-}
-
-// watermarks are the offsets that the ledger is known to have passed, by partition,
-// as last heard: one that was heard late is put right by the next look. A journal
-// that an operator has accepted anew begins at lower ones.
-type watermarks struct {
-	mu   sync.RWMutex
-	next map[int32]int64
-}
-
-func (w *watermarks) set(partition int32, next int64) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.next == nil {
-		w.next = map[int32]int64{}
-	}
-	w.next[partition] = next
-}
-
-func (w *watermarks) passed(r wallet.Receipt) bool {
-	w.mu.RLock()
-	defer w.mu.RUnlock()
-	return r.Offset < w.next[r.Partition]
 }
 
 // The operations whose outcome one look at the ledger asks for.
@@ -160,7 +135,7 @@ const (
 // it returns how many it settled.
 func (a *Applier) Reconcile(ctx context.Context, offsets map[int32]int64) (settled int, err error) {
 	for p, next := range offsets {
-		a.ledgerNext.set(p, next)
+		a.ledgerNext.set(p, next, a.Now())
 	}
 	if a.lanes.unsettled.Load() == 0 && !a.lanes.overflowed.Swap(false) {
 		a.lanes.aside.Store(0)
@@ -233,13 +208,15 @@ func (l *lanes) inUse() (lanes []*lane) {
 }
 
 // countAside counts the operations that are no load: the ledger has passed their record, so
-// that they are on a list, or their journal is gone.
+// that they are on a list, which has its own bound; their journal is gone; or their partition
+// stands still, and room for others makes it no slower.
 func (a *Applier) countAside(lanes []*lane) (n int64) {
+	now := a.Now()
 	for _, ln := range lanes {
 		ln.intakeMu.Lock()
 		n += int64(sort.Search(len(ln.unsettled), func(i int) bool {
 			r := ln.unsettled[i].Receipt
-			return r.Known() && !a.ledgerNext.passed(r)
+			return r.Known() && !a.ledgerNext.passed(r) && !a.ledgerNext.stands(r.Partition, now)
 		}))
 		ln.intakeMu.Unlock()
 	}

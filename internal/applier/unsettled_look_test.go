@@ -219,6 +219,40 @@ func TestWhatTheLedgerHasPassedIsNoLoadOfTheReplica(t *testing.T) {
 	}
 }
 
+// A partition that stands still, as one whose records are lost, fills up with what is
+// accepted for it. That must not have everybody else refused.
+func TestAPartitionThatStandsStillIsNoLoadOfTheReplica(t *testing.T) {
+	now := time.Now()
+	a := New(Config{Ledger: &asking{asked: map[uuid.UUID]int{}}, Limits: DefaultLimits(), Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(), Now: func() time.Time { return now }})
+	id, moves := uuid.New(), uuid.New()
+	for offset := range 10 {
+		keepOf(a, id, offset)
+		a.lanes.keep(wallet.Record{WalletID: moves, Operations: []wallet.Operation{{ID: uuid.New()}}, Receipt: wallet.Receipt{Partition: 1, Offset: int64(offset)}}, 100, 100)
+	}
+	for i, c := range []struct {
+		after       time.Duration
+		first, next int64
+		want        int
+	}{
+		{0, 4, 0, 16},
+		{standsAfter, 4, 1, 15},
+		{time.Second, 4, 2, 8}, // those of partition 1
+		{standsAfter, 4, 3, 7},
+		{time.Second, 5, 4, 11}, // it goes on
+	} {
+		now = now.Add(c.after)
+		if _, err := a.Reconcile(t.Context(), map[int32]int64{0: c.first, 1: c.next}); err != nil {
+			t.Fatal(err)
+		}
+		if waiting, _ := a.UnsettledInAll(); waiting != c.want {
+			t.Errorf("look %d: %d wait, want %d", i+1, waiting, c.want)
+		}
+		if waiting, _ := a.Unsettled(id, time.Time{}); waiting != 10 {
+			t.Errorf("look %d: %d of its wallet wait", i+1, waiting)
+		}
+	}
+}
+
 // Who looks goes by it when to look again.
 func TestALookSaysHowManyItHasSettled(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -80,7 +80,7 @@ func (w *worker) follow(p wallet.Progress) {
 // reached notes how far the ledger has come.
 func (w *worker) reached(next int64) {
 	w.next.Store(next)
-	w.ledgerNext.set(w.partition, next)
+	w.ledgerNext.set(w.partition, next, w.Now())
 	w.signalProgress()
 }
 
