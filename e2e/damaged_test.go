@@ -1,88 +1,13 @@
 package e2e_test
 
 import (
-	"context"
-	"errors"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/walletd/walletd/internal/embedded/embeddedtest"
 )
-
-// tableBlock is one block of a table, on the disk.
-type tableBlock struct {
-	t    testing.TB
-	path string
-	at   int64
-	was  []byte
-}
-
-// PostgreSQL's blocks, and what it says of one with another checksum than it wrote.
-const (
-	blockBytes    = 8192
-	dataCorrupted = "XX001"
-)
-
-// damage has some bytes of the block that holds the wallet's row be others than PostgreSQL
-// has written, and PostgreSQL forget what it has in memory of it, until repair.
-func (s *stack) damage(conn *pgx.Conn, id uuid.UUID) *tableBlock {
-	s.t.Helper()
-	ctx := context.Background()
-	var directory, path string
-	var number int64
-	must := func(err error) {
-		s.t.Helper()
-		if err != nil {
-			s.t.Fatal(err)
-		}
-	}
-	_, err := conn.Exec(ctx, "CREATE EXTENSION IF NOT EXISTS pg_buffercache")
-	must(err)
-	must(conn.QueryRow(ctx, `SELECT current_setting('data_directory'), pg_relation_filepath('wallets'), (ctid::text::point)[0]::bigint FROM wallets WHERE id = $1`, id).
-		Scan(&directory, &path, &number))
-	b := &tableBlock{t: s.t, path: filepath.Join(directory, path), at: number * blockBytes, was: make([]byte, blockBytes)}
-	forget := func() {
-		_, err := conn.Exec(ctx, `SELECT pg_buffercache_evict(bufferid) FROM pg_buffercache
-			WHERE relfilenode = pg_relation_filenode('wallets') AND reldatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
-				AND relforknumber = 0 AND relblocknumber = $1`, number)
-		must(err)
-	}
-	forget() // which writes it, if need be
-	file, err := os.Open(b.path)
-	must(err)
-	_, err = file.ReadAt(b.was, b.at)
-	must(errors.Join(err, file.Close()))
-	spoilt := append([]byte(nil), b.was...)
-	for i := blockBytes - 64; i < blockBytes; i++ {
-		spoilt[i] ^= 0xff
-	}
-	b.write(spoilt)
-	eventually(s.t, "the block cannot be read", func() bool {
-		forget() // somebody may have read it before it was spoilt
-		var refusal *pgconn.PgError
-		_, err := conn.Exec(ctx, "SELECT 1 FROM wallets WHERE id = $1 AND balance >= 0", id)
-		return errors.As(err, &refusal) && refusal.Code == dataCorrupted
-	})
-	return b
-}
-
-func (b *tableBlock) repair() { b.t.Helper(); b.write(b.was) }
-
-func (b *tableBlock) write(bytes []byte) {
-	b.t.Helper()
-	file, err := os.OpenFile(b.path, os.O_WRONLY, 0)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	_, err = file.WriteAt(bytes, b.at)
-	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
-		b.t.Fatal(err)
-	}
-}
 
 // isApart reports whether the wallets' rows are in different blocks.
 func (s *stack) isApart(a, b uuid.UUID) bool {
@@ -105,7 +30,7 @@ func TestADamagedBlockIsTheTroubleOfItsOwnWallets(t *testing.T) {
 	}
 	s.drained()
 
-	b := s.damage(s.connect(), bad)
+	repair := embeddedtest.Damage(t, s.connect(), "wallets", "id = $1", bad)
 	for range 5 {
 		expect(t, r.submit(bad, deposit, 1, "Prefer", "respond-async"), 202)
 		expect(t, r.submit(beside, deposit, 1), 200)
@@ -128,7 +53,7 @@ func TestADamagedBlockIsTheTroubleOfItsOwnWallets(t *testing.T) {
 	fresh := s.wallet() // one that nobody has met
 	expect(t, r.submit(fresh, deposit, 7), 200)
 
-	b.repair()
+	repair()
 	s.drained()
 	s.audit(beside, nil)
 	s.audit(fresh, nil)

@@ -74,7 +74,9 @@ func (k *keeper) requeue(ctx context.Context) {
 	// Twice what a list waits at most: the clocks of replicas are a little apart.
 	due, err := k.worker.Ledger.Due(ctx, k.worker.partition, k.worker.now(), 2*k.worker.Limits.RequeueMost, k.worker.Limits.CopiesPerRound)
 	if err != nil {
-		k.complain(ctx, "the ledger does not tell which lists are due", err)
+		k.complain(ctx, "the ledger does not tell which lists are due, or not all", err)
+	}
+	if err != nil && !errors.Is(err, wallet.ErrRefused) {
 		return
 	}
 	for id, offset := range k.copies {

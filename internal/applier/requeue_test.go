@@ -1,6 +1,8 @@
 package applier_test
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -306,6 +308,25 @@ func TestAListIsNotCopiedAgainWhileItsCopyIsOnItsWay(t *testing.T) {
 		t.Errorf("%d copies of one list are on their way", n-1)
 	}
 	catchUp()
+	wantHistory(t, w.settle(), id, op)
+}
+
+// halfDue is a ledger that cannot read all lists that are due.
+type halfDue struct{ applier.Ledger }
+
+func (l halfDue) Due(ctx context.Context, partition int32, at time.Time, most time.Duration, limit int) ([]wallet.ListHead, error) {
+	due, err := l.Ledger.Due(ctx, partition, at, most, limit)
+	return due, errors.Join(err, wallet.ErrRefused)
+}
+
+func TestAListThatCannotBeReadHoldsNoOtherBack(t *testing.T) {
+	t.Parallel()
+	w, db := newWorld(t, 1)
+	id := w.created()
+	r := w.owning(func(_ *replica, c *applier.Config) { c.Ledger = halfDue{c.Ledger} })
+	op := deposit(id, 1)
+	w.setAside(db, r, id, op)()
+	r.outcome(op)
 	wantHistory(t, w.settle(), id, op)
 }
 

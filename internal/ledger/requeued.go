@@ -2,8 +2,10 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/walletd/walletd/internal/wallet"
@@ -63,15 +65,39 @@ SELECT l.wallet_id, l.length, l.attempt, l.refusals, l.not_before, l.last_error,
 FROM requeued_lists l
 CROSS JOIN LATERAL (SELECT * FROM requeued r WHERE r.wallet_id = l.wallet_id ORDER BY position LIMIT 1) r`
 
-const selectDue = selectHeads + `
+const whereDue = `
 WHERE l.partition = $1 AND (l.not_before <= $2 OR l.not_before > $4)
 ORDER BY l.not_before LIMIT $3`
 
+const (
+	selectDue          = selectHeads + whereDue
+	selectDueWallets   = `SELECT l.wallet_id FROM requeued_lists l` + whereDue
+	selectHeadsOfLists = selectHeads + ` WHERE l.wallet_id = ANY($1)`
+)
+
+// dueReads bounds the reads in which some lists are refused; the others wait for the next call.
+const dueReads = 50
+
 // Due returns up to limit of the partition's lists that are due at the given
 // time, longest due first. A list that is to wait for longer than most from then, which
-// nobody lets one, was set aside by a clock that was ahead, and is due too.
+// nobody lets one, was set aside by a clock that was ahead, and is due too. ErrRefused: those
+// whose entries cannot be read are left out.
 func (l *Ledger) Due(ctx context.Context, partition int32, at time.Time, most time.Duration, limit int) ([]wallet.ListHead, error) {
-	return collect(ctx, l.reads, scanHead, selectDue, partition, at, limit, at.Add(most))
+	due, err := collect(ctx, l.reads, scanHead, selectDue, partition, at, limit, at.Add(most))
+	if !errors.Is(err, wallet.ErrRefused) {
+		return due, err
+	}
+	ids, err := collect(ctx, l.reads, pgx.RowTo[uuid.UUID], selectDueWallets, partition, at, limit, at.Add(most))
+	if err != nil {
+		return nil, err
+	}
+	due = nil
+	_, err = wallet.InParts(ids, dueReads, func(some []uuid.UUID) error {
+		heads, err := collect(ctx, l.reads, scanHead, selectHeadsOfLists, some)
+		due = append(due, heads...)
+		return err
+	})
+	return due, err
 }
 
 func scanHead(row pgx.CollectableRow) (wallet.ListHead, error) {
