@@ -289,6 +289,20 @@ func TestAnAnswerThatCannotBeShownLeavesItsKey(t *testing.T) {
 	}
 }
 
+func TestARefusalThatCannotBeShownLeavesItsKey(t *testing.T) {
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = io.WriteString(w, `{"type":"urn:walletd:problem:unavailable","title":"Unavailable","status":503,"code":"unavailable","retryable":true,"outcome":"unknown"}`)
+	}))
+	defer service.Close()
+	var said bytes.Buffer
+	code := run(t.Context(), []string{"--url", service.URL, "deposit", uuid.NewString(), "5", "--json"}, strings.NewReader(""), full{}, &said, false)
+	if code != exitUnavailable || !strings.Contains(said.String(), "run it again with --key ") || !strings.Contains(said.String(), "no space left") {
+		t.Errorf("exit %d\n%s", code, &said)
+	}
+}
+
 func TestUnreachable(t *testing.T) {
 	c := start(t)
 	w := c.wallet()

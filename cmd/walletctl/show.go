@@ -36,9 +36,7 @@ func (s *screen) json(value any) error {
 func (s *screen) refused(err error) error {
 	var refusal *api.Refusal
 	if s.flags.JSON && errors.As(err, &refusal) && refusal.Problem.Code != "" {
-		if err := s.raw(refusal.Body); err != nil {
-			return err
-		}
+		return errors.Join(err, s.raw(refusal.Body))
 	}
 	return err
 }

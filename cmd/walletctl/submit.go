@@ -70,9 +70,7 @@ func (c *submission) failed(s *screen, err error) error {
 	var refusal *api.Refusal
 	known := errors.As(err, &refusal)
 	if known && refusal.Failed() != nil && !s.flags.JSON {
-		if err := s.operation(refusal.Failed()); err != nil {
-			return err
-		}
+		err = errors.Join(err, s.operation(refusal.Failed()))
 	}
 	unknown := !known || refusal.Problem.Outcome == client.Unknown
 	if unknown || refusal.Temporary() {

@@ -14,8 +14,9 @@ type Backlog interface {
 	// or later, wait for their outcome, and how many have had one: counted from 0 again
 	// when the wallet was forgotten.
 	Unsettled(id uuid.UUID, since time.Time) (waiting int, outcomes int64)
-	// UnsettledInAll is the same of all wallets, whenever accepted, without what the
-	// ledger keeps on the lists of wallets that are set aside.
+	// UnsettledInAll is the same of all wallets, whenever accepted, without what is no load
+	// for the others: on the list of a wallet that is set aside, lost with a journal, or of a
+	// partition that stands still.
 	UnsettledInAll() (waiting int, outcomes int64)
 }
 

@@ -191,6 +191,9 @@ func (a *Applier) answer(ln *lane, c wallet.Committed, calls []*call) (held bool
 	}
 	var again []*call
 	for _, call := range calls {
+		if len(call.ops) == 0 && call.err != nil {
+			a.Log.Warn("what the journal has lost is not applied yet", "wallet", call.wallet, "error", call.err)
+		}
 		locked := errors.Is(call.err, wallet.ErrLocked)
 		if len(call.ops) > 0 && (locked || errors.Is(call.err, wallet.ErrConflict)) {
 			held = held || locked

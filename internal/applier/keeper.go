@@ -158,7 +158,7 @@ func (k *keeper) backfill(ctx context.Context) {
 // be read, for what is backfilled of a wallet has its order; and how many keys it has got
 // through, when reads that are refused have come to their bound.
 func (k *keeper) read(ctx context.Context, keys []wallet.Key) (ops []wallet.Operation, passed int, err error) {
-	wallets := byWallet(keys)
+	wallets := byWallet(keys, func(k wallet.Key) uuid.UUID { return k.WalletID })
 	n, err := wallet.InParts(wallets, backfillReads, func(some [][]wallet.Key) error {
 		read, err := k.worker.Ledger.Backfills(ctx, slices.Concat(some...))
 		ops = append(ops, read...)
@@ -167,15 +167,15 @@ func (k *keeper) read(ctx context.Context, keys []wallet.Key) (ops []wallet.Oper
 	return ops, len(slices.Concat(wallets[:n]...)), err
 }
 
-// byWallet divides keys that are in the order of their wallets.
-func byWallet(keys []wallet.Key) (wallets [][]wallet.Key) {
-	for len(keys) > 0 {
+// byWallet divides what is together by wallet.
+func byWallet[T any](all []T, walletOf func(T) uuid.UUID) (wallets [][]T) {
+	for len(all) > 0 {
 		n := 1
-		for n < len(keys) && keys[n].WalletID == keys[0].WalletID {
+		for n < len(all) && walletOf(all[n]) == walletOf(all[0]) {
 			n++
 		}
-		wallets = append(wallets, keys[:n])
-		keys = keys[n:]
+		wallets = append(wallets, all[:n])
+		all = all[n:]
 	}
 	return wallets
 }

@@ -46,7 +46,7 @@ type lanes struct {
 
 	unsettled  atomic.Int64 // operations, over all lanes
 	settled    atomic.Int64 // of all lanes, ever
-	aside      atomic.Int64 // of the unsettled ones, those that the ledger had passed at the last look: they are on lists
+	aside      atomic.Int64 // of the unsettled ones, those that were no load at the last look (countAside)
 	overflowed atomic.Bool  // some lane may have an overflow
 
 	mu    sync.Mutex

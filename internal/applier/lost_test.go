@@ -1,6 +1,7 @@
 package applier_test
 
 import (
+	"context"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -115,6 +116,48 @@ func TestALostOperationOfAWalletThatIsHeldIsTriedAgain(t *testing.T) {
 			look()
 		}
 		wantHistory(t, w.books(), id)
+		free.Store(true)
+		look()
+		wantHistory(t, w.books(), id, op)
+	})
+}
+
+// rowsHeld is a ledger that says which rows somebody holds.
+type rowsHeld struct {
+	applier.Ledger
+	free *atomic.Bool
+}
+
+func (l rowsHeld) Locked(_ context.Context, ids []uuid.UUID) ([]uuid.UUID, error) {
+	if l.free.Load() {
+		return nil, nil
+	}
+	return ids, nil
+}
+
+// A try would hold the lane, and a turn, for as long as it waits for the row.
+func TestWhatIsLostOfAWalletThatIsHeldIsNotTried(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newMemoryWorld(t, 1)
+		id, free, tries := w.created(), new(atomic.Bool), new(atomic.Int32)
+		r := w.replica(withFaults(func(c simtest.Call) simtest.Fault {
+			if c.Method == "Commit" {
+				tries.Add(1)
+			}
+			return simtest.None
+		}), func(_ *replica, c *applier.Config) { c.Ledger = rowsHeld{c.Ledger, free} })
+		op := deposit(id, 5)
+		r.lose(op)
+		look := func() {
+			t.Helper()
+			if _, err := r.Reconcile(t.Context(), w.books().Offsets); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		if look(); tries.Load() != 0 {
+			t.Errorf("tried %d times", tries.Load())
+		}
 		free.Store(true)
 		look()
 		wantHistory(t, w.books(), id, op)

@@ -209,18 +209,23 @@ func (l *lanes) inUse() (lanes []*lane) {
 
 // countAside counts the operations that are no load: the ledger has passed their record, so
 // that they are on a list, which has its own bound; their journal is gone; or their partition
-// stands still, and room for others makes it no slower.
-func (a *Applier) countAside(lanes []*lane) (n int64) {
-	now := a.Now()
+// stands still, and room for others makes it no slower. Of these no more than half of what is
+// remembered: the other half is for those of the partitions that move.
+func (a *Applier) countAside(lanes []*lane) int64 {
+	now, passed, standing := a.Now(), 0, 0
 	for _, ln := range lanes {
 		ln.intakeMu.Lock()
-		n += int64(sort.Search(len(ln.unsettled), func(i int) bool {
-			r := ln.unsettled[i].Receipt
-			return r.Known() && !a.ledgerNext.passed(r) && !a.ledgerNext.stands(r.Partition, now)
-		}))
+		for i := range ln.unsettled {
+			switch r := ln.unsettled[i].Receipt; {
+			case !r.Known() || a.ledgerNext.passed(r):
+				passed++
+			case a.ledgerNext.stands(r.Partition, now):
+				standing++
+			}
+		}
 		ln.intakeMu.Unlock()
 	}
-	return n
+	return int64(passed + min(standing, a.Limits.Unsettled/2))
 }
 
 // unsettledPassed returns unsettled operations, and unsettled creations, whose

@@ -253,6 +253,58 @@ func TestAPartitionThatStandsStillIsNoLoadOfTheReplica(t *testing.T) {
 	}
 }
 
+// Else they would take all the room in which a replica remembers what it has accepted.
+func TestPartitionsThatStandStillAreNoLoadUpToHalfOfWhatIsRemembered(t *testing.T) {
+	now, limits := time.Now(), DefaultLimits()
+	limits.Unsettled = 20
+	a := New(Config{Ledger: &asking{asked: map[uuid.UUID]int{}}, Limits: limits, Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(), Now: func() time.Time { return now }})
+	for range 15 {
+		keepOf(a, uuid.New(), 9)
+	}
+	for i, want := range []int{15, 5} {
+		if _, err := a.Reconcile(t.Context(), map[int32]int64{0: 3}); err != nil {
+			t.Fatal(err)
+		}
+		if waiting, _ := a.UnsettledInAll(); waiting != want {
+			t.Errorf("look %d: %d wait, want %d", i+1, waiting, want)
+		}
+		now = now.Add(2 * standsAfter)
+	}
+}
+
+// What is lost of a wallet is applied in order: a look asks for all of it or for none.
+func TestALookAsksForWholeWallets(t *testing.T) {
+	var placed []wallet.Placed
+	sizes := map[uuid.UUID]int{}
+	for _, size := range []int{300, 250, 2, 1, 1500, 40} {
+		id := uuid.New()
+		sizes[id] = size
+		for range size {
+			placed = append(placed, wallet.Placed{Key: wallet.Key{WalletID: id, ID: uuid.New()}})
+		}
+	}
+	met := map[uuid.UUID]bool{}
+	for range 1000 {
+		some, count := someWallets(placed), 0
+		for _, of := range some {
+			id := of[0].WalletID
+			if len(of) != sizes[id] || slices.ContainsFunc(of, func(p wallet.Placed) bool { return p.WalletID != id }) {
+				t.Fatalf("%d of %d", len(of), sizes[id])
+			}
+			met[id], count = true, count+len(of)
+		}
+		if len(some) == 0 || count > lostAtMost && len(some) > 1 {
+			t.Fatalf("%d wallets with %d operations", len(some), count)
+		}
+	}
+	if len(met) != len(sizes) {
+		t.Errorf("%d of %d wallets were ever asked for", len(met), len(sizes))
+	}
+	if some := someWallets(nil); len(some) != 0 {
+		t.Errorf("of nothing: %v", some)
+	}
+}
+
 // Who looks goes by it when to look again.
 func TestALookSaysHowManyItHasSettled(t *testing.T) {
 	for name, c := range map[string]struct {

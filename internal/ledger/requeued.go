@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"time"
 
 	"github.com/google/uuid"
@@ -75,8 +76,12 @@ const (
 	selectHeadsOfLists = selectHeads + ` WHERE l.wallet_id = ANY($1)`
 )
 
-// dueReads bounds the reads in which some lists are refused; the others wait for the next call.
-const dueReads = 50
+// Where some lists are refused, dueReads bounds the reads of one call, and dueAmong those that
+// they are picked from, at random: each call comes past others.
+const (
+	dueReads = 50
+	dueAmong = 10_000
+)
 
 // Due returns up to limit of the partition's lists that are due at the given
 // time, longest due first. A list that is to wait for longer than most from then, which
@@ -87,11 +92,12 @@ func (l *Ledger) Due(ctx context.Context, partition int32, at time.Time, most ti
 	if !errors.Is(err, wallet.ErrRefused) {
 		return due, err
 	}
-	ids, err := collect(ctx, l.reads, pgx.RowTo[uuid.UUID], selectDueWallets, partition, at, limit, at.Add(most))
+	ids, err := collect(ctx, l.reads, pgx.RowTo[uuid.UUID], selectDueWallets, partition, at, dueAmong, at.Add(most))
 	if err != nil {
 		return nil, err
 	}
-	due = nil
+	rand.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
+	ids, due = ids[:min(limit, len(ids))], nil
 	_, err = wallet.InParts(ids, dueReads, func(some []uuid.UUID) error {
 		heads, err := collect(ctx, l.reads, scanHead, selectHeadsOfLists, some)
 		due = append(due, heads...)
