@@ -255,6 +255,7 @@ func (in *Intake) direct(ctx context.Context, ops []wallet.Operation, journalErr
 	done, err := in.Applier.Direct(ctx, ops...)
 	var known *wallet.Error
 	switch {
+	// Kafka alone is down, and the request is in no journal: it is the load that is too much.
 	case errors.As(err, &known) && known.Code == wallet.CodeOverloaded && fateOf(journalErr) == wallet.NotApplied && in.Ledger.Err() == nil:
 		return overloaded(known.Detail, retrySoon)
 	case errors.As(err, &known):

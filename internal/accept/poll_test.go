@@ -179,15 +179,24 @@ func TestProgressIsReadOnceASecondAndPassedOn(t *testing.T) {
 	})
 }
 
+// fullList returns an operation of a wallet that is refused, for its list is full.
+func (w *world) fullList(t *testing.T) wallet.Operation {
+	t.Helper()
+	op := w.deposit(5)
+	w.ledger.mu.Lock()
+	w.ledger.full = []uuid.UUID{op.WalletID}
+	w.ledger.mu.Unlock()
+	<-time.After(progressEvery + pollEvery)
+	_, err := w.Submit(t.Context(), op, 0)
+	problem(t, err, wallet.CodeOverloaded)
+	return op
+}
+
 // One damaged block of the lists must keep neither outcomes nor wallets with short lists back.
 func TestAListThatCannotBeReadRefusesNobodyAndHoldsNothingUp(t *testing.T) {
 	inWorld(t, wide, func(t *testing.T, w *world) {
-		op := w.deposit(5)
-		w.ledger.full = []uuid.UUID{op.WalletID}
 		defer w.run(t)()
-		<-time.After(progressEvery + pollEvery)
-		_, err := w.Submit(t.Context(), op, 0)
-		problem(t, err, wallet.CodeOverloaded)
+		op := w.fullList(t)
 		w.ledger.mu.Lock()
 		w.ledger.full, w.ledger.next, w.ledger.unlisted = nil, 23, fmt.Errorf("%w: invalid page in block 0 (SQLSTATE XX001)", wallet.ErrRefused)
 		w.ledger.mu.Unlock()
@@ -206,10 +215,8 @@ func TestAListThatCannotBeReadRefusesNobodyAndHoldsNothingUp(t *testing.T) {
 // While the ledger does not answer, what was full stays so.
 func TestAFullListStaysFullWhileTheLedgerDoesNotTell(t *testing.T) {
 	inWorld(t, wide, func(t *testing.T, w *world) {
-		op := w.deposit(5)
-		w.ledger.full = []uuid.UUID{op.WalletID}
 		defer w.run(t)()
-		<-time.After(progressEvery + pollEvery)
+		op := w.fullList(t)
 		w.ledger.mu.Lock()
 		w.ledger.full, w.ledger.unlisted = nil, errGone
 		w.ledger.mu.Unlock()

@@ -38,6 +38,9 @@ func (a *Applier) applyLost(ctx context.Context, missing []wallet.Placed) error 
 		return err
 	}
 	held, lockedErr := a.Ledger.Locked(ctx, slices.Collect(maps.Keys(lost)))
+	if lockedErr != nil {
+		return errors.Join(err, lockedErr)
+	}
 	for _, id := range held {
 		delete(lost, id)
 	}
@@ -48,7 +51,7 @@ func (a *Applier) applyLost(ctx context.Context, missing []wallet.Placed) error 
 			a.Log.Error("lost operations wait for the next look", "wallet", id, "error", err)
 		}
 	}
-	return errors.Join(err, lockedErr)
+	return err
 }
 
 // someWallets divides the operations, which are together by wallet, and returns those of some
