@@ -196,6 +196,8 @@ func TestMediaType(t *testing.T) {
 	r.post(body, "Content-Type: application/json").problem(415, "unsupported_media_type", "Content-Type")
 	r.post(body, "Content-Encoding: gzip").problem(415, "unsupported_media_type", "Content-Encoding")
 	r.post(body, "Content-Encoding: identity").status(200)
+	r.post(body, "Content-Encoding: identity", "Content-Encoding: gzip").problem(415, "unsupported_media_type", "Content-Encoding")
+	r.post(body, "Content-Encoding: identity, gzip").problem(415, "unsupported_media_type", "Content-Encoding")
 }
 
 func TestPrefer(t *testing.T) {

@@ -116,7 +116,10 @@ func (a *fakeApplier) Assigned(_ context.Context, _ uuid.UUID, p int32) (int64, 
 	return a.kept.next[p], nil
 }
 
-func (a *fakeApplier) Revoked(p int32)         { a.change(func() { delete(a.owned, p) }) }
+func (a *fakeApplier) Revoked(p int32) {
+	a.change(func() { delete(a.owned, p); delete(a.halted, p) })
+}
+
 func (a *fakeApplier) Halt(p int32, err error) { a.change(func() { a.halted[p] = err }) }
 
 // Fetched takes a record if the kept offset is where it stands, as the ledger's

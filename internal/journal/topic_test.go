@@ -130,8 +130,9 @@ func TestTopicThatIsNotTheLedgersIsNeitherWrittenNorRead(t *testing.T) {
 			if text := log.text(); !strings.Contains(text, wallet.ErrTopicChanged.Error()) || !strings.Contains(text, wrong.ID.String()) || !strings.Contains(text, right.ID.String()) {
 				t.Errorf("it is not said what is wrong: %s", text)
 			}
+			a.until(t, "halted", func() bool { return errors.Is(a.halted[0], wallet.ErrTopicChanged) })
 			l.set(right, nil) // the operator has said so
-			a.until(t, "read", func() bool { return len(a.owned) == 1 })
+			a.until(t, "read, with nothing halted", func() bool { return len(a.owned) == 1 && len(a.halted) == 0 })
 			if _, err := j.put(deposit(uuid.New(), 1)); err != nil {
 				t.Error(err)
 			}
