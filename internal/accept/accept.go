@@ -68,8 +68,9 @@ type Applier interface {
 	// Direct applies operations of one wallet straight to the ledger, and returns them with
 	// their outcomes, in order. A *wallet.Error: nothing was applied; any other: nobody knows.
 	Direct(ctx context.Context, ops ...wallet.Operation) ([]wallet.Operation, error)
-	// Reconcile forgets operations that the ledger has by these offsets, so many at most,
-	// and returns how many.
+	// Reconcile takes the ledger's offsets, settles own operations that the ledger has by
+	// now, and has those that the journal lost applied. One call is bounded; it returns how
+	// many got their outcome.
 	Reconcile(ctx context.Context, offsets map[int32]int64) (settled int, err error)
 	Backlog
 }

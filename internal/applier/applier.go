@@ -221,11 +221,19 @@ func (a *Applier) Close() {
 	a.direct.Wait()
 }
 
+// announce settles what was committed here, and then tells the Announcer.
+func (a *Applier) announce(c wallet.Committed) {
+	for i := range c.Results {
+		a.lanes.settle(c.Results[i].WalletID, c.Results[i].ID)
+	}
+	a.Announcer.Announce(context.Background(), c)
+}
+
 func (a *Applier) worker(partition int32) *worker {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.workers[partition]
 }
 
-// now is the time that rows carry: PostgreSQL keeps microseconds.
-func (a *Applier) now() time.Time { return a.Now().UTC().Truncate(time.Microsecond) }
+// rowTime is the time that rows carry: PostgreSQL keeps microseconds.
+func (a *Applier) rowTime() time.Time { return a.Now().UTC().Truncate(time.Microsecond) }

@@ -12,19 +12,22 @@ import (
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-// call is a request's operations that wait for the direct way; or, without any, what the
-// journal has lost.
+// call is what waits for the direct way: a request's operations, or the recovery of
+// operations of the wallet that the journal has lost.
 type call struct {
-	ctx    context.Context // its caller's patience
-	wallet uuid.UUID
-	ops    []wallet.Operation
-	lost   map[uuid.UUID]bool // ids of what is unsettled
-	lane   *lane
-	again  error // why it waits to be tried once more; nil: it was not tried yet
-	done   chan struct{}
-	out    []wallet.Operation
-	err    error
+	ctx         context.Context // its caller's patience
+	wallet      uuid.UUID
+	ops         []wallet.Operation
+	lost        map[uuid.UUID]bool // of a recovery, which has no ops: ids of unsettled operations
+	held        bool               // of a recovery: the wallet's row was held when it was looked at
+	lane        *lane
+	lastRefusal error // why it waits to be tried once more; nil: it was not tried yet
+	done        chan struct{}
+	out         []wallet.Operation
+	err         error
 }
+
+func (c *call) isRecovery() bool { return c.lost != nil }
 
 // Direct applies operations of one wallet, at least one, straight to the ledger,
 // without the journal: in one commit, all of them or none. It returns each as the
@@ -70,8 +73,8 @@ func (c *call) withdraw() bool {
 
 // untried says of a call that waited in vain that nothing was applied.
 func (c *call) untried() error {
-	if c.again != nil {
-		return &wallet.Error{Code: wallet.CodeUnavailable, Fate: wallet.NotApplied, Err: c.again,
+	if c.lastRefusal != nil {
+		return &wallet.Error{Code: wallet.CodeUnavailable, Fate: wallet.NotApplied, Err: c.lastRefusal,
 			Detail: "the wallet's row was held, or written by others, for as long as the request could wait"}
 	}
 	return &wallet.Error{Code: wallet.CodeOverloaded, Fate: wallet.NotApplied, Detail: "too many wallets wait for their turn in the ledger"}
@@ -90,14 +93,17 @@ func (a *Applier) enqueue(c *call) error {
 		return &wallet.Error{Code: wallet.CodeUnavailable, Fate: wallet.NotApplied,
 			Detail: "too many operations of this wallet wait in the journal, which cannot be read now"}
 	}
-	if len(c.ops) == 0 && ln.draining {
-		return nil // the next look asks for it again
+	if c.isRecovery() && ln.draining {
+		return nil // the next Reconcile asks for it again
+	}
+	if c.isRecovery() {
+		a.lanes.recovering.Add(1)
 	}
 	c.lane = ln
 	ln.queue = append(ln.queue, c)
 	if !ln.draining {
 		ln.draining = true
-		a.direct.Go(func() { a.drain(c.wallet, ln) })
+		a.direct.Go(func() { a.drain(c.wallet, ln, c.held) })
 	}
 	return nil
 }
@@ -106,48 +112,56 @@ func (a *Applier) enqueue(c *call) error {
 // under way forms the next batch. Between batches the lane is free: somebody else's
 // lock on the row must not keep the partition's worker from setting the wallet aside.
 // And it pauses: another replica has to read before it can write, and would never
-// come before this one's next commit.
-func (a *Applier) drain(id uuid.UUID, ln *lane) {
-	turns := a.turns
+// come before this one's next commit. held says that the wallet's row is held now.
+func (a *Applier) drain(id uuid.UUID, ln *lane, held bool) {
 	for {
-		took, held, ok := a.drainBatch(id, ln, turns)
-		if !ok {
+		b := a.drainBatch(id, ln, held)
+		if len(b.calls) == 0 {
 			return
 		}
-		turns = a.turns
-		if held {
-			turns = a.heldTurns
+		if len(b.committed.Results) > 0 {
+			a.announce(b.committed)
 		}
-		time.Sleep(a.Limits.yieldPause(took))
+		again := a.answer(b.calls)
+		ln.requeue(again)
+		held = slices.ContainsFunc(again, func(c *call) bool { return errors.Is(c.lastRefusal, wallet.ErrLocked) })
+		time.Sleep(a.Limits.yieldPause(b.took))
 	}
 }
 
-// drainBatch serves a batch when its turn comes, and returns how long that took and whether
-// the wallet's row was held; false if there was nothing in the queue. Wallets wait here for
-// each other, for as long as their callers do, and not for a connection to the ledger: that
-// is part of a commit's time, and the workers need theirs.
-func (a *Applier) drainBatch(id uuid.UUID, ln *lane, turns chan struct{}) (took time.Duration, held, ok bool) {
+// drained is what was done in a lane's turn.
+type drained struct {
+	calls     []*call
+	committed wallet.Committed
+	took      time.Duration
+}
+
+// drainBatch serves a batch when its turn comes; there are no calls if nothing was in the
+// queue. held says that the wallet's row was held when it was last tried: such wallets have
+// few turns. Wallets wait here for each other, for as long as their callers do, and not for
+// a connection to the ledger: that is part of a commit's time, and the workers need theirs.
+func (a *Applier) drainBatch(id uuid.UUID, ln *lane, held bool) (b drained) {
+	turns := a.turns
+	if held {
+		turns = a.heldTurns
+	}
 	turns <- struct{}{}
+	defer func() { <-turns }()
 	began := a.Now()
 	ln.mu.Lock()
-	calls, earlier, ok := ln.next(a.Limits.BatchOperations)
-	var c wallet.Committed
-	if ok {
-		c = a.applyCalls(id, ln, earlier, calls)
+	defer ln.mu.Unlock()
+	var earlier []unsettled
+	if b.calls, earlier = ln.next(a.Limits.BatchOperations); len(b.calls) > 0 {
+		b.committed = a.applyCalls(id, ln, earlier, b.calls)
 	}
-	ln.mu.Unlock()
-	<-turns
-	took = a.Now().Sub(began)
-	if ok {
-		held = a.answer(ln, c, calls)
-	}
-	return took, held, ok
+	b.took = a.Now().Sub(began)
+	return b
 }
 
 // next takes calls from the queue, of at most as many operations but at least one
 // call, and what has to be applied before them. Calls whose caller has gone are not
-// tried. It is false, and the goroutine has to end, when there is nothing more.
-func (ln *lane) next(most int) (calls []*call, earlier []unsettled, ok bool) {
+// tried. Without any left the goroutine has to end.
+func (ln *lane) next(most int) (calls []*call, earlier []unsettled) {
 	ln.intakeMu.Lock()
 	defer ln.intakeMu.Unlock()
 	for n := 0; len(ln.queue) > 0 && (n == 0 || n+len(ln.queue[0].ops) <= most); {
@@ -163,52 +177,62 @@ func (ln *lane) next(most int) (calls []*call, earlier []unsettled, ok bool) {
 	}
 	if len(calls) == 0 {
 		ln.queue, ln.draining = nil, false
-		return nil, nil, false
+		return nil, nil
 	}
-	return calls, ln.before(calls), true
+	return calls, slices.Clone(ln.before(calls))
 }
 
-// before returns what is applied before the calls, in order: all that is unsettled, for
-// they must not pass it; but if they are of what is lost, only that: the journal has the
-// rest, and between it what other replicas have accepted. intakeMu is held.
+// before returns the unsettled operations that are applied ahead of the calls, in order. A
+// client's operation must not pass any of them. A recovery ends with the last operation that
+// is lost: those before it are lost too, or on a list, and must not be passed; those after it
+// have their place in the journal, where other replicas' operations are between them.
+// intakeMu is held.
 func (ln *lane) before(calls []*call) []unsettled {
-	earlier := slices.Clone(ln.unsettled)
-	if slices.ContainsFunc(calls, func(c *call) bool { return len(c.ops) > 0 }) {
-		return earlier
+	n := len(ln.unsettled)
+	if !slices.ContainsFunc(calls, func(c *call) bool { return !c.isRecovery() }) {
+		isLost := func(id uuid.UUID) bool { return slices.ContainsFunc(calls, func(c *call) bool { return c.lost[id] }) }
+		for n > 0 && !isLost(ln.unsettled[n-1].ID) {
+			n--
+		}
 	}
-	return slices.DeleteFunc(earlier, func(u unsettled) bool {
-		return !slices.ContainsFunc(calls, func(c *call) bool { return c.lost[u.ID] })
-	})
+	return ln.unsettled[:n]
 }
 
-// answer announces the commit, if there was one, and then lets the callers go;
-// those that met a locked row, or another's commit each time, try again for as long
-// as they wait, but for what is lost, which the next look asks for again. It returns
-// whether the row was held.
-func (a *Applier) answer(ln *lane, c wallet.Committed, calls []*call) (held bool) {
-	if len(c.Results) > 0 {
-		a.announce(c)
-	}
-	var again []*call
-	for _, call := range calls {
-		if len(call.ops) == 0 && call.err != nil {
-			a.Log.Warn("what the journal has lost is not applied yet", "wallet", call.wallet, "error", call.err)
-		}
-		locked := errors.Is(call.err, wallet.ErrLocked)
-		if len(call.ops) > 0 && (locked || errors.Is(call.err, wallet.ErrConflict)) {
-			held = held || locked
-			call.again, call.err = call.err, nil
-			again = append(again, call)
+// answer lets the callers go. It returns the calls that met a locked row, or another's
+// commit each time: they are tried again for as long as their callers wait. A recovery is
+// not: the next Reconcile asks for what it has left.
+func (a *Applier) answer(calls []*call) (again []*call) {
+	for _, c := range calls {
+		switch {
+		case c.isRecovery():
+			a.endRecovery(c)
+		case errors.Is(c.err, wallet.ErrLocked), errors.Is(c.err, wallet.ErrConflict):
+			c.lastRefusal, c.err = c.err, nil
+			again = append(again, c)
 			continue
 		}
-		close(call.done)
+		close(c.done)
 	}
-	if len(again) > 0 {
-		ln.intakeMu.Lock()
-		ln.queue = append(again, ln.queue...)
-		ln.intakeMu.Unlock()
+	return again
+}
+
+func (a *Applier) endRecovery(c *call) {
+	a.lanes.recovering.Add(-1)
+	if c.err != nil {
+		a.Log.Warn("lost operations are not applied yet", "wallet", c.wallet, "error", c.err)
+		return
 	}
-	return held
+	a.lanes.recovered.Add(int64(len(c.lost)))
+}
+
+// requeue puts calls back to the front of the queue.
+func (ln *lane) requeue(calls []*call) {
+	if len(calls) == 0 {
+		return
+	}
+	ln.intakeMu.Lock()
+	defer ln.intakeMu.Unlock()
+	ln.queue = append(calls, ln.queue...)
 }
 
 // applyCalls commits earlier operations and calls: in batches of their own what is too
@@ -274,7 +298,7 @@ func (a *Applier) commitDirect(id uuid.UUID, ln *lane, earlier []unsettled, call
 	records := directRecords(id, earlier, calls)
 	var again reread
 	for try := 1; ; try++ {
-		b := newBatch(a.now(), records, map[uuid.UUID]*lane{id: ln}, wallet.Direct, a.Limits)
+		b := newBatch(a.rowTime(), records, map[uuid.UUID]*lane{id: ln}, wallet.Direct, a.Limits)
 		_, _, err := b.load(ctx, a.Ledger, records, again)
 		if err == nil {
 			b.compute(records)

@@ -11,7 +11,7 @@ import (
 
 // gauges are read off the applier at each scrape. If they were set when something
 // happened, they would keep their value after their partition has moved to another replica.
-type gauges struct{ *Applier }
+type gauges struct{ applier *Applier }
 
 var (
 	oldestUnapplied = prometheus.NewDesc("walletd_oldest_unapplied_seconds",
@@ -34,23 +34,24 @@ func (g gauges) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (g gauges) Collect(ch chan<- prometheus.Metric) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+	a := g.applier
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	send := func(d *prometheus.Desc, partition int32, v float64) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, strconv.Itoa(int(partition)))
 	}
-	now := g.Now()
-	for p, w := range g.workers {
+	now := a.Now()
+	for p, w := range a.workers {
 		send(oldestUnapplied, p, w.oldestAge(now).Seconds())
 		send(requeuedLists, p, float64(w.listCount.Load()))
 		if p == backfiller {
 			ch <- prometheus.MustNewConstMetric(oldestUnjournaled, prometheus.GaugeValue, age(w.oldestUnjournaled.Load(), now).Seconds())
 		}
-		if g.stopped[p] == nil {
+		if a.stopped[p] == nil {
 			send(partitionStopped, p, 0)
 		}
 	}
-	for p := range g.stopped {
+	for p := range a.stopped {
 		send(partitionStopped, p, 1)
 	}
 }

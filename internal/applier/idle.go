@@ -51,6 +51,12 @@ func (a *Applier) isOver(g goal) bool {
 	return a.workers[p] != g.worker || a.stopped[p] != nil
 }
 
+// ledgerReached notes that the ledger has a partition up to next.
+func (a *Applier) ledgerReached(partition int32, next int64) {
+	a.ledgerNext.set(partition, next, a.Now())
+	a.signalProgress()
+}
+
 // signalProgress has whoever waits for workers look again.
 func (a *Applier) signalProgress() {
 	select {

@@ -18,6 +18,7 @@ import (
 // without one, and a backfill record for every direct operation.
 // Each may be written twice, by a crash or by two owners; that is harmless.
 type keeper struct {
+	applier   *Applier
 	worker    *worker
 	copies    map[uuid.UUID]int64 // offset of the wallet's last copy
 	journaled []wallet.Key        // in the journal by now, which the ledger does not know
@@ -26,10 +27,12 @@ type keeper struct {
 	failed    bool                // nor can this one
 }
 
-func newKeeper(w *worker) *keeper { return &keeper{worker: w, copies: map[uuid.UUID]int64{}} }
+func newKeeper(w *worker) *keeper {
+	return &keeper{applier: w.applier, worker: w, copies: map[uuid.UUID]int64{}}
+}
 
 func (k *keeper) run(ctx context.Context) {
-	tick := time.NewTicker(k.worker.Limits.KeeperInterval)
+	tick := time.NewTicker(k.applier.Limits.KeeperInterval)
 	defer tick.Stop()
 	for {
 		select {
@@ -72,7 +75,7 @@ func (k *keeper) complain(ctx context.Context, what string, err error) {
 // the wallet's last copy is still on its way.
 func (k *keeper) requeue(ctx context.Context) {
 	// Twice what a list waits at most: the clocks of replicas are a little apart.
-	due, err := k.worker.Ledger.Due(ctx, k.worker.partition, k.worker.now(), 2*k.worker.Limits.RequeueMost, k.worker.Limits.CopiesPerRound)
+	due, err := k.applier.Ledger.Due(ctx, k.worker.partition, k.applier.rowTime(), 2*k.applier.Limits.RequeueMost, k.applier.Limits.CopiesPerRound)
 	if err != nil {
 		k.complain(ctx, "the ledger does not tell which lists are due, or not all", err)
 	}
@@ -92,7 +95,7 @@ func (k *keeper) requeue(ctx context.Context) {
 	}
 	for _, c := range k.append(ctx, copies) {
 		k.copies[c.WalletID] = c.Receipt.Offset
-		k.worker.metrics.requeued()
+		k.applier.metrics.requeued()
 	}
 }
 
@@ -102,7 +105,7 @@ func (k *keeper) append(ctx context.Context, records []wallet.Record) []wallet.R
 	if len(records) == 0 {
 		return nil
 	}
-	receipts, err := k.worker.Journal.Append(records...)
+	receipts, err := k.applier.Journal.Append(records...)
 	if err != nil {
 		k.complain(ctx, "copies or backfill records wait for the journal", err)
 	}
@@ -130,9 +133,9 @@ func (k *keeper) backfill(ctx context.Context) {
 	if !k.note(ctx) { // else a ledger that takes no notes has the same records written for ever
 		return
 	}
-	keys, err := k.worker.Ledger.Unjournaled(ctx, k.beyond, k.worker.Limits.Backfills)
+	keys, err := k.applier.Ledger.Unjournaled(ctx, k.beyond, k.applier.Limits.Backfills)
 	if err == nil && len(keys) == 0 && k.beyond != uuid.Nil {
-		keys, err = k.worker.Ledger.Unjournaled(ctx, uuid.Nil, k.worker.Limits.Backfills)
+		keys, err = k.applier.Ledger.Unjournaled(ctx, uuid.Nil, k.applier.Limits.Backfills)
 	}
 	if err != nil {
 		k.complain(ctx, "the ledger does not tell which operations lack a backfill record", err)
@@ -148,7 +151,7 @@ func (k *keeper) backfill(ctx context.Context) {
 	k.noteOldest(ops, err != nil)
 	k.write(ctx, ops)
 	k.beyond = uuid.Nil
-	if passed < len(keys) || passed == k.worker.Limits.Backfills {
+	if passed < len(keys) || passed == k.applier.Limits.Backfills {
 		k.beyond = keys[passed-1].WalletID
 	}
 	k.note(ctx)
@@ -160,7 +163,7 @@ func (k *keeper) backfill(ctx context.Context) {
 func (k *keeper) read(ctx context.Context, keys []wallet.Key) (ops []wallet.Operation, passed int, err error) {
 	wallets := byWallet(keys, func(k wallet.Key) uuid.UUID { return k.WalletID })
 	n, err := wallet.InParts(wallets, backfillReads, func(some [][]wallet.Key) error {
-		read, err := k.worker.Ledger.Backfills(ctx, slices.Concat(some...))
+		read, err := k.applier.Ledger.Backfills(ctx, slices.Concat(some...))
 		ops = append(ops, read...)
 		return err
 	})
@@ -185,7 +188,7 @@ func byWallet[T any](all []T, walletOf func(T) uuid.UUID) (wallets [][]T) {
 func (k *keeper) noteOldest(ops []wallet.Operation, unread bool) {
 	oldest := oldestAccepted(ops)
 	if unread {
-		now := k.worker.Now().UnixMicro()
+		now := k.applier.Now().UnixMicro()
 		oldest = min(cmp.Or(oldest, now), cmp.Or(k.worker.oldestUnjournaled.Load(), now))
 	}
 	k.worker.oldestUnjournaled.Store(oldest)
@@ -231,7 +234,7 @@ func (k *keeper) note(ctx context.Context) bool {
 	if len(k.journaled) == 0 {
 		return true
 	}
-	if err := k.worker.Ledger.Journaled(ctx, k.journaled); err != nil {
+	if err := k.applier.Ledger.Journaled(ctx, k.journaled); err != nil {
 		k.complain(ctx, "the ledger does not take note of backfill records", err)
 		return false
 	}

@@ -46,7 +46,10 @@ type lanes struct {
 
 	unsettled  atomic.Int64 // operations, over all lanes
 	settled    atomic.Int64 // of all lanes, ever
-	aside      atomic.Int64 // of the unsettled ones, those that were no load at the last look (countAside)
+	excluded   atomic.Int64 // of the unsettled ones, those that were no load at the last Reconcile (countExcluded)
+	orphans    atomic.Int64 // of the unsettled ones, those that the journal does not have any more
+	recovering atomic.Int64 // wallets whose lost operations wait for the direct way, or are tried
+	recovered  atomic.Int64 // lost operations that got their outcome, since it was last read
 	overflowed atomic.Bool  // some lane may have an overflow
 
 	mu    sync.Mutex

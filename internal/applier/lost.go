@@ -12,19 +12,42 @@ import (
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-// lostAtMost is how many operations one look asks for, of those that the ledger has passed
-// and has not applied: they are on lists, as a rule. It asks for all of a wallet's, for what
-// is lost is applied in order, so of one wallet there may be more.
+// lostAtMost bounds the operations about which one Reconcile asks whether they are lost:
+// normally they are on requeued lists. A wallet's are asked about together, because lost ones
+// are applied in order, so a single wallet may exceed the bound.
 const lostAtMost = 500
+
+// recoveriesAtMost bounds the wallets whose lost operations wait for the direct way, or are
+// tried; the others wait for the next Reconcile.
+const recoveriesAtMost = 500
 
 // applyLost has what Kafka has lost applied directly: operations, and creations, that were
 // acknowledged to this replica, and that the ledger has passed and has neither applied nor on
 // a list. Kafka gave their place to another record, or an operator has the ledger go on with
 // another journal. Their ids make them apply once, whoever else may know them. It does not
-// wait for that; what cannot be read, or is held by somebody, is for the next look.
+// wait for that; what cannot be read is for the next Reconcile.
 func (a *Applier) applyLost(ctx context.Context, missing []wallet.Placed) error {
-	lost := map[uuid.UUID]map[uuid.UUID]bool{} // by wallet
-	_, err := wallet.InParts(someWallets(missing), lookReads, func(some [][]wallet.Placed) error {
+	lost, err := a.lost(ctx, someWallets(missing))
+	if len(lost) == 0 {
+		return err
+	}
+	_, heldErr := wallet.InParts(slices.Collect(maps.Keys(lost)), lookReads, func(ids []uuid.UUID) error {
+		held, err := a.Ledger.Locked(ctx, ids)
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			a.recover(id, lost[id], slices.Contains(held, id))
+		}
+		return nil
+	})
+	return errors.Join(err, heldErr)
+}
+
+// lost returns the ids of those operations that are lost, by wallet.
+func (a *Applier) lost(ctx context.Context, missing [][]wallet.Placed) (map[uuid.UUID]map[uuid.UUID]bool, error) {
+	lost := map[uuid.UUID]map[uuid.UUID]bool{}
+	_, err := wallet.InParts(missing, lookReads, func(some [][]wallet.Placed) error {
 		keys, err := a.Ledger.Lost(ctx, slices.Concat(some...))
 		for _, k := range keys {
 			if lost[k.WalletID] == nil {
@@ -34,24 +57,35 @@ func (a *Applier) applyLost(ctx context.Context, missing []wallet.Placed) error 
 		}
 		return err
 	})
-	if len(lost) == 0 {
-		return err
+	return lost, err
+}
+
+// recover has a wallet's lost operations applied. held says that somebody, perhaps the one
+// who applies the wallet, holds its row: it then waits for one of the turns for such wallets.
+func (a *Applier) recover(id uuid.UUID, lost map[uuid.UUID]bool, held bool) {
+	if n := a.lanes.noteLost(id, lost); n > 0 {
+		a.metrics.lost(n)
+		a.Log.Error("the journal has lost operations that it had acknowledged: they are applied directly", "wallet", id, "operations", n)
 	}
-	held, lockedErr := a.Ledger.Locked(ctx, slices.Collect(maps.Keys(lost)))
-	if lockedErr != nil {
-		return errors.Join(err, lockedErr)
+	if a.lanes.recovering.Load() >= recoveriesAtMost {
+		return
 	}
-	for _, id := range held {
-		delete(lost, id)
+	if err := a.enqueue(&call{ctx: context.Background(), wallet: id, lost: lost, held: held, done: make(chan struct{})}); err != nil {
+		a.Log.Warn("lost operations wait for the next look", "wallet", id, "error", err)
 	}
-	for id, ids := range lost {
-		a.metrics.lost(len(ids))
-		a.Log.Error("the journal has lost operations that it had acknowledged: they are being applied directly", "wallet", id, "operations", len(ids))
-		if err := a.enqueue(&call{ctx: context.Background(), wallet: id, lost: ids, done: make(chan struct{})}); err != nil {
-			a.Log.Error("lost operations wait for the next look", "wallet", id, "error", err)
+}
+
+// noteLost marks unsettled operations as lost and returns how many were not marked before.
+func (l *lanes) noteLost(id uuid.UUID, lost map[uuid.UUID]bool) (n int) {
+	ln := l.lockIntake(id)
+	defer ln.intakeMu.Unlock()
+	for i := range ln.unsettled {
+		if u := &ln.unsettled[i]; lost[u.ID] && !u.lost {
+			u.lost = true
+			n++
 		}
 	}
-	return err
+	return n
 }
 
 // someWallets divides the operations, which are together by wallet, and returns those of some

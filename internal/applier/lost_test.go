@@ -2,6 +2,8 @@ package applier_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -135,19 +137,107 @@ func (l rowsHeld) Locked(_ context.Context, ids []uuid.UUID) ([]uuid.UUID, error
 	return ids, nil
 }
 
-// A try would hold the lane, and a turn, for as long as it waits for the row.
-func TestWhatIsLostOfAWalletThatIsHeldIsNotTried(t *testing.T) {
+// A wallet whose row is held, or seems to be since its owner commits all the time, is tried
+// all the same; but its tries leave the turns to wallets that are free.
+func TestWhatIsLostOfWalletsThatAreHeldLeavesTheTurnsToOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newMemoryWorld(t, 1)
-		id, free, tries := w.created(), new(atomic.Bool), new(atomic.Int32)
-		r := w.replica(withFaults(func(c simtest.Call) simtest.Fault {
-			if c.Method == "Commit" {
-				tries.Add(1)
+		other, free, seems := w.created(), new(atomic.Bool), w.created()
+		r := w.replica(holding(free, func(id uuid.UUID) bool { return id == other || id == seems }), func(_ *replica, c *applier.Config) {
+			c.Ledger, c.Limits.DirectCommits = rowsHeld{c.Ledger, free}, 1
+		})
+		held, op := w.created(), deposit(seems, 5)
+		for range 5 {
+			r.lose(deposit(held, 1))
+			held = w.created()
+		}
+		r.lose(op)
+		if _, err := r.Reconcile(t.Context(), w.books().Offsets); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		r.mustDirect(deposit(other, 1))
+		if took := time.Since(began); took > 0 {
+			t.Errorf("another wallet waited %s", took)
+		}
+		synctest.Wait()
+		time.Sleep(3 * time.Second)
+		wantHistory(t, w.books(), seems, op)
+	})
+}
+
+// refusesLocked does not tell whether one wallet's row is held: it cannot be read.
+type refusesLocked struct {
+	applier.Ledger
+	damaged uuid.UUID
+}
+
+func (l refusesLocked) Locked(ctx context.Context, ids []uuid.UUID) ([]uuid.UUID, error) {
+	if slices.Contains(ids, l.damaged) {
+		return nil, fmt.Errorf("%w: a damaged block", wallet.ErrRefused)
+	}
+	return l.Ledger.Locked(ctx, ids)
+}
+
+func TestAWalletThatCannotBeReadKeepsNobodyElsesLostOperations(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newMemoryWorld(t, 1)
+		damaged, sound := w.created(), w.created()
+		r := w.replica(func(_ *replica, c *applier.Config) { c.Ledger = refusesLocked{c.Ledger, damaged} })
+		op := deposit(sound, 1)
+		r.lose(deposit(damaged, 1))
+		r.lose(op)
+		if _, err := r.Reconcile(t.Context(), w.books().Offsets); !errors.Is(err, wallet.ErrRefused) {
+			t.Errorf("the look says %v", err)
+		}
+		synctest.Wait()
+		wantHistory(t, w.books(), sound, op)
+	})
+}
+
+// A deposit is on its wallet's list; a withdrawal that was sent after it was answered is
+// lost. The row is free again, and the list is not due yet.
+func TestWhatIsLostDoesNotPassWhatIsOnTheList(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newMemoryWorld(t, 1)
+		id, held := w.created(), new(atomic.Bool)
+		held.Store(true)
+		r := w.owning(withFaults(func(c simtest.Call) simtest.Fault {
+			if c.Method == "Commit" && held.Load() && slices.ContainsFunc(c.Batch.Changes, func(c wallet.Change) bool { return c.ID == id }) {
+				return simtest.Refused
 			}
 			return simtest.None
-		}), func(_ *replica, c *applier.Config) { c.Ledger = rowsHeld{c.Ledger, free} })
-		op := deposit(id, 5)
-		r.lose(op)
+		}), withLimits(func(l *applier.Limits) { l.RequeueFirst, l.RequeueMost = 30*time.Second, 30*time.Second }))
+		in, out := deposit(id, 100), withdraw(id, 100)
+		if _, err := r.journal.Write(in); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "it is on the list", func() bool { return len(w.books().Entries[id]) == 1 })
+		r.lose(out)
+		held.Store(false)
+		if _, err := r.Reconcile(t.Context(), w.books().Offsets); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		wantHistory(t, w.books(), id, in, out)
+		wantOutcome(t, w.books().Operations[out.Key()], wallet.Applied, wallet.NoReason, 2, 0)
+	})
+}
+
+// The same topic goes on from an end that is shorter than what was acknowledged: no record
+// need ever come to the lost ones' places.
+func TestWhatAShorterEndHasLostIsAppliedWithoutTraffic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newMemoryWorld(t, 1)
+		id := w.created()
+		r := w.replica()
+		at := func(op wallet.Operation, offset int64) {
+			r.Acknowledged(wallet.Record{Kind: wallet.KindOperations, WalletID: id, Operations: []wallet.Operation{op}, Receipt: wallet.Receipt{Offset: offset}})
+		}
+		kept, first, second := deposit(id, 1), deposit(id, 2), deposit(id, 3)
+		at(kept, 40)
+		at(first, 41)
+		at(second, 42)
 		look := func() {
 			t.Helper()
 			if _, err := r.Reconcile(t.Context(), w.books().Offsets); err != nil {
@@ -155,12 +245,21 @@ func TestWhatIsLostOfAWalletThatIsHeldIsNotTried(t *testing.T) {
 			}
 			synctest.Wait()
 		}
-		if look(); tries.Load() != 0 {
-			t.Errorf("tried %d times", tries.Load())
-		}
-		free.Store(true)
 		look()
-		wantHistory(t, w.books(), id, op)
+		r.JournalTruncated(1, 0)
+		if r.Recovering() {
+			t.Error("another partition's end was lost")
+		}
+		r.JournalTruncated(0, 42)
+		if !r.Recovering() {
+			t.Error("nothing is being recovered")
+		}
+		look()
+		// What has its place comes first all the same: it is older, and nobody passes it.
+		wantHistory(t, w.books(), id, kept, first, second)
+		if r.Recovering() {
+			t.Error("it is still being recovered")
+		}
 	})
 }
 

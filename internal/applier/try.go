@@ -12,6 +12,7 @@ import (
 
 // try is the attempt to commit a batch: what was learnt from its refusals so far.
 type try struct {
+	applier *Applier
 	worker  *worker
 	records []wallet.Record // the prefix that is being tried
 	locked  map[uuid.UUID]*lane
@@ -26,6 +27,14 @@ type try struct {
 	reading    bool // what was refused last
 }
 
+// newTry locks the lanes of the records.
+func newTry(w *worker, records []wallet.Record) *try {
+	return &try{
+		applier: w.applier, worker: w, records: records, locked: w.applier.lanes.lockAll(walletsOf(records)),
+		aside: map[uuid.UUID]string{}, unreadable: map[uuid.UUID]bool{}, conflicts: map[uuid.UUID]int{},
+	}
+}
+
 func (t *try) unlock() {
 	for _, ln := range t.locked {
 		ln.mu.Unlock()
@@ -36,10 +45,10 @@ func (t *try) unlock() {
 // commits it. It does not end with the worker: a running commit is finished.
 func (t *try) commit() (*batch, error) {
 	ctx := context.Background()
-	b := newBatch(t.worker.now(), t.records, t.locked, wallet.FromJournal, t.worker.Limits)
+	b := newBatch(t.applier.rowTime(), t.records, t.locked, wallet.FromJournal, t.applier.Limits)
 	b.Fence = &wallet.Fence{Topic: t.worker.topic, Partition: t.worker.partition, From: t.worker.next.Load(), To: t.records[len(t.records)-1].Receipt.Offset + 1}
 	b.lists, b.aside, b.unreadable = t.worker.lists, t.aside, t.unreadable
-	moved, known, err := b.load(ctx, t.worker.Ledger, t.records, t.again)
+	moved, known, err := b.load(ctx, t.applier.Ledger, t.records, t.again)
 	if t.reading = err != nil; t.reading {
 		return nil, err
 	}
@@ -47,13 +56,13 @@ func (t *try) commit() (*batch, error) {
 		t.explain(moved, known)
 	}
 	b.compute(t.records)
-	return b, t.worker.Ledger.Commit(ctx, b.finish())
+	return b, t.applier.Ledger.Commit(ctx, b.finish())
 }
 
 // explain counts what a reading after a conflict has shown.
 func (t *try) explain(moved []uuid.UUID, known int) {
 	for _, id := range moved {
-		if t.conflicts[id]++; t.conflicts[id] > t.worker.Limits.Conflicts {
+		if t.conflicts[id]++; t.conflicts[id] > t.applier.Limits.Conflicts {
 			t.setAside(id, "its version kept moving")
 		}
 	}
@@ -70,12 +79,12 @@ func (t *try) adapt(err error) error {
 	case dropsBatch(err):
 		return err
 	case errors.Is(err, wallet.ErrSerialization):
-		if t.retries++; t.retries > t.worker.Limits.Retries {
+		if t.retries++; t.retries > t.applier.Limits.Retries {
 			return err
 		}
 		return nil
 	case errors.Is(err, wallet.ErrConflict):
-		t.worker.metrics.conflicted()
+		t.applier.metrics.conflicted()
 		t.again = reread{ids: true, versions: true}
 		if t.blind <= 1 {
 			return nil
@@ -88,7 +97,7 @@ func (t *try) adapt(err error) error {
 
 // findLocked sets aside the wallets that somebody holds locked.
 func (t *try) findLocked() error {
-	held, err := t.worker.Ledger.Locked(context.Background(), walletsOf(t.records))
+	held, err := t.applier.Ledger.Locked(context.Background(), walletsOf(t.records))
 	if errors.Is(err, wallet.ErrRefused) {
 		return t.bisect(err)
 	}
@@ -131,7 +140,7 @@ func (t *try) bisect(err error) error {
 
 func (t *try) setAside(id uuid.UUID, why string) {
 	t.aside[id] = why
-	t.worker.metrics.setAside()
+	t.applier.metrics.setAside()
 	t.worker.log.Error("wallet set aside: its operations are requeued, the others go on", "wallet", id, "reason", why)
 }
 

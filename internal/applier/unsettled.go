@@ -1,9 +1,6 @@
 package applier
 
 import (
-	"context"
-	"errors"
-	"math/rand/v2"
 	"slices"
 	"sort"
 	"time"
@@ -16,8 +13,9 @@ import (
 // unsettled is an own acknowledged operation (or creation) whose outcome this
 // replica does not know yet. The direct way applies it before anything newer.
 type unsettled struct {
-	kind wallet.Kind
-	wallet.Operation
+	kind             wallet.Kind
+	wallet.Operation      // without a Receipt if it is orphaned: the journal does not have it any more
+	lost             bool // the ledger has been asked, and nobody else will apply it
 }
 
 // keep remembers an acknowledged record's operations at their wallet.
@@ -35,7 +33,7 @@ func (l *lanes) keep(rec wallet.Record, most, mostInAll int) {
 	ln.unsettled = slices.Grow(ln.unsettled, len(rec.Operations))
 	for _, op := range rec.Operations {
 		op.WalletID, op.Receipt = rec.WalletID, rec.Receipt
-		ln.unsettled = append(ln.unsettled, unsettled{rec.Kind, op})
+		ln.unsettled = append(ln.unsettled, unsettled{kind: rec.Kind, Operation: op})
 	}
 	l.unsettled.Add(int64(len(rec.Operations)))
 }
@@ -46,14 +44,6 @@ func (a *Applier) Settle(ops []wallet.Operation) {
 	for i := range ops {
 		a.lanes.settle(ops[i].WalletID, ops[i].ID)
 	}
-}
-
-// announce tells what was committed, here and to others.
-func (a *Applier) announce(c wallet.Committed) {
-	for i := range c.Results {
-		a.lanes.settle(c.Results[i].WalletID, c.Results[i].ID)
-	}
-	a.Announcer.Announce(context.Background(), c)
 }
 
 func (l *lanes) settle(walletID, id uuid.UUID) {
@@ -68,7 +58,10 @@ func (l *lanes) settle(walletID, id uuid.UUID) {
 		if ln.unsettled[i].ID != id {
 			continue
 		}
-		if i == 0 { // as a rule: outcomes come in order
+		if !ln.unsettled[i].Receipt.Known() {
+			l.orphans.Add(-1)
+		}
+		if i == 0 { // normally: outcomes come in order
 			ln.unsettled = ln.unsettled[1:]
 		} else {
 			ln.unsettled = slices.Delete(ln.unsettled, i, i+1)
@@ -84,9 +77,8 @@ func (l *lanes) settle(walletID, id uuid.UUID) {
 }
 
 // Unsettled returns how many own acknowledged operations of the wallet, of those
-// accepted at since or later, have no known outcome, without those of a journal that was
-// replaced, and how many got one since the wallet has its lane. Beyond
-// Limits.UnsettledPerWallet they are not counted.
+// accepted at since or later, have no known outcome and are not orphaned, and how many got
+// one since the wallet has its lane. Beyond Limits.UnsettledPerWallet they are not counted.
 func (a *Applier) Unsettled(id uuid.UUID, since time.Time) (waiting int, settled int64) {
 	v, ok := a.lanes.m.Load(id)
 	if !ok {
@@ -96,101 +88,61 @@ func (a *Applier) Unsettled(id uuid.UUID, since time.Time) (waiting int, settled
 	ln.intakeMu.Lock()
 	defer ln.intakeMu.Unlock()
 	// In journal order, which is as good as that of acceptance.
-	earlier := sort.Search(len(ln.unsettled), func(i int) bool {
-		return ln.unsettled[i].Receipt.Known() && !ln.unsettled[i].AcceptedAt.Before(since)
-	})
-	return len(ln.unsettled) - earlier, ln.settled
+	earlier := sort.Search(len(ln.unsettled), func(i int) bool { return !ln.unsettled[i].AcceptedAt.Before(since) })
+	waiting = len(ln.unsettled) - earlier
+	if a.Recovering() {
+		waiting -= countOrphans(ln.unsettled[earlier:])
+	}
+	return waiting, ln.settled
 }
 
-// JournalReplaced notes that what was acknowledged so far is in a topic that is not written
-// any more, and of which the offsets say nothing in the next one. What has no outcome yet is
-// no load from now on; the next look asks for it, and has it applied (applyLost).
+func countOrphans(ops []unsettled) (n int) {
+	for i := range ops {
+		if !ops[i].Receipt.Known() {
+			n++
+		}
+	}
+	return n
+}
+
+// JournalReplaced notes that everything acknowledged so far is in a topic that is no longer
+// written; its offsets say nothing about the next topic. Operations without an outcome are
+// orphaned: they stop counting as load, and the next Reconcile asks the ledger for them and
+// has the missing ones applied.
 func (a *Applier) JournalReplaced() {
-	for _, ln := range a.lanes.inUse() {
+	a.lanes.orphan(func(wallet.Receipt) bool { return true })
+}
+
+// JournalTruncated notes that the journal no longer has the records that a partition had at
+// end and after it. It is JournalReplaced for what was acknowledged there.
+func (a *Applier) JournalTruncated(partition int32, end int64) {
+	a.lanes.orphan(func(r wallet.Receipt) bool { return r.Partition == partition && r.Offset >= end })
+}
+
+// Recovering reports whether operations are orphaned and have no outcome yet.
+func (a *Applier) Recovering() bool { return a.lanes.orphans.Load() > 0 }
+
+// orphan takes the place in the journal from unsettled operations that had a lost one.
+func (l *lanes) orphan(lost func(wallet.Receipt) bool) {
+	for _, ln := range l.inUse() {
 		ln.intakeMu.Lock()
 		for i := range ln.unsettled {
-			ln.unsettled[i].Receipt = wallet.NoReceipt
+			if u := &ln.unsettled[i]; u.Receipt.Known() && lost(u.Receipt) {
+				u.Receipt = wallet.NoReceipt
+				l.orphans.Add(1)
+			}
 		}
-		ln.overflow = wallet.NoReceipt
+		if ln.overflow.Known() && lost(ln.overflow) {
+			ln.overflow = wallet.NoReceipt
+		}
 		ln.intakeMu.Unlock()
 	}
 }
 
-// UnsettledInAll is the same of all wallets, whenever accepted, without those that are no
-// load for other wallets, as of the last look (countAside).
+// UnsettledInAll returns how many unsettled operations of all wallets count as load, as of
+// the last Reconcile (see countExcluded), and how many were ever settled.
 func (a *Applier) UnsettledInAll() (waiting int, settled int64) {
-	return int(max(0, a.lanes.unsettled.Load()-a.lanes.aside.Load())), a.lanes.settled.Load()
-}
-
-// The operations whose outcome one look at the ledger asks for.
-const (
-	lookAtMost    = 10_000
-	lookPerWallet = 2_500
-	lookReads     = 50 // in which some are refused; the others wait for the next look
-)
-
-// Reconcile notes how far the ledger is and settles what it has: for records that
-// another replica applied while no message about it could reach this one. It costs
-// nothing while every own operation is settled. One call is one look, which has its bounds;
-// it returns how many it settled.
-func (a *Applier) Reconcile(ctx context.Context, offsets map[int32]int64) (settled int, err error) {
-	for p, next := range offsets {
-		a.ledgerNext.set(p, next, a.Now())
-	}
-	if a.lanes.unsettled.Load() == 0 && !a.lanes.overflowed.Swap(false) {
-		a.lanes.aside.Store(0)
-		return 0, nil
-	}
-	lanes := a.lanes.inUse()
-	for _, ln := range lanes {
-		a.endOverflow(ln)
-	}
-	var missing []wallet.Placed
-	_, err = wallet.InParts(a.unsettledPassed(lanes), lookReads, func(some []sought) error {
-		without, err := a.settleKnown(ctx, some)
-		if err == nil {
-			settled += len(some) - len(without)
-			missing = append(missing, without...)
-		}
-		return err
-	})
-	err = errors.Join(err, a.applyLost(ctx, missing))
-	a.lanes.aside.Store(a.countAside(lanes))
-	return settled, err
-}
-
-// sought is an unsettled operation, or creation, to be looked for in the ledger.
-type sought struct {
-	kind wallet.Kind
-	wallet.Placed
-}
-
-// settleKnown settles what the ledger has of these, and returns the others.
-func (a *Applier) settleKnown(ctx context.Context, some []sought) (missing []wallet.Placed, err error) {
-	var q wallet.SnapshotQuery
-	for _, u := range some {
-		if u.kind == wallet.KindCreate {
-			q.Wallets = append(q.Wallets, u.WalletID)
-		} else {
-			q.Operations = append(q.Operations, u.Key)
-		}
-	}
-	s, err := a.Ledger.Read(ctx, q)
-	if err != nil {
-		return nil, err
-	}
-	for _, u := range some {
-		_, known := s.Operations[u.Key]
-		if u.kind == wallet.KindCreate {
-			_, known = s.Wallets[u.WalletID]
-		}
-		if known { // one that was repeated is there as often
-			a.lanes.settle(u.WalletID, u.ID)
-		} else {
-			missing = append(missing, u.Placed)
-		}
-	}
-	return missing, nil
+	return int(max(0, a.lanes.unsettled.Load()-a.lanes.excluded.Load())), a.lanes.settled.Load()
 }
 
 // inUse returns the lanes with unsettled operations, or an overflow of them.
@@ -205,57 +157,6 @@ func (l *lanes) inUse() (lanes []*lane) {
 		return true
 	})
 	return lanes
-}
-
-// countAside counts the operations that are no load: the ledger has passed their record, so
-// that they are on a list, which has its own bound; their journal is gone; or their partition
-// stands still, and room for others makes it no slower. Of these no more than half of what is
-// remembered: the other half is for those of the partitions that move.
-func (a *Applier) countAside(lanes []*lane) int64 {
-	now, passed, standing := a.Now(), 0, 0
-	for _, ln := range lanes {
-		ln.intakeMu.Lock()
-		for i := range ln.unsettled {
-			switch r := ln.unsettled[i].Receipt; {
-			case !r.Known() || a.ledgerNext.passed(r):
-				passed++
-			case a.ledgerNext.stands(r.Partition, now):
-				standing++
-			}
-		}
-		ln.intakeMu.Unlock()
-	}
-	return int64(passed + min(standing, a.Limits.Unsettled/2))
-}
-
-// unsettledPassed returns unsettled operations, and unsettled creations, whose
-// record the ledger has passed. Those that it does not have all the same are requeued, and
-// stay unsettled: so that they do not keep others from being asked for, each wallet has a
-// share, and each look begins at another lane.
-func (a *Applier) unsettledPassed(lanes []*lane) (passed []sought) {
-	first := rand.IntN(max(1, len(lanes))) //nolint:gosec // a place to begin, not a secret
-	for i := range lanes {
-		if len(passed) >= lookAtMost {
-			break
-		}
-		passed = a.unsettledPassedOf(lanes[(first+i)%len(lanes)], passed)
-	}
-	return passed
-}
-
-func (a *Applier) unsettledPassedOf(ln *lane, passed []sought) []sought {
-	ln.intakeMu.Lock()
-	defer ln.intakeMu.Unlock()
-	n := sort.Search(len(ln.unsettled), func(i int) bool { return ln.unsettled[i].Receipt.Known() })
-	lost, known := ln.unsettled[:n], ln.unsettled[n:] // with a journal, and in this one
-	for _, some := range [][]unsettled{lost, known} {
-		for _, u := range some[:min(len(some), lookPerWallet)] {
-			if !u.Receipt.Known() || a.ledgerNext.passed(u.Receipt) {
-				passed = append(passed, sought{u.kind, wallet.Placed{Key: u.Key(), Receipt: u.Receipt}})
-			}
-		}
-	}
-	return passed
 }
 
 // endOverflow ends the lane's overflow once the ledger has passed it.

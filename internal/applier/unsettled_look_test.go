@@ -235,10 +235,12 @@ func TestAPartitionThatStandsStillIsNoLoadOfTheReplica(t *testing.T) {
 		want        int
 	}{
 		{0, 4, 0, 16},
-		{standsAfter, 4, 1, 15},
+		{stalledAfter, 4, 1, 15},
 		{time.Second, 4, 2, 8}, // those of partition 1
-		{standsAfter, 4, 3, 7},
-		{time.Second, 5, 4, 11}, // it goes on
+		{stalledAfter, 4, 3, 7},
+		{time.Second, 5, 4, 6}, // it goes on, and soon applies what has gathered
+		{time.Second, 9, 5, 5},
+		{time.Second, 3, 6, 11}, // an operator has it go back
 	} {
 		now = now.Add(c.after)
 		if _, err := a.Reconcile(t.Context(), map[int32]int64{0: c.first, 1: c.next}); err != nil {
@@ -268,7 +270,7 @@ func TestPartitionsThatStandStillAreNoLoadUpToHalfOfWhatIsRemembered(t *testing.
 		if waiting, _ := a.UnsettledInAll(); waiting != want {
 			t.Errorf("look %d: %d wait, want %d", i+1, waiting, want)
 		}
-		now = now.Add(2 * standsAfter)
+		now = now.Add(2 * stalledAfter)
 	}
 }
 

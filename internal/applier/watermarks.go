@@ -7,21 +7,22 @@ import (
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-// standsAfter is how long a partition's offset stays where it is until the partition counts
-// as standing still: far longer than a batch takes.
-const standsAfter = 10 * time.Second
+// stalledAfter is how long a partition's offset may stay where it is before the partition
+// counts as stalled: far longer than a batch takes.
+const stalledAfter = 10 * time.Second
 
-// watermarks are the offsets that the ledger is known to have passed, by partition,
-// as last heard: one that was heard late is put right by the next look. A journal
-// that an operator has accepted anew begins at lower ones.
+// watermarks are the ledger's next offsets by partition, as last heard: one that arrived
+// late is corrected by the next Reconcile. They go back when an operator has accepted
+// another journal.
 type watermarks struct {
 	mu sync.RWMutex
 	at map[int32]watermark
 }
 
 type watermark struct {
-	next  int64
-	since time.Time
+	next    int64
+	since   time.Time
+	backlog int64 // offset after the last record that was seen behind a stalled next
 }
 
 func (w *watermarks) set(partition int32, next int64, now time.Time) {
@@ -30,8 +31,12 @@ func (w *watermarks) set(partition int32, next int64, now time.Time) {
 	if w.at == nil {
 		w.at = map[int32]watermark{}
 	}
-	if at, ok := w.at[partition]; !ok || at.next != next {
-		w.at[partition] = watermark{next, now}
+	at, ok := w.at[partition]
+	switch {
+	case !ok || next < at.next:
+		w.at[partition] = watermark{next: next, since: now}
+	case next > at.next:
+		w.at[partition] = watermark{next: next, since: now, backlog: at.backlog}
 	}
 }
 
@@ -41,11 +46,16 @@ func (w *watermarks) passed(r wallet.Receipt) bool {
 	return r.Offset < w.at[r.Partition].next
 }
 
-// stands reports whether the partition, of which something is to be applied, stands still.
-// One that had nothing to do until a moment ago seems to, until it has moved.
-func (w *watermarks) stands(partition int32, now time.Time) bool {
-	w.mu.RLock()
-	defer w.mu.RUnlock()
-	at, ok := w.at[partition]
-	return ok && now.Sub(at.since) > standsAfter
+// stalled reports whether a record that the ledger has not passed is behind an offset that
+// has not moved for stalledAfter, or was: what has gathered there is applied faster than it
+// came, once it moves. A partition that was idle until now looks stalled until its next batch.
+func (w *watermarks) stalled(r wallet.Receipt, now time.Time) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	at, ok := w.at[r.Partition]
+	if ok && now.Sub(at.since) > stalledAfter && r.Offset >= at.backlog {
+		at.backlog = r.Offset + 1
+		w.at[r.Partition] = at
+	}
+	return ok && r.Offset < at.backlog
 }

@@ -17,7 +17,7 @@ import (
 
 // worker applies one partition: one batch at a time, in offset order.
 type worker struct {
-	*Applier
+	applier   *Applier // its ledger, lanes, limits and metrics
 	topic     uuid.UUID
 	partition int32
 	log       *slog.Logger
@@ -42,7 +42,7 @@ const announcedBehind = 8
 
 func newWorker(a *Applier, topic uuid.UUID, partition int32, p wallet.Progress) *worker {
 	w := &worker{
-		Applier: a, topic: topic, partition: partition, log: a.Log.With("partition", partition),
+		applier: a, topic: topic, partition: partition, log: a.Log.With("partition", partition),
 		door:        newDoor(p.Next, a.Limits.QueueOperations),
 		mostRecords: a.Limits.BatchOperations,
 		committed:   make(chan wallet.Committed, announcedBehind),
@@ -80,8 +80,7 @@ func (w *worker) follow(p wallet.Progress) {
 // reached notes how far the ledger has come.
 func (w *worker) reached(next int64) {
 	w.next.Store(next)
-	w.ledgerNext.set(w.partition, next, w.Now())
-	w.signalProgress()
+	w.applier.ledgerReached(w.partition, next)
 }
 
 // countLists lets the keeper know how many lists there are.
@@ -89,12 +88,12 @@ func (w *worker) countLists() { w.listCount.Store(int64(len(w.lists))) }
 
 func (w *worker) run(ctx context.Context) {
 	for {
-		records, resume, ok := w.door.take(ctx, w.Limits.BatchOperations)
+		records, resume, ok := w.door.take(ctx, w.applier.Limits.BatchOperations)
 		if !ok {
 			return
 		}
 		if resume {
-			w.Journal.Resume(w.partition)
+			w.applier.Journal.Resume(w.partition)
 		}
 		w.oldestApplying.Store(firstAccepted(records))
 		// What is before the first record that does not decode need not wait for its dead letter.
@@ -121,8 +120,8 @@ func (w *worker) bury(ctx context.Context, records []wallet.Record) bool {
 			continue
 		}
 		w.log.Error("record does not decode", "offset", r.Receipt.Offset, "error", r.Poison.Err)
-		for pause := newPause(w.Limits); ; {
-			err := w.Journal.Bury(ctx, r)
+		for pause := newPause(w.applier.Limits); ; {
+			err := w.applier.Journal.Bury(ctx, r)
 			if err == nil {
 				break
 			}
@@ -132,7 +131,7 @@ func (w *worker) bury(ctx context.Context, records []wallet.Record) bool {
 			}
 		}
 		w.log.Info("record dead-lettered", "offset", r.Receipt.Offset)
-		w.metrics.deadLettered()
+		w.applier.metrics.deadLettered()
 	}
 	return true
 }
@@ -140,21 +139,21 @@ func (w *worker) bury(ctx context.Context, records []wallet.Record) bool {
 // apply brings the records into the ledger. It returns false if the worker has to
 // end: it was stopped, or its partition was.
 func (w *worker) apply(ctx context.Context, records []wallet.Record) bool {
-	pause, unknown := newPause(w.Limits), false
+	pause, unknown := newPause(w.applier.Limits), false
 	for {
 		if records = from(records, w.next.Load()); len(records) == 0 {
 			return ctx.Err() == nil
 		}
 		n, err := w.applySome(records[:min(w.mostRecords, len(records))])
 		if err == nil {
-			records, pause, unknown = records[n:], newPause(w.Limits), false
-			w.mostRecords = min(w.mostRecords+w.mostRecords/4+1, w.Limits.BatchOperations)
+			records, pause, unknown = records[n:], newPause(w.applier.Limits), false
+			w.mostRecords = min(w.mostRecords+w.mostRecords/4+1, w.applier.Limits.BatchOperations)
 			w.oldestApplying.Store(firstAccepted(records))
 			continue
 		}
 		// Fenced, or of unknown outcome: nobody is told anything yet, and only the ledger
 		// knows where to go on.
-		w.metrics.dropped(err)
+		w.applier.metrics.dropped(err)
 		w.log.Warn("batch dropped", "offset", w.next.Load(), "error", err)
 		if pause.wait(ctx) != nil {
 			return false
@@ -177,13 +176,13 @@ func (w *worker) apply(ctx context.Context, records []wallet.Record) bool {
 
 // reload reads the partition's offset and lists again. False: the worker has to end.
 func (w *worker) reload(ctx context.Context) bool {
-	p, err := w.readProgress(ctx, w.topic, w.partition, wallet.ErrTopicChanged) // a refusal holds up nobody else here
+	p, err := w.applier.readProgress(ctx, w.topic, w.partition, wallet.ErrTopicChanged) // a refusal holds up nobody else here
 	if err == nil && p.Next < w.next.Load() {
 		err = fmt.Errorf("the ledger's offset went back from %d to %d: was it restored under a running walletd? Restart walletd to read the journal again from there", w.next.Load(), p.Next)
 	}
 	if err != nil {
 		if ctx.Err() == nil {
-			w.markStopped(w.partition, err)
+			w.applier.markStopped(w.partition, err)
 		}
 		return false
 	}
@@ -205,8 +204,8 @@ func (w *worker) tell(ctx context.Context, passed []wallet.Record) bool {
 			q.Operations = append(q.Operations, op.Key())
 		}
 	}
-	s, err := w.Ledger.Read(ctx, q)
-	for pause := newPause(w.Limits); err != nil; s, err = w.Ledger.Read(ctx, q) {
+	s, err := w.applier.Ledger.Read(ctx, q)
+	for pause := newPause(w.applier.Limits); err != nil; s, err = w.applier.Ledger.Read(ctx, q) {
 		w.log.Warn("what was passed is not announced yet", "error", err)
 		if errors.Is(err, wallet.ErrRefused) {
 			n := len(passed) / 2
@@ -218,7 +217,7 @@ func (w *worker) tell(ctx context.Context, passed []wallet.Record) bool {
 	}
 	c := wallet.Committed{Partition: w.partition, Next: w.next.Load()}
 	for id, state := range s.Wallets {
-		c.Wallets = append(c.Wallets, wallet.Wallet{ID: id, State: state, UpdatedAt: w.now()})
+		c.Wallets = append(c.Wallets, wallet.Wallet{ID: id, State: state, UpdatedAt: w.applier.rowTime()})
 	}
 	for _, r := range passed {
 		for _, op := range r.Operations {
@@ -243,14 +242,14 @@ func from(records []wallet.Record, next int64) []wallet.Record {
 // applySome commits a prefix of records, with their lanes locked from computing
 // until the outcome of the commit is known, and returns its length.
 func (w *worker) applySome(records []wallet.Record) (int, error) {
-	t := &try{worker: w, records: records, locked: w.lanes.lockAll(walletsOf(records)), aside: map[uuid.UUID]string{}, unreadable: map[uuid.UUID]bool{}, conflicts: map[uuid.UUID]int{}}
+	t := newTry(w, records)
 	defer t.unlock()
 	for {
-		began := w.Now()
+		began := w.applier.Now()
 		b, err := t.commit()
 		if err == nil {
 			w.advance(b)
-			w.metrics.committed(b, w.Now().Sub(began))
+			w.applier.metrics.committed(b, w.applier.Now().Sub(began))
 			return len(t.records), nil
 		}
 		if err := t.adapt(err); err != nil {
@@ -278,8 +277,8 @@ func (w *worker) remember(changes []wallet.ListChange) {
 			continue
 		}
 		w.lists[c.WalletID] = c.List
-		if c.Refusals >= w.Limits.Attempts {
-			w.metrics.alarm()
+		if c.Refusals >= w.applier.Limits.Attempts {
+			w.applier.metrics.alarm()
 			w.log.Error("requeued list is refused again and again", "wallet", c.WalletID, "refusals", c.Refusals, "length", c.Length, "reason", c.LastError)
 		}
 	}
@@ -291,7 +290,7 @@ func (w *worker) remember(changes []wallet.ListChange) {
 // announceAll tells others what was committed, while the worker is at its next batch.
 func (w *worker) announceAll() {
 	for c := range w.committed {
-		w.announce(c)
+		w.applier.announce(c)
 	}
 }
 
