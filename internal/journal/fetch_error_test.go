@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/walletd/walletd/internal/embedded/embeddedtest"
@@ -241,5 +243,45 @@ func TestAPartitionThatTheApplierDoesNotTakeIsNotReadAndTheOthersAre(t *testing.
 	}
 	if j.reader.Load().missesSome(0) {
 		t.Error("it counts as one that the group did not tell")
+	}
+}
+
+// The reader was ahead of the ledger, and the partition has lost what is between the two: all
+// that the ledger asks for is there, and no operator has anything to decide.
+func TestAPartitionThatHasWhatTheLedgerAsksForIsReadOn(t *testing.T) {
+	t.Parallel()
+	broker, a := embeddedtest.Kfake(t), newApplier(nil)
+	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
+	if _, err := j.put(deposit(uuid.New(), 1)); err != nil {
+		t.Fatal(err)
+	}
+	a.until(t, "read", func() bool { return len(a.fetched) == 1 })
+	fault := broker.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: j.Topic, Err: kerr.OffsetOutOfRange, Count: 1})
+	eventually(t, "a fetch is out of range", func() bool { return fault.Hits() == 1 })
+	if _, err := j.put(deposit(uuid.New(), 2)); err != nil {
+		t.Fatal(err)
+	}
+	a.until(t, "what comes after it is read", func() bool { return len(a.fetched) == 2 })
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.halted[0] != nil || !slices.Contains(a.truncated, wallet.Receipt{Offset: 1}) && !slices.Contains(a.truncated, wallet.Receipt{Offset: 2}) {
+		t.Errorf("halted: %v; lost are %v", a.halted[0], a.truncated)
+	}
+}
+
+// The client may tell an error of a partition that was taken away meanwhile.
+func TestAnErrorOfAPartitionThatWasTakenAwayHaltsNothing(t *testing.T) {
+	t.Parallel()
+	broker, a := embeddedtest.Kfake(t), newApplier(nil)
+	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
+	a.until(t, "assigned", func() bool { return a.owned[0] })
+	r := j.reader.Load()
+	r.revoked(t.Context(), r.client, map[string][]int32{j.Topic: {0}})
+	r.failed(j.Topic, 0, &kgo.ErrDataLoss{Topic: j.Topic, ConsumedTo: 60, ResetTo: 55})
+	r.failed(j.Topic, 0, kerr.OffsetOutOfRange)
+	r.cancel()
+	r.ended.Wait()
+	if a.halted[0] != nil || r.missesSome(0) {
+		t.Errorf("halted: %v; it counts as this replica's: %t", a.halted[0], r.missesSome(0))
 	}
 }

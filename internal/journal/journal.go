@@ -79,9 +79,13 @@ type Acknowledger interface {
 	Deliver(records ...wallet.Record)
 	// Idle waits for what was delivered to be applied; false if ctx ended before.
 	Idle(ctx context.Context) bool
-	// JournalReplaced notes that what was acknowledged so far is in a topic that is not
-	// written any more, and of which the offsets say nothing in the next one.
+	// JournalReplaced notes that everything acknowledged so far is in a topic that is no
+	// longer written; its offsets say nothing about the next topic.
 	JournalReplaced()
+	// JournalTruncated notes that a partition has lost what it had at end and after it.
+	JournalTruncated(partition int32, end int64)
+	// Recovering reports whether some of what was lost so has no outcome yet.
+	Recovering() bool
 }
 
 // Journal is the Kafka journal. Safe for concurrent use.
@@ -190,9 +194,11 @@ func (j *Journal) enter(rec wallet.Record, done func(wallet.Receipt, error)) {
 		return
 	}
 	e := &entry{rec: rec, done: done}
-	if err := w.pens[partitionOf(rec.WalletID, w.topic.Partitions)].add(e); err != nil {
+	d, err := w.pens[partitionOf(rec.WalletID, w.topic.Partitions)].add(e)
+	if err != nil {
 		e.finish(wallet.NoReceipt, err)
 	}
+	w.demanded(d)
 }
 
 // awaitWriting returns how to write; nil if the topic was not met. At a start it waits for

@@ -74,14 +74,16 @@ type fakeApplier struct {
 	idle    func(context.Context) bool
 	changed chan struct{} // holds a token after each change
 
-	mu       sync.Mutex
-	owned    map[int32]bool
-	fetched  []wallet.Record
-	acked    []wallet.Record
-	halted   map[int32]error
-	assigned int
-	replaced int
-	pauses   bool // Fetched says to pause
+	mu         sync.Mutex
+	owned      map[int32]bool
+	fetched    []wallet.Record
+	acked      []wallet.Record
+	halted     map[int32]error
+	assigned   int
+	replaced   int
+	truncated  []wallet.Receipt // what is lost, from there on
+	recovering bool
+	pauses     bool // Fetched says to pause
 
 	delivered [][]wallet.Record // what came together
 }
@@ -158,6 +160,16 @@ func (a *fakeApplier) Acknowledged(rec wallet.Record) {
 }
 
 func (a *fakeApplier) JournalReplaced() { a.change(func() { a.replaced++ }) }
+
+func (a *fakeApplier) JournalTruncated(partition int32, end int64) {
+	a.change(func() { a.truncated = append(a.truncated, wallet.Receipt{Partition: partition, Offset: end}) })
+}
+
+func (a *fakeApplier) Recovering() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.recovering
+}
 
 func (a *fakeApplier) Delivered(partition int32) int64 {
 	a.kept.mu.Lock()

@@ -217,7 +217,8 @@ func (m *meeting) openPens(t wallet.Topic, applied, ends map[int32]int64) error 
 		return nil
 	}
 	j.closePens()
-	if m.written != t.ID && m.written != uuid.Nil {
+	replaced := m.written != t.ID && m.written != uuid.Nil
+	if replaced {
 		j.applier.JournalReplaced()
 	}
 	w, err := j.newWriting(t)
@@ -226,6 +227,9 @@ func (m *meeting) openPens(t wallet.Topic, applied, ends map[int32]int64) error 
 	}
 	m.written = t.ID
 	if applied != nil {
+		if replaced {
+			w.recoverFirst()
+		}
 		w.hold(applied, ends)
 	}
 	j.writing.Store(w)

@@ -40,7 +40,7 @@ func (j *Journal) mendWriting(w *writing) {
 		p.hold(w.pens[i].holding())
 		p.reached(w.applied[p.partition])
 	}
-	fresh.applied = w.applied
+	fresh.applied, fresh.recoverBy = w.applied, w.recoverBy
 	j.writing.Store(fresh)
 	w.close()
 	j.Log.Warn("the journal is written with a new client; the brokers had refused the last one", "error", why)

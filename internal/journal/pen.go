@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/walletd/walletd/internal/wallet"
 )
@@ -34,13 +33,8 @@ type pen struct {
 	partition  int32
 	topic      string
 	ackTimeout time.Duration
-	acked      func(wallet.Record)                        // called in offset order, before the writers are told
-	gapped     func()                                     // called when somebody else has written between this pen's records
-	ready      func()                                     // called when something waits and no flush is under way
-	enough     func()                                     // called when besides that is as much as makes a flush worth it
-	lostEnd    func(partition int32, offset, least int64) // called when a record got an offset below the least that it can have
-	next       int64                                      // offset after the last acknowledged record
-	least      int64                                      // the ledger's offset before the flush under way began: its records have none below
+	next       int64 // offset after the last acknowledged record
+	least      int64 // the ledger's offset before the flush under way began: its records have none below
 
 	mu         sync.Mutex
 	waiting    []*entry
@@ -54,33 +48,42 @@ type pen struct {
 	late       *time.Timer // until the flush under way is to be acknowledged
 }
 
+// demand is what a pen's waiting entries ask for.
+type demand int
+
+const (
+	noFlush   demand = iota
+	aFlush           // something waits, and no flush is under way
+	fullFlush        // as much as makes a flush worth it
+)
+
 // add queues an entry for the next flush.
-func (p *pen) add(e *entry) error {
+func (p *pen) add(e *entry) (demand, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.stalled {
-		return wallet.ErrNotJournaled
+		return noFlush, wallet.ErrNotJournaled
 	}
 	p.waiting = append(p.waiting, e)
 	p.operations += len(e.rec.Operations)
-	if p.flying == nil {
-		p.want()
-	}
-	return nil
+	return p.demands(), nil
 }
 
-// want has what waits flushed; mu is held.
-func (p *pen) want() {
-	p.ready()
-	if p.operations >= gatherEnough {
-		p.enough()
+// demands is what the pen asks for now; mu is held.
+func (p *pen) demands() demand {
+	switch {
+	case p.flying != nil || len(p.waiting) == 0:
+		return noFlush
+	case p.operations >= gatherEnough:
+		return fullFlush
 	}
+	return aFlush
 }
 
 func (p *pen) hasEnough() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.flying == nil && p.operations >= gatherEnough
+	return p.demands() == fullFlush
 }
 
 // take begins a flush of everything that waits. It returns nothing if nothing does,
@@ -99,53 +102,47 @@ func (p *pen) take() []*pendingRecord {
 }
 
 // landed ends the flush: the broker has answered for all of it.
-func (p *pen) landed() {
+func (p *pen) landed() demand {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.late.Stop()
 	p.flying, p.stalled = nil, p.closed || p.held != ""
 	p.number++
-	if len(p.waiting) > 0 {
-		p.want()
-	}
+	return p.demands()
 }
 
-// answer tells the writers of a record what the broker has said of it, and returns
-// whether it is acknowledged.
-func (p *pen) answer(g *pendingRecord, r *kgo.Record, err error) bool {
-	// A batch that the broker had already (its first answer was lost) is a success
-	// whose offset may not be known; the fetch will bring it.
-	if err != nil || r.Offset < 0 || p.isOvertaken(r.Offset) {
-		for _, e := range g.entries {
-			e.finish(wallet.NoReceipt, wallet.ErrUnacknowledged)
+// verdict is what the broker's answer says of a record.
+type verdict int
+
+const (
+	unacknowledged       verdict = iota
+	overtaking                   // the same, and the first to show that the partition has lost its end
+	acknowledged                 // it follows this pen's last record
+	acknowledgedAfterGap         // somebody else has written between the two
+)
+
+// judge is called for each record in offset order. A record that has the place of another,
+// which was acknowledged to this pen or which the ledger had passed before, overtakes it: the
+// ledger may pass it too, unread, so it is not acknowledged, and nothing more is written
+// until a look has shown where the partition ends.
+func (p *pen) judge(offset int64, err error) verdict {
+	switch {
+	case err != nil || offset < 0:
+		// A batch that the broker had already, its first answer being lost, is a success
+		// whose offset may not be known; the fetch will bring it.
+		return unacknowledged
+	case offset < max(p.next, p.least):
+		if p.hold(holdLost) {
+			return overtaking
 		}
-		return false
+		return unacknowledged
 	}
-	g.rec.Receipt = wallet.Receipt{Partition: r.Partition, Offset: r.Offset}
-	if r.Offset != p.next {
-		p.gapped()
+	expected := p.next
+	p.next = offset + 1
+	if offset != expected {
+		return acknowledgedAfterGap
 	}
-	p.next = r.Offset + 1
-	p.acked(g.rec)
-	for _, e := range g.entries {
-		e.finish(g.rec.Receipt, nil)
-	}
-	return true
-}
-
-// isOvertaken reports whether a record has the place of another that was lost: of one that
-// was acknowledged to this pen, or that the ledger had passed before. The ledger may pass
-// this one too, unread, so nothing more is written until a look has shown where the
-// partition ends.
-func (p *pen) isOvertaken(offset int64) bool {
-	least := max(p.next, p.least)
-	if offset >= least {
-		return false
-	}
-	if p.hold(holdLost) {
-		p.lostEnd(p.partition, offset, least)
-	}
-	return true
+	return acknowledged
 }
 
 // reached notes the ledger's offset.
@@ -188,8 +185,9 @@ func (p *pen) close() {
 type holding string
 
 const (
-	holdUntold holding = "where it ends was not told yet"
-	holdLost   holding = "it has lost its end"
+	holdUntold     holding = "where it ends was not told yet"
+	holdLost       holding = "it has lost its end"
+	holdRecovering holding = "what was lost is being applied"
 )
 
 // hold stalls the pen, or ends that: what was acknowledged to it before may be gone then.
@@ -219,6 +217,13 @@ func (p *pen) holding() holding {
 type pendingRecord struct {
 	rec     wallet.Record
 	entries []*entry
+}
+
+// finish tells the writers.
+func (g *pendingRecord) finish(r wallet.Receipt, err error) {
+	for _, e := range g.entries {
+		e.finish(r, err)
+	}
 }
 
 // group puts operations of one wallet into one record, in order. Copies, creates

@@ -342,18 +342,16 @@ func TestAcknowledgedComesInOffsetOrderBeforeTheWriterIsTold(t *testing.T) {
 
 // What a writer is told must already be on its way to the ledger.
 func TestApplierIsToldBeforeTheWriter(t *testing.T) {
-	told, answered := false, false
+	a := newApplier(nil)
 	var got wallet.Receipt
-	e := &entry{done: func(r wallet.Receipt, err error) { got, answered = r, err == nil }}
-	p := &pen{gapped: func() {}, acked: func(wallet.Record) {
-		told = true
-		if answered {
-			t.Error("the writer was told first")
+	e := &entry{done: func(r wallet.Receipt, err error) {
+		if got = r; err != nil || len(a.acked) != 1 {
+			t.Errorf("the writer is told %v before the applier", err)
 		}
 	}}
-	p.answer(&pendingRecord{entries: []*entry{e}}, &kgo.Record{Partition: 2, Offset: 9}, nil)
-	if !told || !answered || got != (wallet.Receipt{Partition: 2, Offset: 9}) {
-		t.Errorf("%+v, answered: %t, the applier was told: %t", got, answered, told)
+	w := &writing{applier: a, gap: make(chan struct{}, 1)}
+	if !w.answered(&pen{}, &pendingRecord{entries: []*entry{e}}, &kgo.Record{Partition: 2, Offset: 9}, nil) || got != (wallet.Receipt{Partition: 2, Offset: 9}) {
+		t.Errorf("told %+v", got)
 	}
 }
 

@@ -190,10 +190,10 @@ func (r *reader) resume(partition int32) {
 	r.client.ResumeFetchPartitions(map[string][]int32{r.topic.Name: {partition}})
 }
 
-// missesSome reports whether a partition that the group has given is not fetched, and will
-// not be before the next assignment: the group's own offset of it, which is not even
-// wanted, was refused, and the client leaves such a partition out. A reader younger than
-// after says nothing yet.
+// missesSome reports whether a partition that the group has given to this reader is not
+// fetched, and will not be before the next assignment: its fetch was ahead of an end that was
+// lost, or the client leaves it out since the group's own offset of it was refused, although
+// that is not even used. A reader younger than after says nothing yet.
 func (r *reader) missesSome(after time.Duration) bool {
 	if r == nil || time.Since(r.born) < after {
 		return false
@@ -216,30 +216,72 @@ func (r *reader) failed(topic string, partition int32, err error) {
 		r.journal.Log.Warn("fetch failed", "error", err)
 		return
 	}
-	r.mu.Lock()
-	if _, known := r.given[partition]; !known && partition >= 0 {
-		r.given[partition] = false // startOffsets was not asked about it
-	}
-	r.mu.Unlock()
-	var lost *kgo.ErrDataLoss
-	revocations := r.revocationsOf(partition)
-	if errors.Is(err, kerr.OffsetOutOfRange) || errors.As(err, &lost) {
-		r.stop(partition, revocations, err)
-		return
+	var loss *kgo.ErrDataLoss
+	outOfRange := errors.Is(err, kerr.OffsetOutOfRange) || errors.As(err, &loss)
+	revocations, given := r.noteFailed(partition, outOfRange)
+	if outOfRange && !given {
+		return // the client also tells errors of partitions that were taken away since
 	}
 	r.pause(partition)
 	if r.repeats.may(fmt.Sprint(partition)) {
 		r.journal.Log.Warn("fetch failed", "partition", partition, "error", err)
 	}
 	r.ended.Go(func() {
-		if errors.Is(err, kerr.UnknownTopicID) && !r.isThere() {
+		switch {
+		case outOfRange && r.isComplete(partition):
+			r.miss(partition, revocations)
+		case outOfRange, errors.Is(err, kerr.UnknownTopicID) && !r.isThere():
 			r.stop(partition, revocations, err)
-			return
-		}
-		if sleep(r.ctx, fetchAgain) && r.journal.applier.MayFetch(partition) {
-			r.resume(partition)
+		default:
+			if sleep(r.ctx, fetchAgain) && r.journal.applier.MayFetch(partition) {
+				r.resume(partition)
+			}
 		}
 	})
+}
+
+// noteFailed returns how often a partition was taken away, and whether it is this replica's.
+// One that is, and that startOffsets was not asked about, has failed before it was read:
+// it is missed.
+func (r *reader) noteFailed(partition int32, whileRead bool) (revocations int, given bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, given = r.given[partition]
+	if !given && !whileRead && partition >= 0 {
+		r.given[partition] = false
+	}
+	return r.revocations[partition], given
+}
+
+// isComplete reports whether the journal has what the ledger's offset of a partition asks
+// for: then only the fetch was ahead, of an end that was lost. It asks until that is known.
+func (r *reader) isComplete(partition int32) bool {
+	for {
+		next, owned := r.journal.applier.Offsets()[partition]
+		starts, ends, _ := r.journal.bounds(r.ctx, r.topic.Name) // not of a partition that does not tell
+		start, hasStart := starts[partition]
+		end, hasEnd := ends[partition]
+		if owned && hasStart && hasEnd {
+			if start > next || next > end {
+				return false
+			}
+			r.journal.applier.JournalTruncated(partition, end)
+			return true
+		}
+		if !owned || !sleep(r.ctx, fetchAgain) {
+			return true
+		}
+	}
+}
+
+// miss has the journal read anew, with this partition from the ledger's offset, unless it was
+// revoked since revocations was read.
+func (r *reader) miss(partition int32, revocations int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.revocations[partition] == revocations {
+		r.given[partition] = false
+	}
 }
 
 // stop gives a partition up until it is revoked, or the topic is met anew; unless it was

@@ -82,11 +82,3 @@ func (r *reader) awaitWave() {
 	case <-r.ctx.Done():
 	}
 }
-
-// gapped has the reader poll now.
-func (j *Journal) gapped() {
-	select {
-	case j.gap <- struct{}{}:
-	default:
-	}
-}

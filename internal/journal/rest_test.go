@@ -8,8 +8,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kgo"
-
-	"github.com/walletd/walletd/internal/wallet"
 )
 
 func TestARestBecomesLongerTheLongerOnlyOwnRecordsCome(t *testing.T) {
@@ -39,8 +37,8 @@ func TestARestIsShortAndEndsAtOnceWhenAGapShows(t *testing.T) {
 		if d := rested(); d != restFirst {
 			t.Errorf("rested for %v", d)
 		}
-		r.journal.gapped()
-		r.journal.gapped() // one look is enough for both
+		signal(r.journal.gap)
+		signal(r.journal.gap) // one look is enough for both
 		if d := rested(); d != 0 {
 			t.Errorf("rested for %v in front of a gap", d)
 		}
@@ -110,19 +108,17 @@ func TestOnlyWhatTheApplierDoesNotHaveIsDecoded(t *testing.T) {
 }
 
 func TestAPenNoticesWhatSomebodyElseHasWrittenBetweenItsRecords(t *testing.T) {
-	gaps := 0
-	p := &pen{gapped: func() { gaps++ }, acked: func(wallet.Record) {}}
+	p := &pen{}
 	for _, step := range []struct {
 		offset int64
 		err    error
-		gaps   int
+		want   verdict
 	}{
-		{0, nil, 0}, {1, nil, 0}, {5, nil, 1}, {6, nil, 1},
-		{-1, context.DeadlineExceeded, 1}, {8, nil, 2}, // the one without an answer may be at 7: it has to be fetched
+		{0, nil, acknowledged}, {1, nil, acknowledged}, {5, nil, acknowledgedAfterGap}, {6, nil, acknowledged},
+		{-1, context.DeadlineExceeded, unacknowledged}, {8, nil, acknowledgedAfterGap}, // the one without an answer may be at 7: it has to be fetched
 	} {
-		p.answer(&pendingRecord{}, &kgo.Record{Offset: step.offset}, step.err)
-		if gaps != step.gaps {
-			t.Errorf("%d gaps noticed after offset %d, want %d", gaps, step.offset, step.gaps)
+		if got := p.judge(step.offset, step.err); got != step.want {
+			t.Errorf("offset %d is judged %d, want %d", step.offset, got, step.want)
 		}
 	}
 }

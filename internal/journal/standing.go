@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -64,14 +65,14 @@ func (j *Journal) Extent(ctx context.Context) (t wallet.Topic, starts, ends map[
 	return t, starts, ends, err
 }
 
-// bounds asks for the first and the next offset of each partition of a topic.
+// bounds asks for the first and the next offset of each partition of a topic. With an error
+// those of some are there.
 func (j *Journal) bounds(ctx context.Context, topic string) (starts, ends map[int32]int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, j.RequestTimeout)
 	defer cancel()
-	if starts, err = listedOffsets(j.admin.ListStartOffsets(ctx, topic)); err == nil {
-		ends, err = listedOffsets(j.admin.ListEndOffsets(ctx, topic))
-	}
-	if err != nil {
+	starts, err = listedOffsets(j.admin.ListStartOffsets(ctx, topic))
+	ends, endsErr := listedOffsets(j.admin.ListEndOffsets(ctx, topic))
+	if err = cmp.Or(err, endsErr); err != nil {
 		err = fmt.Errorf("%w: offsets of %s: %w", wallet.ErrUnreachable, topic, err)
 	}
 	return starts, ends, err

@@ -94,6 +94,27 @@ func TestAnOffsetThatAnOperatorHasAcceptedIsReadByAReplicaThatRuns(t *testing.T)
 	}
 }
 
+// What was lost with the old topic is applied before what is written into the next.
+func TestANewTopicIsWrittenOnceWhatTheOldOneHadIsApplied(t *testing.T) {
+	t.Parallel()
+	broker, l, a := embeddedtest.Kfake(t), &fakeLedger{}, newApplier(nil)
+	cfg := testConfig(broker.ListenAddrs())
+	j := met(t, cfg, l, a)
+	now := remade(t, broker, cfg)
+	a.change(func() { a.recovering = true })
+	a.restart(0)
+	l.accepted(now)
+	a.until(t, "the new topic is read", func() bool { return a.assigned > 0 && a.replaced == 1 })
+	if _, err := j.put(deposit(uuid.New(), 1)); !errors.Is(err, wallet.ErrNotJournaled) {
+		t.Errorf("written before: %v", err)
+	}
+	if err := j.Available(); !errors.Is(err, ErrHeld) {
+		t.Errorf("the journal is said to be %v", err)
+	}
+	a.change(func() { a.recovering = false })
+	eventually(t, "it is written", func() bool { _, err := j.put(deposit(uuid.New(), 1)); return err == nil })
+}
+
 // A ledger that follows nothing was emptied under a running walletd.
 func TestALedgerThatFollowsNothingIsNoOperatorsWord(t *testing.T) {
 	t.Parallel()

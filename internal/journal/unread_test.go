@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/uuid"
@@ -116,34 +117,35 @@ func TestAPartitionThatLosesItsEndIsNotWrittenOnBySomebodyWhoDidSo(t *testing.T)
 func TestARecordInThePlaceOfALostOneIsNotAcknowledged(t *testing.T) {
 	t.Parallel()
 	for name, before := range map[string]func(*pen){
-		"acknowledged before":  func(p *pen) { p.answer(&pendingRecord{}, &kgo.Record{Offset: 9}, nil) },
+		"acknowledged before":  func(p *pen) { p.judge(9, nil) },
 		"passed by the ledger": func(p *pen) { p.reached(10) },
 	} {
-		var acked []int64
-		least := int64(0)
-		p := &pen{ackTimeout: time.Hour, ready: func() {}, gapped: func() {}, acked: func(r wallet.Record) { acked = append(acked, r.Receipt.Offset) },
-			lostEnd: func(_ int32, _, l int64) { least = l }}
+		a := newApplier(nil)
+		w := &writing{applier: a, gap: make(chan struct{}, 1), ready: make(chan struct{}, 1), log: slog.New(slog.DiscardHandler)}
+		p := &pen{partition: 3, ackTimeout: time.Hour}
 		before(p)
-		acked = nil
 		write := func(offset int64) (told error) {
 			told = errors.New("nothing")
-			if err := p.add(&entry{rec: operations(deposit(uuid.New(), 1)), done: func(_ wallet.Receipt, err error) { told = err }}); err != nil {
+			if _, err := p.add(&entry{rec: operations(deposit(uuid.New(), 1)), done: func(_ wallet.Receipt, err error) { told = err }}); err != nil {
 				return err
 			}
-			p.answer(p.take()[0], &kgo.Record{Offset: offset}, nil)
+			w.answered(p, p.take()[0], &kgo.Record{Partition: 3, Offset: offset}, nil)
 			p.landed()
 			return told
 		}
-		if err := write(5); !errors.Is(err, wallet.ErrUnacknowledged) || len(acked) > 0 || least != 10 || p.holding() != holdLost {
-			t.Errorf("%s: told %v, acknowledged %v, at least %d, %q", name, err, acked, least, p.holding())
+		if err := write(5); !errors.Is(err, wallet.ErrUnacknowledged) || len(a.acked) > 0 || p.holding() != holdLost {
+			t.Errorf("%s: told %v, acknowledged %v, %q", name, err, a.acked, p.holding())
+		}
+		if !slices.Equal(a.truncated, []wallet.Receipt{{Partition: 3, Offset: 5}}) {
+			t.Errorf("%s: said to be lost: %v", name, a.truncated)
 		}
 		if err := write(6); !errors.Is(err, wallet.ErrNotJournaled) {
 			t.Errorf("%s: after it: %v", name, err)
 		}
 		p.reached(6) // as an operator has it
 		p.hold("")
-		if err := write(6); err != nil || !slices.Equal(acked, []int64{6}) {
-			t.Errorf("%s: once it may: %v, acknowledged %v", name, err, acked)
+		if err := write(6); err != nil || len(a.acked) != 1 || a.acked[0].Receipt.Offset != 6 {
+			t.Errorf("%s: once it may: %v, acknowledged %v", name, err, a.acked)
 		}
 	}
 }
@@ -151,16 +153,68 @@ func TestARecordInThePlaceOfALostOneIsNotAcknowledged(t *testing.T) {
 // What the ledger passes while a flush is under way may be that flush's own records.
 func TestARecordThatTheLedgerHasPassedBeforeItsAnswerIsAcknowledged(t *testing.T) {
 	t.Parallel()
-	p := &pen{ackTimeout: time.Hour, ready: func() {}, gapped: func() {}, acked: func(wallet.Record) {}}
-	if err := p.add(&entry{rec: operations(deposit(uuid.New(), 1)), done: func(wallet.Receipt, error) {}}); err != nil {
+	p := &pen{ackTimeout: time.Hour}
+	if _, err := p.add(&entry{rec: operations(deposit(uuid.New(), 1)), done: func(wallet.Receipt, error) {}}); err != nil {
 		t.Fatal(err)
 	}
-	flush := p.take()
+	p.take()
 	p.reached(8)
-	if !p.answer(flush[0], &kgo.Record{Offset: 7}, nil) {
+	if v := p.judge(7, nil); v < acknowledged {
 		t.Error("not acknowledged")
 	}
 	p.landed()
+}
+
+// A partition that had lost its end has all that the ledger asks for again: an operator has
+// decided, or only what was not applied yet was lost. What was acknowledged here and is lost
+// is applied before it is written again, if that is soon.
+func TestAPartitionIsWrittenAgainOnceWhatItHasLostIsApplied(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newApplier(nil)
+		p, other := &pen{partition: 0}, &pen{partition: 1}
+		w := &writing{applier: a, pens: []*pen{p, other}, log: slog.New(slog.DiscardHandler)}
+		look := func(applied, end int64, told bool) holding {
+			ends := map[int32]int64{1: 7}
+			if told {
+				ends[0] = end
+			}
+			w.hold(map[int32]int64{0: applied, 1: 7}, ends)
+			if why := other.holding(); why != "" {
+				t.Errorf("the other partition: %s", why)
+			}
+			return p.holding()
+		}
+		a.recovering = true
+		for n, c := range []struct {
+			applied, end int64
+			untold       bool
+			after        time.Duration
+			recovered    bool
+			want         holding
+			truncated    int
+		}{
+			{applied: 5, end: 5, want: ""},
+			{applied: 5, end: 3, want: holdLost},
+			{applied: 5, untold: true, want: holdLost},
+			{applied: 0, untold: true, want: holdLost}, // as an operator has it
+			{applied: 3, end: 3, want: holdRecovering, truncated: 1},
+			{applied: 3, untold: true, want: holdRecovering, truncated: 1},
+			{applied: 3, end: 3, recovered: true, want: "", truncated: 1},
+			{applied: 9, end: 3, want: holdLost, truncated: 1},
+			{applied: 3, end: 4, want: holdRecovering, truncated: 2},
+			{applied: 3, end: 4, after: recoverMost - 1, want: holdRecovering, truncated: 2},
+			{applied: 3, end: 4, after: 1, want: "", truncated: 2},
+		} {
+			time.Sleep(c.after)
+			a.recovering = !c.recovered
+			if why := look(c.applied, c.end, !c.untold); why != c.want || len(a.truncated) != c.truncated {
+				t.Errorf("look %d: %q, %d times lost, want %q, %d", n+1, why, len(a.truncated), c.want, c.truncated)
+			}
+		}
+		if want := []wallet.Receipt{{Offset: 3}, {Offset: 4}}; !slices.Equal(a.truncated, want) {
+			t.Errorf("said to be lost: %v, want %v", a.truncated, want)
+		}
+	})
 }
 
 // Partitions that have lost their ends are so for every replica, and until an operator has

@@ -159,16 +159,18 @@ func TestAWaveDoesNotWaitWhenAPartitionHasEnough(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			a := newApplier(nil)
 			a.idle = func(ctx context.Context) bool { <-ctx.Done(); return false }
-			w := &writing{deliver: a.Deliver, idle: a.Idle, ready: make(chan struct{}, 1)}
+			w := &writing{applier: a, ready: make(chan struct{}, 1)}
 			add := func(p *pen, operations int) {
 				for range operations {
-					if err := p.add(&entry{rec: wallet.Record{Operations: make([]wallet.Operation, 1)}}); err != nil {
+					d, err := p.add(&entry{rec: wallet.Record{Operations: make([]wallet.Operation, 1)}})
+					if err != nil {
 						t.Error(err)
 					}
+					w.demanded(d)
 				}
 			}
 			for _, waiting := range c.waiting {
-				p := &pen{ready: w.wanted, enough: w.enough, ackTimeout: time.Hour}
+				p := &pen{ackTimeout: time.Hour}
 				w.pens = append(w.pens, p)
 				add(p, gatherEnough)
 				p.take()
@@ -181,7 +183,7 @@ func TestAWaveDoesNotWaitWhenAPartitionHasEnough(t *testing.T) {
 			time.AfterFunc(later, func() {
 				add(w.pens[0], c.added)
 				if c.lands {
-					w.pens[0].landed()
+					w.demanded(w.pens[0].landed())
 				}
 			})
 			began := time.Now()
@@ -206,13 +208,14 @@ func TestWavesThatGetEnoughWaitNoLongerInAllThanOne(t *testing.T) {
 		"away, and back for a wave": {caughtUp: 2, want: 2*gatherMost/5 + gatherMost},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			idle := false
-			w := &writing{idle: func(ctx context.Context) bool {
+			a, idle := newApplier(nil), false
+			a.idle = func(ctx context.Context) bool {
 				if !idle {
 					<-ctx.Done()
 				}
 				return idle
-			}}
+			}
+			w := &writing{applier: a}
 			began := time.Now()
 			for wave := range 20 {
 				idle = wave == c.caughtUp

@@ -63,7 +63,7 @@ func (w *writing) gather(ctx context.Context) {
 		cancel()
 	}
 	began := time.Now()
-	if w.idle(ctx) {
+	if w.applier.Idle(ctx) {
 		w.gatherFrom, w.inVain = time.Time{}, 0
 		return
 	}
@@ -93,7 +93,7 @@ func (w *writing) letGo() {
 // lives as long as the client, for a cancelled record could take acknowledged ones
 // with it.
 func (w *writing) startWave(ctx context.Context) *wave {
-	v := newWave(w.deliver)
+	v := newWave(w.applier.Deliver)
 	w.wave.Store(v)
 	v.join()
 	for _, p := range w.pens {
@@ -116,13 +116,13 @@ func (w *writing) produce(ctx context.Context, v *wave, p *pen, groups []*pendin
 		r := Encode(&g.rec)
 		r.Topic, r.Partition = p.topic, p.partition
 		w.client.TryProduce(ctx, r, func(r *kgo.Record, err error) {
-			if p.answer(g, r, err) {
+			if w.answered(p, g, r, err) {
 				acked = append(acked, g.rec)
 			} else {
 				w.failed.Store(true)
 			}
 			if left.Add(-1) == 0 {
-				p.landed()
+				w.demanded(p.landed())
 				v.landed(acked)
 			}
 		})

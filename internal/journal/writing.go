@@ -18,10 +18,11 @@ import (
 type writing struct {
 	topic      wallet.Topic
 	client     *kgo.Client
-	deliver    func(...wallet.Record)     // brings acknowledged records, as Applier says
-	idle       func(context.Context) bool // waits for what was delivered, as Applier says
+	applier    Acknowledger
 	log        *slog.Logger
+	gap        chan<- struct{} // has the reader poll at once
 	applied    map[int32]int64 // the ledger's offsets, as they were told last; the meeting's
+	recoverBy  time.Time       // until then partitions wait for what was lost to be applied; the meeting's
 	pens       []*pen
 	ready      chan struct{}                      // holds one token while a pen has something to flush
 	pushing    atomic.Bool                        // somebody has the client send
@@ -61,9 +62,9 @@ func (j *Journal) newWriting(t wallet.Topic) (*writing, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &writing{topic: t, client: client, deliver: j.applier.Deliver, idle: j.applier.Idle, log: j.Log, ready: make(chan struct{}, 1)}
+	w := &writing{topic: t, client: client, applier: j.applier, log: j.Log, gap: j.gap, ready: make(chan struct{}, 1)}
 	for p := range t.Partitions {
-		w.pens = append(w.pens, &pen{partition: p, topic: t.Name, ackTimeout: j.AckTimeout, acked: j.applier.Acknowledged, gapped: j.gapped, ready: w.wanted, enough: w.enough, lostEnd: w.lostEnd})
+		w.pens = append(w.pens, &pen{partition: p, topic: t.Name, ackTimeout: j.AckTimeout})
 	}
 	ctx, cancel := context.WithCancel(j.ctx)
 	w.cancel = cancel
@@ -71,10 +72,42 @@ func (j *Journal) newWriting(t wallet.Topic) (*writing, error) {
 	return w, nil
 }
 
-// wanted notes that a pen has something to flush. It does not wait.
-func (w *writing) wanted() {
+// demanded has a wave begin if a pen asks for one. It does not wait.
+func (w *writing) demanded(d demand) {
+	if d >= aFlush {
+		signal(w.ready)
+	}
+	if d == fullFlush {
+		w.enough()
+	}
+}
+
+// answered passes on what the broker has said of a record: first to the applier, then to its
+// writers, so that what they are told of is on its way. It returns whether the record is
+// acknowledged.
+func (w *writing) answered(p *pen, g *pendingRecord, r *kgo.Record, err error) bool {
+	v := p.judge(r.Offset, err)
+	if v < acknowledged {
+		if v == overtaking {
+			w.log.Error("a partition of the journal is not written: it has lost its end", "partition", p.partition, "written again", r.Offset)
+			w.applier.JournalTruncated(p.partition, r.Offset)
+		}
+		g.finish(wallet.NoReceipt, wallet.ErrUnacknowledged)
+		return false
+	}
+	if v == acknowledgedAfterGap {
+		signal(w.gap)
+	}
+	g.rec.Receipt = wallet.Receipt{Partition: r.Partition, Offset: r.Offset}
+	w.applier.Acknowledged(g.rec)
+	g.finish(g.rec.Receipt, nil)
+	return true
+}
+
+// signal puts a token into a channel that holds one, if it has none.
+func signal(ch chan<- struct{}) {
 	select {
-	case w.ready <- struct{}{}:
+	case ch <- struct{}{}:
 	default:
 	}
 }
@@ -87,34 +120,52 @@ func (w *writing) close() {
 	w.running.Wait()
 }
 
-// hold has those partitions not written of which it is not known that the journal has what
-// the ledger has applied. What is written after a loss would take the places of what was
-// lost, and the ledger pass it: the reader stops such a partition, for as long as nobody
-// fills it up. ends are asked for after applied.
+// hold blocks the writing of partitions that may lack records which the ledger has applied.
+// A new record would get a lost one's offset, and the ledger would pass it as applied. The
+// reader stops such a partition only for as long as it ends before the ledger's offset;
+// writing would close that gap and hide the loss. ends are asked for after applied.
 func (w *writing) hold(applied, ends map[int32]int64) {
 	first := w.applied == nil
 	w.applied = applied
 	for _, p := range w.pens {
-		why, next := holding(""), applied[p.partition]
+		next := applied[p.partition]
 		p.reached(next)
-		switch end, told := ends[p.partition]; {
-		case next == 0:
-		case !told && first:
-			why = holdUntold
-		case !told:
-			why = p.holding()
-		case end < next:
+		end, told := ends[p.partition]
+		was := p.holding()
+		if was == holdLost && told && end >= next {
+			w.applier.JournalTruncated(p.partition, end)
+			w.recoverBy, was = time.Now().Add(recoverMost), holdRecovering
+		}
+		why := was
+		switch {
+		case told && end < next:
 			why = holdLost
+		case was == holdRecovering && w.isRecovering():
+		case told || was == holdRecovering || next == 0 && was != holdLost:
+			why = ""
+		case first:
+			why = holdUntold
 		}
 		if p.hold(why) && why == holdLost {
-			w.log.Error("a partition of the journal is not written: it has lost its end", "partition", p.partition, "ends", ends[p.partition], "applied", next)
+			w.log.Error("a partition of the journal is not written: it has lost its end", "partition", p.partition, "ends", end, "applied", next)
 		}
 	}
 }
 
-// lostEnd says which record has shown that a partition has lost its end.
-func (w *writing) lostEnd(partition int32, offset, least int64) {
-	w.log.Error("a partition of the journal is not written: it has lost its end", "partition", partition, "record", offset, "least", least)
+// recoverMost is how long a partition is not written so that what it has lost is applied
+// before what comes after it.
+const recoverMost = 10 * time.Second
+
+func (w *writing) isRecovering() bool {
+	return w.applier.Recovering() && time.Now().Before(w.recoverBy)
+}
+
+// recoverFirst blocks all partitions until what was lost is applied, or recoverMost.
+func (w *writing) recoverFirst() {
+	w.recoverBy = time.Now().Add(recoverMost)
+	for _, p := range w.pens {
+		p.hold(holdRecovering)
+	}
 }
 
 // closePens ends writing.
