@@ -18,7 +18,7 @@ func (j *Journal) Available() error {
 	if err != nil {
 		return err
 	}
-	for _, p := range w.pens {
+	for _, p := range w.writers {
 		if err := p.available(); err != nil {
 			return err
 		}
@@ -35,11 +35,11 @@ func (j *Journal) Writable() bool {
 		return false
 	}
 	writable := 0
-	for _, p := range w.pens {
+	for _, p := range w.writers {
 		switch err := p.available(); {
 		case err == nil:
 			writable++
-		case p.holding() != holdLost:
+		case p.heldFor() != holdLost:
 			return false
 		}
 	}
@@ -47,8 +47,8 @@ func (j *Journal) Writable() bool {
 }
 
 // met returns how to write, or why nothing at all can be written.
-func (j *Journal) met() (*writing, error) {
-	w := j.writing.Load()
+func (j *Journal) met() (*topicWriter, error) {
+	w := j.writer.Load()
 	switch {
 	case w == nil:
 		return nil, ErrNotMet
@@ -61,7 +61,7 @@ func (j *Journal) met() (*writing, error) {
 	return w, nil
 }
 
-func (p *pen) available() error {
+func (p *partitionWriter) available() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {

@@ -250,7 +250,7 @@ func TestCloseIsBoundedWhateverTheBrokerDoes(t *testing.T) {
 			c.fault()
 			waiting := make(chan error, 1)
 			if c.name != "up" {
-				p := j.writing.Load().pens[0]
+				p := j.writer.Load().writers[0]
 				go func() {
 					_, err := j.put(deposit(uuid.New(), 2))
 					waiting <- err

@@ -64,7 +64,7 @@ func TestCloseIsBoundedWhenTheBrokerHangs(t *testing.T) {
 	if _, err := j.put(deposit(uuid.New(), 1)); err != nil {
 		t.Fatal(err)
 	}
-	p := j.writing.Load().pens[0]
+	p := j.writer.Load().writers[0]
 	over(t, p)
 	arrived, _ := hang(t, broker, -1)
 	flying := begun(t, j, p, operations(deposit(uuid.New(), 2)))

@@ -103,13 +103,13 @@ type Journal struct {
 	letters       atomic.Pointer[kgo.Client] // writes dead letters
 	lettersFailed atomic.Bool                // mend is to look why
 
-	finding    chan struct{}           // a place for each look-up under way
-	brokers    *breaker.Breaker        // do they answer, also when nobody writes
-	writing    atomic.Pointer[writing] // nil until the topic was met
-	begun      chan struct{}           // closed when it was, or cannot be met for now
-	closeBegun func()                  // closes begun
-	reader     atomic.Pointer[reader]  // nil until the ledger agreed on the topic
-	gap        chan struct{}           // holds one: the reader has something to fetch
+	finding    chan struct{}               // a place for each look-up under way
+	brokers    *breaker.Breaker            // do they answer, also when nobody writes
+	writer     atomic.Pointer[topicWriter] // nil until the topic was met
+	begun      chan struct{}               // closed when it was, or cannot be met for now
+	closeBegun func()                      // closes begun
+	reader     atomic.Pointer[reader]      // nil until the ledger agreed on the topic
+	gap        chan struct{}               // holds one: the reader has something to fetch
 }
 
 // Open prepares a journal. It does not connect: Kafka may be absent.
@@ -188,24 +188,24 @@ func (j *Journal) Append(records ...wallet.Record) ([]wallet.Receipt, error) {
 }
 
 func (j *Journal) enter(rec wallet.Record, done func(wallet.Receipt, error)) {
-	w := j.awaitWriting()
+	w := j.awaitWriter()
 	if w == nil {
 		done(wallet.NoReceipt, wallet.ErrNotJournaled)
 		return
 	}
 	e := &entry{rec: rec, done: done}
-	d, err := w.pens[partitionOf(rec.WalletID, w.topic.Partitions)].add(e)
+	d, err := w.writers[partitionOf(rec.WalletID, w.topic.Partitions)].add(e)
 	if err != nil {
 		e.finish(wallet.NoReceipt, err)
 	}
 	w.demanded(d)
 }
 
-// awaitWriting returns how to write; nil if the topic was not met. At a start it waits for
+// awaitWriter returns how to write; nil if the topic was not met. At a start it waits for
 // that a moment: an operation that went the direct way only because its replica has
 // just begun would pass what is in the journal.
-func (j *Journal) awaitWriting() *writing {
-	if w := j.writing.Load(); w != nil {
+func (j *Journal) awaitWriter() *topicWriter {
+	if w := j.writer.Load(); w != nil {
 		return w
 	}
 	timer := time.NewTimer(j.AckTimeout)
@@ -215,12 +215,12 @@ func (j *Journal) awaitWriting() *writing {
 	case <-j.ctx.Done():
 	case <-timer.C:
 	}
-	return j.writing.Load()
+	return j.writer.Load()
 }
 
 // PartitionOf returns the partition of a wallet's records; 0 before the topic was met.
 func (j *Journal) PartitionOf(walletID uuid.UUID) int32 {
-	w := j.writing.Load()
+	w := j.writer.Load()
 	if w == nil {
 		return 0
 	}
@@ -229,7 +229,7 @@ func (j *Journal) PartitionOf(walletID uuid.UUID) int32 {
 
 // PartitionCount returns how many partitions the journal has; 0 before the topic was met.
 func (j *Journal) PartitionCount() int32 {
-	w := j.writing.Load()
+	w := j.writer.Load()
 	if w == nil {
 		return 0
 	}
@@ -262,11 +262,11 @@ func (j *Journal) Close() {
 		said := make(chan struct{})
 		go func() {
 			defer close(said)
-			j.meeting.Wait() // from here on neither pens nor a reader are made
+			j.meeting.Wait() // from here on neither partition writers nor a reader are made
 			if r := j.reader.Load(); r != nil {
 				r.close()
 			}
-			j.closePens()
+			j.closeWriter()
 			j.letters.Load().Close()
 			j.client.Close()
 			j.running.Wait()

@@ -129,7 +129,7 @@ func (m *meeting) untilLeft(met wallet.Topic) (wallet.Topic, bool) {
 			j.Log.Warn("the ledger goes on with the journal as an operator has accepted it", "topic", now.Name, "id", now.ID, "generation", now.Generation)
 			return now, true
 		}
-		if w := j.writing.Load(); w != nil {
+		if w := j.writer.Load(); w != nil {
 			if err != nil || now != met {
 				applied = w.applied // which is no less true
 			}
@@ -159,8 +159,8 @@ func (m *meeting) leave(now wallet.Topic) {
 	if r := m.journal.reader.Swap(nil); r != nil {
 		r.close()
 	}
-	if w := m.journal.writing.Load(); w != nil && w.topic.ID != now.ID {
-		m.journal.closePens()
+	if w := m.journal.writer.Load(); w != nil && w.topic.ID != now.ID {
+		m.journal.closeWriter()
 	}
 }
 
@@ -187,16 +187,16 @@ func (m *meeting) meet(impatient bool) (wallet.Topic, error) {
 		known, lerr = m.ledger.Follow(j.ctx, t)
 	}
 	if lerr != nil {
-		return t, errors.Join(fmt.Errorf("the ledger has not agreed to topic %s: %w", j.Topic, lerr), m.openPens(t, nil, nil))
+		return t, errors.Join(fmt.Errorf("the ledger has not agreed to topic %s: %w", j.Topic, lerr), m.openWriter(t, nil, nil))
 	}
 	t.Generation = known.Generation // the ledger's alone
 	if known != t {
-		j.closePens()
+		j.closeWriter()
 		return known, fmt.Errorf("%w: it follows %s with id %s and %d partitions; Kafka has id %s with %d",
 			wallet.ErrTopicChanged, known.Name, known.ID, known.Partitions, t.ID, t.Partitions)
 	}
 	ends := j.ends() // after the ledger was asked: who writes meanwhile adds to them
-	if err := m.openPens(t, offsets, ends); err != nil {
+	if err := m.openWriter(t, offsets, ends); err != nil {
 		return t, err
 	}
 	if err := j.createDeadLetterTopic(); err != nil {
@@ -206,22 +206,22 @@ func (m *meeting) meet(impatient bool) (wallet.Topic, error) {
 	return t, j.read(t)
 }
 
-// openPens starts writing the topic, unless it is being written. applied are the ledger's
+// openWriter starts writing the topic, unless it is being written. applied are the ledger's
 // offsets, if it has told them, and ends the journal's.
-func (m *meeting) openPens(t wallet.Topic, applied, ends map[int32]int64) error {
+func (m *meeting) openWriter(t wallet.Topic, applied, ends map[int32]int64) error {
 	j := m.journal
-	if w := j.writing.Load(); w != nil && w.topic.ID == t.ID {
+	if w := j.writer.Load(); w != nil && w.topic.ID == t.ID {
 		if applied != nil {
 			w.hold(applied, ends)
 		}
 		return nil
 	}
-	j.closePens()
+	j.closeWriter()
 	replaced := m.written != t.ID && m.written != uuid.Nil
 	if replaced {
 		j.applier.JournalReplaced()
 	}
-	w, err := j.newWriting(t)
+	w, err := j.newTopicWriter(t)
 	if err != nil {
 		return err
 	}
@@ -232,7 +232,7 @@ func (m *meeting) openPens(t wallet.Topic, applied, ends map[int32]int64) error 
 		}
 		w.hold(applied, ends)
 	}
-	j.writing.Store(w)
+	j.writer.Store(w)
 	j.Log.Info("journal met", "topic", t.Name, "id", t.ID, "partitions", t.Partitions)
 	return nil
 }

@@ -13,22 +13,22 @@ import (
 // keeps the refusal and fails every record with it, also when the user may write by now.
 // Only the meeting calls mend.
 func (j *Journal) mend() {
-	if w := j.writing.Load(); w != nil && w.failed.Swap(false) {
-		j.mendWriting(w)
+	if w := j.writer.Load(); w != nil && w.failed.Swap(false) {
+		j.mendWriter(w)
 	}
 	if j.lettersFailed.Swap(false) && j.refusal(j.letters.Load()) != nil {
 		j.mendLetters()
 	}
 }
 
-func (j *Journal) mendWriting(w *writing) {
+func (j *Journal) mendWriter(w *topicWriter) {
 	why := j.refusal(w.client)
 	if why == nil {
 		return // it was another reason
 	}
 	w.refused.Store(&why)
 	w.failed.Store(true) // look again, unless it is replaced now
-	fresh, err := j.newWriting(w.topic)
+	fresh, err := j.newTopicWriter(w.topic)
 	if err != nil {
 		return
 	}
@@ -36,12 +36,12 @@ func (j *Journal) mendWriting(w *writing) {
 		fresh.close()
 		return
 	}
-	for i, p := range fresh.pens {
-		p.hold(w.pens[i].holding())
+	for i, p := range fresh.writers {
+		p.hold(w.writers[i].heldFor())
 		p.reached(w.applied[p.partition])
 	}
 	fresh.applied, fresh.recoverBy = w.applied, w.recoverBy
-	j.writing.Store(fresh)
+	j.writer.Store(fresh)
 	w.close()
 	j.Log.Warn("the journal is written with a new client; the brokers had refused the last one", "error", why)
 }

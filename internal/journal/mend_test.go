@@ -70,10 +70,10 @@ func TestAClientThatWritesIsKept(t *testing.T) {
 	if _, err := j.put(deposit(uuid.New(), 1)); err != nil {
 		t.Fatal(err)
 	}
-	w := j.writing.Load()
+	w := j.writer.Load()
 	w.failed.Store(true) // as a record that was lost for another reason has it
 	eventually(t, "it was looked at", func() bool { return !w.failed.Load() })
-	if _, err := j.put(deposit(uuid.New(), 1)); err != nil || j.writing.Load() != w {
+	if _, err := j.put(deposit(uuid.New(), 1)); err != nil || j.writer.Load() != w {
 		t.Errorf("%v, or written by another client", err)
 	}
 }

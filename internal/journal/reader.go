@@ -130,7 +130,7 @@ func (r *reader) revoked(_ context.Context, _ *kgo.Client, lost map[string][]int
 
 // poll delivers what is fetched until the client is closed.
 func (r *reader) poll() {
-	var rests rests
+	var pollPace pollPace
 	for {
 		fetches := r.client.PollRecords(r.ctx, pollRecords)
 		if fetches.IsClientClosed() || r.ctx.Err() != nil {
@@ -144,7 +144,7 @@ func (r *reader) poll() {
 		}
 		fetches.EachPartition(r.deliver)
 		r.client.AllowRebalance()
-		if d := rests.after(own); d > 0 {
+		if d := pollPace.after(own); d > 0 {
 			r.rest(d)
 		}
 	}

@@ -85,11 +85,11 @@ func TestAnOffsetThatAnOperatorHasAcceptedIsReadByAReplicaThatRuns(t *testing.T)
 	if paused := j.reader.Load().client.PauseFetchPartitions(nil); !slices.Contains(paused[cfg.Topic], 0) {
 		t.Errorf("a halted partition was resumed: paused are %v", paused)
 	}
-	pens := j.writing.Load()
+	writers := j.writer.Load()
 	a.restart(2)
 	l.accepted(l.follows())
 	a.until(t, "what is left is read", func() bool { return len(a.fetched) == 2 })
-	if j.writing.Load() != pens || a.replaced != 0 {
+	if j.writer.Load() != writers || a.replaced != 0 {
 		t.Error("writing was interrupted")
 	}
 }
@@ -142,7 +142,7 @@ func TestStandingSaysWhyPartitionsAreStopped(t *testing.T) {
 	if err := broker.DeleteRecords(cfg.Topic, 0, 2); err != nil {
 		t.Fatal(err)
 	}
-	right := j.writing.Load().topic
+	right := j.writer.Load().topic
 	other, more := right, right
 	other.ID, more.Partitions = uuid.New(), 2
 	for _, c := range []struct {

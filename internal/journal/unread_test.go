@@ -111,18 +111,18 @@ func TestAPartitionThatLosesItsEndIsNotWrittenOnBySomebodyWhoDidSo(t *testing.T)
 }
 
 // Nobody has looked since the end was lost, and what is written has shown it: by an offset
-// below one that was acknowledged to the same pen, or that the ledger had passed. It is
+// below one that was acknowledged to the same partition writer, or that the ledger had passed. It is
 // acknowledged to nobody, for the ledger may pass it unread, and nothing more is written
 // until a look has told where the partition ends.
 func TestARecordInThePlaceOfALostOneIsNotAcknowledged(t *testing.T) {
 	t.Parallel()
-	for name, before := range map[string]func(*pen){
-		"acknowledged before":  func(p *pen) { p.judge(9, nil) },
-		"passed by the ledger": func(p *pen) { p.reached(10) },
+	for name, before := range map[string]func(*partitionWriter){
+		"acknowledged before":  func(p *partitionWriter) { p.judge(9, nil) },
+		"passed by the ledger": func(p *partitionWriter) { p.reached(10) },
 	} {
 		a := newApplier(nil)
-		w := &writing{applier: a, gap: make(chan struct{}, 1), ready: make(chan struct{}, 1), log: slog.New(slog.DiscardHandler)}
-		p := &pen{partition: 3, ackTimeout: time.Hour}
+		w := &topicWriter{applier: a, gap: make(chan struct{}, 1), ready: make(chan struct{}, 1), log: slog.New(slog.DiscardHandler)}
+		p := &partitionWriter{partition: 3, ackTimeout: time.Hour}
 		before(p)
 		write := func(offset int64) (told error) {
 			told = errors.New("nothing")
@@ -133,8 +133,8 @@ func TestARecordInThePlaceOfALostOneIsNotAcknowledged(t *testing.T) {
 			p.landed()
 			return told
 		}
-		if err := write(5); !errors.Is(err, wallet.ErrUnacknowledged) || len(a.acked) > 0 || p.holding() != holdLost {
-			t.Errorf("%s: told %v, acknowledged %v, %q", name, err, a.acked, p.holding())
+		if err := write(5); !errors.Is(err, wallet.ErrUnacknowledged) || len(a.acked) > 0 || p.heldFor() != holdLost {
+			t.Errorf("%s: told %v, acknowledged %v, %q", name, err, a.acked, p.heldFor())
 		}
 		if !slices.Equal(a.truncated, []wallet.Receipt{{Partition: 3, Offset: 5}}) {
 			t.Errorf("%s: said to be lost: %v", name, a.truncated)
@@ -153,7 +153,7 @@ func TestARecordInThePlaceOfALostOneIsNotAcknowledged(t *testing.T) {
 // What the ledger passes while a flush is under way may be that flush's own records.
 func TestARecordThatTheLedgerHasPassedBeforeItsAnswerIsAcknowledged(t *testing.T) {
 	t.Parallel()
-	p := &pen{ackTimeout: time.Hour}
+	p := &partitionWriter{ackTimeout: time.Hour}
 	if _, err := p.add(&entry{rec: operations(deposit(uuid.New(), 1)), done: func(wallet.Receipt, error) {}}); err != nil {
 		t.Fatal(err)
 	}
@@ -171,18 +171,18 @@ func TestARecordThatTheLedgerHasPassedBeforeItsAnswerIsAcknowledged(t *testing.T
 func TestAPartitionIsWrittenAgainOnceWhatItHasLostIsApplied(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newApplier(nil)
-		p, other := &pen{partition: 0}, &pen{partition: 1}
-		w := &writing{applier: a, pens: []*pen{p, other}, log: slog.New(slog.DiscardHandler)}
-		look := func(applied, end int64, told bool) holding {
+		p, other := &partitionWriter{partition: 0}, &partitionWriter{partition: 1}
+		w := &topicWriter{applier: a, writers: []*partitionWriter{p, other}, log: slog.New(slog.DiscardHandler)}
+		look := func(applied, end int64, told bool) writeHold {
 			ends := map[int32]int64{1: 7}
 			if told {
 				ends[0] = end
 			}
 			w.hold(map[int32]int64{0: applied, 1: 7}, ends)
-			if why := other.holding(); why != "" {
+			if why := other.heldFor(); why != "" {
 				t.Errorf("the other partition: %s", why)
 			}
-			return p.holding()
+			return p.heldFor()
 		}
 		a.recovering = true
 		for n, c := range []struct {
@@ -190,7 +190,7 @@ func TestAPartitionIsWrittenAgainOnceWhatItHasLostIsApplied(t *testing.T) {
 			untold       bool
 			after        time.Duration
 			recovered    bool
-			want         holding
+			want         writeHold
 			truncated    int
 		}{
 			{applied: 5, end: 5, want: ""},
@@ -225,20 +225,20 @@ func TestAJournalOfWhichAPartIsLostCanBeWritten(t *testing.T) {
 	j := &Journal{brokers: breaker.New(breaker.Config{Name: "Kafka", Probe: answer, Interval: time.Second, Timeout: patience, Log: slog.New(slog.DiscardHandler)})}
 	go j.brokers.Run(t.Context())
 	eventually(t, "the brokers answer", func() bool { return j.brokers.Err() == nil })
-	pens := []*pen{{}, {}, {}, {}}
-	j.writing.Store(&writing{pens: pens})
+	writers := []*partitionWriter{{}, {}, {}, {}}
+	j.writer.Store(&topicWriter{writers: writers})
 	for n, c := range []struct {
 		do                  func()
 		available, writable bool
 	}{
 		{func() {}, true, true},
-		{func() { pens[0].hold(holdLost) }, false, true},
-		{func() { pens[1].hold(holdUntold) }, false, false},
-		{func() { pens[1].hold(holdLost) }, false, true},
-		{func() { pens[2].mu.Lock(); pens[2].giveUp(); pens[2].mu.Unlock() }, false, false},
-		{func() { pens[2].hold(holdLost) }, false, true},
-		{func() { pens[3].hold(holdLost) }, false, false},
-		{func() { pens[0].hold("") }, false, true},
+		{func() { writers[0].hold(holdLost) }, false, true},
+		{func() { writers[1].hold(holdUntold) }, false, false},
+		{func() { writers[1].hold(holdLost) }, false, true},
+		{func() { writers[2].mu.Lock(); writers[2].giveUp(); writers[2].mu.Unlock() }, false, false},
+		{func() { writers[2].hold(holdLost) }, false, true},
+		{func() { writers[3].hold(holdLost) }, false, false},
+		{func() { writers[0].hold("") }, false, true},
 	} {
 		c.do()
 		if available := j.Available() == nil; available != c.available || j.Writable() != c.writable {

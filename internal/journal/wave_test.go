@@ -42,7 +42,7 @@ func requests(c *kfake.Cluster) func() []int {
 }
 
 // in returns a new wallet of the partition.
-func (w *writing) in(partition int32) uuid.UUID {
+func (w *topicWriter) in(partition int32) uuid.UUID {
 	for {
 		if id := uuid.New(); partitionOf(id, w.topic.Partitions) == partition {
 			return id
@@ -53,26 +53,26 @@ func (w *writing) in(partition int32) uuid.UUID {
 func TestWhatWaitsAtSeveralPartitionsGoesInOneRequest(t *testing.T) {
 	t.Parallel()
 	broker, _, j := metFour(t)
-	w := j.writing.Load()
+	w := j.writer.Load()
 	if _, err := j.put(deposit(uuid.New(), 1)); err != nil { // the client has met the broker
 		t.Fatal(err)
 	}
 	// A flush of the client that has not returned yet would send each partition at once.
-	eventually(t, "the client rests", func() bool { return !w.pushing.Load() && w.client.BufferedProduceRecords() == 0 })
+	eventually(t, "the client pollPace", func() bool { return !w.pushing.Load() && w.client.BufferedProduceRecords() == 0 })
 	sizes := requests(broker)
 	var answered sync.WaitGroup
 	for p := range j.Partitions {
 		answered.Add(1)
 		rec := operations(deposit(w.in(p), 2))
-		over(t, w.pens[p])
-		w.pens[p].mu.Lock()
-		w.pens[p].waiting = append(w.pens[p].waiting, &entry{rec: rec, done: func(_ wallet.Receipt, err error) {
+		over(t, w.writers[p])
+		w.writers[p].mu.Lock()
+		w.writers[p].waiting = append(w.writers[p].waiting, &entry{rec: rec, done: func(_ wallet.Receipt, err error) {
 			if err != nil {
 				t.Error(err)
 			}
 			answered.Done()
 		}})
-		w.pens[p].mu.Unlock()
+		w.writers[p].mu.Unlock()
 	}
 	<-w.startWave(j.ctx).over
 	answered.Wait()
@@ -86,15 +86,15 @@ func TestWhatWaitsAtSeveralPartitionsGoesInOneRequest(t *testing.T) {
 func TestWhatAWaveBringsIsDeliveredTogether(t *testing.T) {
 	t.Parallel()
 	_, a, j := metFour(t)
-	w := j.writing.Load()
+	w := j.writer.Load()
 	for waves := 1; waves <= 50; waves++ {
 		before := len(a.together())
 		for p := range j.Partitions {
-			over(t, w.pens[p])
+			over(t, w.writers[p])
 			for n := range 2 {
-				w.pens[p].mu.Lock()
-				w.pens[p].waiting = append(w.pens[p].waiting, &entry{rec: operations(deposit(w.in(p), wallet.Amount(n+1))), done: func(wallet.Receipt, error) {}})
-				w.pens[p].mu.Unlock()
+				w.writers[p].mu.Lock()
+				w.writers[p].waiting = append(w.writers[p].waiting, &entry{rec: operations(deposit(w.in(p), wallet.Amount(n+1))), done: func(wallet.Receipt, error) {}})
+				w.writers[p].mu.Unlock()
 			}
 		}
 		<-w.startWave(j.ctx).over
@@ -124,7 +124,7 @@ func TestAWaveGathersWhileEarlierRecordsAreApplied(t *testing.T) {
 	}
 	j := met(t, testConfig(embeddedtest.Kfake(t).ListenAddrs()), &fakeLedger{}, a)
 	id := uuid.New()
-	p := j.writing.Load().pens[j.PartitionOf(id)]
+	p := j.writer.Load().writers[j.PartitionOf(id)]
 	first := begun(t, j, p, operations(deposit(id, 1)))
 	taken(t, asked, "the wave waits for what is being applied")
 	second := begun(t, j, p, operations(deposit(id, 2)))
@@ -159,8 +159,8 @@ func TestAWaveDoesNotWaitWhenAPartitionHasEnough(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			a := newApplier(nil)
 			a.idle = func(ctx context.Context) bool { <-ctx.Done(); return false }
-			w := &writing{applier: a, ready: make(chan struct{}, 1)}
-			add := func(p *pen, operations int) {
+			w := &topicWriter{applier: a, ready: make(chan struct{}, 1)}
+			add := func(p *partitionWriter, operations int) {
 				for range operations {
 					d, err := p.add(&entry{rec: wallet.Record{Operations: make([]wallet.Operation, 1)}})
 					if err != nil {
@@ -170,20 +170,20 @@ func TestAWaveDoesNotWaitWhenAPartitionHasEnough(t *testing.T) {
 				}
 			}
 			for _, waiting := range c.waiting {
-				p := &pen{ackTimeout: time.Hour}
-				w.pens = append(w.pens, p)
+				p := &partitionWriter{ackTimeout: time.Hour}
+				w.writers = append(w.writers, p)
 				add(p, gatherEnough)
 				p.take()
 				p.landed()
 				add(p, waiting)
 			}
 			if c.flying {
-				w.pens[0].flying = []*entry{{}}
+				w.writers[0].flying = []*entry{{}}
 			}
 			time.AfterFunc(later, func() {
-				add(w.pens[0], c.added)
+				add(w.writers[0], c.added)
 				if c.lands {
-					w.demanded(w.pens[0].landed())
+					w.demanded(w.writers[0].landed())
 				}
 			})
 			began := time.Now()
@@ -215,7 +215,7 @@ func TestWavesThatGetEnoughWaitNoLongerInAllThanOne(t *testing.T) {
 				}
 				return idle
 			}
-			w := &writing{applier: a}
+			w := &topicWriter{applier: a}
 			began := time.Now()
 			for wave := range 20 {
 				idle = wave == c.caughtUp
@@ -286,7 +286,7 @@ func divided(t *testing.T, a *fakeApplier) (j *Journal, arrived <-chan struct{},
 		}
 	}
 	for p := range cfg.Partitions { // each is known to its leader
-		if _, err := j.put(deposit(j.writing.Load().in(p), 1)); err != nil {
+		if _, err := j.put(deposit(j.writer.Load().in(p), 1)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -308,8 +308,8 @@ func divided(t *testing.T, a *fakeApplier) (j *Journal, arrived <-chan struct{},
 func TestAPartitionThatIsNotAnsweredHoldsNobodyUp(t *testing.T) {
 	t.Parallel()
 	j, arrived, release := divided(t, newApplier(nil))
-	w := j.writing.Load()
-	stuck := begun(t, j, w.pens[0], operations(deposit(w.in(0), 2)))
+	w := j.writer.Load()
+	stuck := begun(t, j, w.writers[0], operations(deposit(w.in(0), 2)))
 	taken(t, arrived, "the partition's flush is under way")
 	for n := range 3 {
 		if _, err := j.put(deposit(w.in(1), 2)); err != nil {
@@ -328,12 +328,12 @@ func TestAFlushThatIsNotAnsweredKeepsNoneOfItsWaveFromTheApplier(t *testing.T) {
 	a, gathered := newApplier(nil), make(chan struct{})
 	j, arrived, release := divided(t, a)
 	a.until(t, "what came before is delivered", func() bool { return len(a.delivered) == int(j.Partitions) })
-	w, before := j.writing.Load(), len(a.together())
+	w, before := j.writer.Load(), len(a.together())
 	a.mu.Lock()
 	a.idle = func(context.Context) bool { <-gathered; return true }
 	a.mu.Unlock()
-	stuck := begun(t, j, w.pens[0], operations(deposit(w.in(0), 2)))
-	other := begun(t, j, w.pens[1], operations(deposit(w.in(1), 2)))
+	stuck := begun(t, j, w.writers[0], operations(deposit(w.in(0), 2)))
+	other := begun(t, j, w.writers[1], operations(deposit(w.in(1), 2)))
 	close(gathered)
 	taken(t, arrived, "the partition's flush is under way")
 	if r := ended(t, other); r.err != nil {
@@ -360,7 +360,7 @@ func TestTheReaderStepsBehindAWaveUnderWayWithItsOwnRecords(t *testing.T) {
 	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
 	v := newWave(a.Deliver)
 	v.late.Stop() // it ends when the test says so
-	j.writing.Load().wave.Store(v)
+	j.writer.Load().wave.Store(v)
 	for n, replica := range []uuid.UUID{uuid.New(), j.Replica} {
 		cfg := j.Config
 		cfg.Replica = replica
@@ -481,7 +481,7 @@ func TestARecordIsSentWhosePartitionTheClientLearnsWhileItIsPushed(t *testing.T)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &writing{client: client, cancel: func() {}}
+	w := &topicWriter{client: client, cancel: func() {}}
 	t.Cleanup(w.close)
 	answered := make(chan error, 1)
 	client.TryProduce(t.Context(), &kgo.Record{Topic: "learnt"}, func(_ *kgo.Record, err error) { answered <- err })

@@ -21,12 +21,12 @@ const (
 	gatherEnough = 100
 )
 
-// waves writes what waits at the pens, all of them at once, in one request for each
+// waves writes what waits at the partition writers, all of them at once, in one request for each
 // broker. The next wave begins when this one is answered, for a broker serves the
 // requests of a connection one after the other, and applied by this replica, which
 // does one batch after the other: a request that is sent earlier only waits there,
 // without what could still have joined it. Either wait has its bound.
-func (w *writing) waves(ctx context.Context) {
+func (w *topicWriter) waves(ctx context.Context) {
 	defer w.letGo()
 	for {
 		select {
@@ -51,7 +51,7 @@ func (w *writing) waves(ctx context.Context) {
 // the broker works while the ledger does. A ledger that is away, or has a backlog, keeps
 // waves back for no more than gatherMost in all, once a second, and those between only
 // look whether it has caught up.
-func (w *writing) gather(ctx context.Context) {
+func (w *topicWriter) gather(ctx context.Context) {
 	most := gatherMost - w.inVain
 	if time.Now().Before(w.gatherFrom) {
 		most = 0
@@ -72,31 +72,33 @@ func (w *writing) gather(ctx context.Context) {
 	}
 }
 
-// hasEnough reports whether a pen has enough for a flush that it could begin now.
-func (w *writing) hasEnough() bool { return slices.ContainsFunc(w.pens, (*pen).hasEnough) }
+// hasEnough reports whether a partition writer has enough for a flush that it could begin now.
+func (w *topicWriter) hasEnough() bool {
+	return slices.ContainsFunc(w.writers, (*partitionWriter).hasEnough)
+}
 
 // enough has the wave that gathers begin.
-func (w *writing) enough() {
+func (w *topicWriter) enough() {
 	if cancel := w.gathering.Load(); cancel != nil {
 		(*cancel)()
 	}
 }
 
 // letGo ends writing for whoever waits.
-func (w *writing) letGo() {
-	for _, p := range w.pens {
+func (w *topicWriter) letGo() {
+	for _, p := range w.writers {
 		p.close()
 	}
 }
 
-// startWave has every pen flush that has something to. The context is the records': it
+// startWave has every partition writer flush that has something to. The context is the records': it
 // lives as long as the client, for a cancelled record could take acknowledged ones
 // with it.
-func (w *writing) startWave(ctx context.Context) *wave {
+func (w *topicWriter) startWave(ctx context.Context) *wave {
 	v := newWave(w.applier.Deliver)
 	w.wave.Store(v)
 	v.join()
-	for _, p := range w.pens {
+	for _, p := range w.writers {
 		if groups := p.take(); len(groups) > 0 {
 			v.join()
 			w.produce(ctx, v, p, groups)
@@ -108,7 +110,7 @@ func (w *writing) startWave(ctx context.Context) *wave {
 }
 
 // produce hands a flush to the client, which keeps it until it is pushed.
-func (w *writing) produce(ctx context.Context, v *wave, p *pen, groups []*pendingRecord) {
+func (w *topicWriter) produce(ctx context.Context, v *wave, p *partitionWriter, groups []*pendingRecord) {
 	left := new(atomic.Int64)
 	left.Store(int64(len(groups)))
 	acked := make([]wallet.Record, 0, len(groups))
@@ -131,7 +133,7 @@ func (w *writing) produce(ctx context.Context, v *wave, p *pen, groups []*pendin
 
 // push has the client send what it keeps, and send again what has to be, until
 // nothing is left.
-func (w *writing) push(ctx context.Context) {
+func (w *topicWriter) push(ctx context.Context) {
 	if !w.pushing.CompareAndSwap(false, true) {
 		return // and whoever pushes looks again before it ends
 	}

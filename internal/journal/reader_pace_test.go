@@ -11,18 +11,18 @@ import (
 )
 
 func TestARestBecomesLongerTheLongerOnlyOwnRecordsCome(t *testing.T) {
-	var s rests
+	var s pollPace
 	// The first poll after a rest brings what was fetched before it.
 	for n, want := range []time.Duration{restFirst, 0, 2 * restFirst, 0, 4 * restFirst, 0, restMost, 0, restMost} {
 		if d := s.after(true); d != want {
-			t.Errorf("after poll %d it rests for %v, want %v", n, d, want)
+			t.Errorf("after poll %d it pollPace for %v, want %v", n, d, want)
 		}
 	}
 	if d := s.after(false); d != 0 {
-		t.Errorf("after another's record it rests for %v", d)
+		t.Errorf("after another's record it pollPace for %v", d)
 	}
 	if d := s.after(true); d != restFirst {
-		t.Errorf("after the first own one since it rests for %v", d)
+		t.Errorf("after the first own one since it pollPace for %v", d)
 	}
 }
 
@@ -50,7 +50,7 @@ func TestARestIsShortAndEndsAtOnceWhenAGapShows(t *testing.T) {
 		cancel()
 		start := time.Now()
 		if r.rest(restFirst); time.Since(start) != 0 {
-			t.Error("a reader that is closed rests")
+			t.Error("a reader that is closed pollPace")
 		}
 	})
 }
@@ -67,8 +67,8 @@ func TestWhatIsFetchedDuringAWaveComesBehindItAMomentAtMost(t *testing.T) {
 		if d := stepped(); d != 0 {
 			t.Errorf("waited for %v where nobody can write", d)
 		}
-		w := &writing{}
-		r.journal.writing.Store(w)
+		w := &topicWriter{}
+		r.journal.writer.Store(w)
 		if d := stepped(); d != 0 {
 			t.Errorf("waited for %v where nobody has written", d)
 		}
@@ -108,7 +108,7 @@ func TestOnlyWhatTheApplierDoesNotHaveIsDecoded(t *testing.T) {
 }
 
 func TestAPenNoticesWhatSomebodyElseHasWrittenBetweenItsRecords(t *testing.T) {
-	p := &pen{}
+	p := &partitionWriter{}
 	for _, step := range []struct {
 		offset int64
 		err    error

@@ -12,10 +12,10 @@ import (
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-// writing is how to write a topic that was met: its pens, and a client of their
-// own. A client knows a topic by its id, and what it has not yet had acknowledged
+// topicWriter writes a topic that was met, by a writer for each partition and a client of
+// their own. A client knows a topic by its id, and what it has not yet had acknowledged
 // must never get into another topic of that name: it ends with its topic.
-type writing struct {
+type topicWriter struct {
 	topic      wallet.Topic
 	client     *kgo.Client
 	applier    Acknowledger
@@ -23,8 +23,8 @@ type writing struct {
 	gap        chan<- struct{} // has the reader poll at once
 	applied    map[int32]int64 // the ledger's offsets, as they were told last; the meeting's
 	recoverBy  time.Time       // until then partitions wait for what was lost to be applied; the meeting's
-	pens       []*pen
-	ready      chan struct{}                      // holds one token while a pen has something to flush
+	writers    []*partitionWriter
+	ready      chan struct{}                      // holds one token while a partition writer has something to flush
 	pushing    atomic.Bool                        // somebody has the client send
 	wave       atomic.Pointer[wave]               // the last that began
 	gatherFrom time.Time                          // before then a wave only looks whether the ledger has caught up
@@ -50,21 +50,21 @@ func producerOptions(cfg Config) []kgo.Opt {
 	return append(clientOptions(cfg),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.ManualFlushing(), // the pens batch
+		kgo.ManualFlushing(), // the partition writers batch
 		kgo.ProducerLinger(lingerMost),
 		kgo.ProducerBatchCompression(kgo.NoCompression()),
 		kgo.MaxBufferedRecords(maxBufferedRecords),
 	)
 }
 
-func (j *Journal) newWriting(t wallet.Topic) (*writing, error) {
+func (j *Journal) newTopicWriter(t wallet.Topic) (*topicWriter, error) {
 	client, err := kgo.NewClient(producerOptions(j.Config)...)
 	if err != nil {
 		return nil, err
 	}
-	w := &writing{topic: t, client: client, applier: j.applier, log: j.Log, gap: j.gap, ready: make(chan struct{}, 1)}
+	w := &topicWriter{topic: t, client: client, applier: j.applier, log: j.Log, gap: j.gap, ready: make(chan struct{}, 1)}
 	for p := range t.Partitions {
-		w.pens = append(w.pens, &pen{partition: p, topic: t.Name, ackTimeout: j.AckTimeout})
+		w.writers = append(w.writers, &partitionWriter{partition: p, topic: t.Name, ackTimeout: j.AckTimeout})
 	}
 	ctx, cancel := context.WithCancel(j.ctx)
 	w.cancel = cancel
@@ -72,8 +72,8 @@ func (j *Journal) newWriting(t wallet.Topic) (*writing, error) {
 	return w, nil
 }
 
-// demanded has a wave begin if a pen asks for one. It does not wait.
-func (w *writing) demanded(d demand) {
+// demanded has a wave begin if a partition writer asks for one. It does not wait.
+func (w *topicWriter) demanded(d demand) {
 	if d >= aFlush {
 		signal(w.ready)
 	}
@@ -85,7 +85,7 @@ func (w *writing) demanded(d demand) {
 // answered passes on what the broker has said of a record: first to the applier, then to its
 // writers, so that what they are told of is on its way. It returns whether the record is
 // acknowledged.
-func (w *writing) answered(p *pen, g *pendingRecord, r *kgo.Record, err error) bool {
+func (w *topicWriter) answered(p *partitionWriter, g *pendingRecord, r *kgo.Record, err error) bool {
 	v := p.judge(r.Offset, err)
 	if v < acknowledged {
 		if v == overtaking {
@@ -114,7 +114,7 @@ func signal(ch chan<- struct{}) {
 
 // close lets go of whoever waits. What is not acknowledged by then may or may not
 // get into the topic.
-func (w *writing) close() {
+func (w *topicWriter) close() {
 	w.cancel()
 	w.client.Close()
 	w.running.Wait()
@@ -124,14 +124,14 @@ func (w *writing) close() {
 // A new record would get a lost one's offset, and the ledger would pass it as applied. The
 // reader stops such a partition only for as long as it ends before the ledger's offset;
 // writing would close that gap and hide the loss. ends are asked for after applied.
-func (w *writing) hold(applied, ends map[int32]int64) {
+func (w *topicWriter) hold(applied, ends map[int32]int64) {
 	first := w.applied == nil
 	w.applied = applied
-	for _, p := range w.pens {
+	for _, p := range w.writers {
 		next := applied[p.partition]
 		p.reached(next)
 		end, told := ends[p.partition]
-		was := p.holding()
+		was := p.heldFor()
 		if was == holdLost && told && end >= next {
 			w.applier.JournalTruncated(p.partition, end)
 			w.recoverBy, was = time.Now().Add(recoverMost), holdRecovering
@@ -156,21 +156,21 @@ func (w *writing) hold(applied, ends map[int32]int64) {
 // before what comes after it.
 const recoverMost = 10 * time.Second
 
-func (w *writing) isRecovering() bool {
+func (w *topicWriter) isRecovering() bool {
 	return w.applier.Recovering() && time.Now().Before(w.recoverBy)
 }
 
 // recoverFirst blocks all partitions until what was lost is applied, or recoverMost.
-func (w *writing) recoverFirst() {
+func (w *topicWriter) recoverFirst() {
 	w.recoverBy = time.Now().Add(recoverMost)
-	for _, p := range w.pens {
+	for _, p := range w.writers {
 		p.hold(holdRecovering)
 	}
 }
 
-// closePens ends writing.
-func (j *Journal) closePens() {
-	if w := j.writing.Swap(nil); w != nil {
+// closeWriter ends writing.
+func (j *Journal) closeWriter() {
+	if w := j.writer.Swap(nil); w != nil {
 		w.close()
 	}
 }

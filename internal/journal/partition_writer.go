@@ -23,13 +23,14 @@ func (e *entry) finish(r wallet.Receipt, err error) {
 	}
 }
 
-// pen writes one partition: one flush at a time, what arrives meanwhile forms the
-// next. So a lone operation waits for nobody, and under load operations of one
-// wallet share a record and records share a request, without a linger to tune.
+// partitionWriter writes one partition: one flush at a time; what arrives meanwhile forms the
+// next. So a lone operation waits for nobody, and under load operations of one wallet share a
+// record and records share a request, without a linger to tune. It is a state machine, and
+// calls nobody but the writers of its entries.
 //
-// A flush that is not acknowledged in time stalls the pen: whoever waits is let go
-// and new entries are refused at once, until the broker has answered after all.
-type pen struct {
+// A flush that is not acknowledged in time stalls it: its entries' writers are told so, and
+// new entries are refused at once, until the broker has answered after all.
+type partitionWriter struct {
 	partition  int32
 	topic      string
 	ackTimeout time.Duration
@@ -43,12 +44,12 @@ type pen struct {
 	number     int      // number of the flush under way, or else of the next
 	stalled    bool
 	applied    int64       // the ledger's offset, as it was told last
-	held       holding     // stalled while it is not known that the journal has what the ledger has applied
+	held       writeHold   // stalled while it is not known that the journal has what the ledger has applied
 	closed     bool        // stalled for good
 	late       *time.Timer // until the flush under way is to be acknowledged
 }
 
-// demand is what a pen's waiting entries ask for.
+// demand is what a partition writer's waiting entries ask for.
 type demand int
 
 const (
@@ -58,7 +59,7 @@ const (
 )
 
 // add queues an entry for the next flush.
-func (p *pen) add(e *entry) (demand, error) {
+func (p *partitionWriter) add(e *entry) (demand, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.stalled {
@@ -69,8 +70,8 @@ func (p *pen) add(e *entry) (demand, error) {
 	return p.demands(), nil
 }
 
-// demands is what the pen asks for now; mu is held.
-func (p *pen) demands() demand {
+// demands is what the partition writer asks for now; mu is held.
+func (p *partitionWriter) demands() demand {
 	switch {
 	case p.flying != nil || len(p.waiting) == 0:
 		return noFlush
@@ -80,7 +81,7 @@ func (p *pen) demands() demand {
 	return aFlush
 }
 
-func (p *pen) hasEnough() bool {
+func (p *partitionWriter) hasEnough() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.demands() == fullFlush
@@ -88,7 +89,7 @@ func (p *pen) hasEnough() bool {
 
 // take begins a flush of everything that waits. It returns nothing if nothing does,
 // or while one is under way.
-func (p *pen) take() []*pendingRecord {
+func (p *partitionWriter) take() []*pendingRecord {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.flying != nil || len(p.waiting) == 0 {
@@ -102,7 +103,7 @@ func (p *pen) take() []*pendingRecord {
 }
 
 // landed ends the flush: the broker has answered for all of it.
-func (p *pen) landed() demand {
+func (p *partitionWriter) landed() demand {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.late.Stop()
@@ -117,15 +118,15 @@ type verdict int
 const (
 	unacknowledged       verdict = iota
 	overtaking                   // the same, and the first to show that the partition has lost its end
-	acknowledged                 // it follows this pen's last record
+	acknowledged                 // it follows this writer's last record
 	acknowledgedAfterGap         // somebody else has written between the two
 )
 
-// judge is called for each record in offset order. A record that has the place of another,
-// which was acknowledged to this pen or which the ledger had passed before, overtakes it: the
-// ledger may pass it too, unread, so it is not acknowledged, and nothing more is written
-// until a look has shown where the partition ends.
-func (p *pen) judge(offset int64, err error) verdict {
+// judge is called for each record in offset order. A record overtakes a lost one if it got an
+// offset that was acknowledged here before, or that the ledger had passed before it was sent.
+// The ledger may pass it unread, so it is not acknowledged, and nothing more is written until
+// it is known where the partition ends.
+func (p *partitionWriter) judge(offset int64, err error) verdict {
 	switch {
 	case err != nil || offset < 0:
 		// A batch that the broker had already, its first answer being lost, is a success
@@ -146,14 +147,14 @@ func (p *pen) judge(offset int64, err error) verdict {
 }
 
 // reached notes the ledger's offset.
-func (p *pen) reached(applied int64) {
+func (p *partitionWriter) reached(applied int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.applied = applied
 }
 
-// overdue stalls the pen if that flush still is under way.
-func (p *pen) overdue(flush int) {
+// overdue stalls the partition writer if that flush still is under way.
+func (p *partitionWriter) overdue(flush int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if flush == p.number {
@@ -162,7 +163,7 @@ func (p *pen) overdue(flush int) {
 }
 
 // giveUp lets everybody go who waits.
-func (p *pen) giveUp() {
+func (p *partitionWriter) giveUp() {
 	p.stalled = true
 	for _, e := range p.flying {
 		e.finish(wallet.NoReceipt, wallet.ErrUnacknowledged)
@@ -174,25 +175,25 @@ func (p *pen) giveUp() {
 }
 
 // close lets everybody go, for good.
-func (p *pen) close() {
+func (p *partitionWriter) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.closed = true
 	p.giveUp()
 }
 
-// holding is why a pen may not write, "" if it may.
-type holding string
+// writeHold is why a partition writer may not write, "" if it may.
+type writeHold string
 
 const (
-	holdUntold     holding = "where it ends was not told yet"
-	holdLost       holding = "it has lost its end"
-	holdRecovering holding = "what was lost is being applied"
+	holdUntold     writeHold = "where it ends was not told yet"
+	holdLost       writeHold = "it has lost its end"
+	holdRecovering writeHold = "what was lost is being applied"
 )
 
-// hold stalls the pen, or ends that: what was acknowledged to it before may be gone then.
+// hold stalls the partition writer, or ends that: what was acknowledged to it before may be gone then.
 // It returns whether something has changed.
-func (p *pen) hold(why holding) bool {
+func (p *partitionWriter) hold(why writeHold) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	changed := p.held != why
@@ -207,7 +208,7 @@ func (p *pen) hold(why holding) bool {
 	return changed
 }
 
-func (p *pen) holding() holding {
+func (p *partitionWriter) heldFor() writeHold {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.held

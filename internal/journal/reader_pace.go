@@ -18,8 +18,8 @@ const (
 	restMost  = 25 * time.Millisecond
 )
 
-// rests says after which polls the reader rests, and for how long.
-type rests struct {
+// pollPace says after which polls the reader rests, and for how long.
+type pollPace struct {
 	last   time.Duration // 0: another replica's records have come since
 	rested bool          // before the last poll
 }
@@ -27,10 +27,10 @@ type rests struct {
 // after returns the rest after a poll that brought only own records, or others too. The
 // first poll after a rest brings what the client had fetched before it: there is no rest
 // until what came meanwhile has been polled too.
-func (s *rests) after(own bool) time.Duration {
+func (s *pollPace) after(own bool) time.Duration {
 	switch {
 	case !own:
-		*s = rests{}
+		*s = pollPace{}
 		return 0
 	case s.rested:
 		s.rested = false
@@ -69,7 +69,7 @@ func (r *reader) rest(d time.Duration) {
 // whole. Another replica's are delivered at once, for what the wave brings can only be
 // taken behind them.
 func (r *reader) awaitWave() {
-	w := r.journal.writing.Load()
+	w := r.journal.writer.Load()
 	if w == nil {
 		return
 	}

@@ -8,19 +8,19 @@ import (
 	"github.com/walletd/walletd/internal/embedded/embeddedtest"
 )
 
-// over waits until the pen's flush has ended: its writers are told before.
-func over(t *testing.T, p *pen) {
+// over waits until the partition writer's flush has ended: its writers are told before.
+func over(t *testing.T, p *partitionWriter) {
 	t.Helper()
 	eventually(t, "the flush is over", func() bool { return p.size() == 0 })
 }
 
-// The timer may have fired when the broker answers, and come to the pen only when
+// The timer may have fired when the broker answers, and come to the partition writer only when
 // the next flush is under way: that one has its own time.
 func TestATimerThatComesDuringTheNextFlushLeavesItAlone(t *testing.T) {
 	t.Parallel()
 	broker, a := embeddedtest.Kfake(t), newApplier(nil)
 	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
-	p := j.writing.Load().pens[0]
+	p := j.writer.Load().writers[0]
 	if _, err := j.put(deposit(uuid.New(), 1)); err != nil {
 		t.Fatal(err)
 	}

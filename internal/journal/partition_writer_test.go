@@ -52,7 +52,7 @@ type result struct {
 }
 
 // begun runs one write, and returns when its entry waits or flies.
-func begun(t *testing.T, j *Journal, p *pen, rec wallet.Record) <-chan result {
+func begun(t *testing.T, j *Journal, p *partitionWriter, rec wallet.Record) <-chan result {
 	t.Helper()
 	done, before := make(chan result, 1), p.size()
 	go func() {
@@ -64,7 +64,7 @@ func begun(t *testing.T, j *Journal, p *pen, rec wallet.Record) <-chan result {
 }
 
 // size is how many entries wait or fly.
-func (p *pen) size() int {
+func (p *partitionWriter) size() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.waiting) + len(p.flying)
@@ -106,7 +106,7 @@ func TestWhatArrivesDuringAFlushSharesRecordsAndOneRequest(t *testing.T) {
 	t.Parallel()
 	broker, a := embeddedtest.Kfake(t), newApplier(nil)
 	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
-	p := j.writing.Load().pens[0]
+	p := j.writer.Load().writers[0]
 	arrived, release := hold(broker)
 	defer release()
 	hot, other := uuid.New(), uuid.New()
@@ -215,7 +215,7 @@ func TestABulkStaysTogetherAndInOrder(t *testing.T) {
 // stalledWith leaves one write flying and one waiting until both are let go.
 func stalledWith(t *testing.T, broker *kfake.Cluster, j *Journal) (release func()) {
 	t.Helper()
-	p := j.writing.Load().pens[0]
+	p := j.writer.Load().writers[0]
 	arrived, release := hold(broker)
 	t.Cleanup(release)
 	id := uuid.New()
@@ -253,7 +253,7 @@ func TestUnacknowledgedFlushLetsEverybodyGoAndThePenRecovers(t *testing.T) {
 	if got := a.acknowledged()[0]; got.Receipt.Offset != 0 || got.Operations[0].Amount != 1 {
 		t.Errorf("acknowledged %+v", got)
 	}
-	eventually(t, "the pen writes again", func() bool { return j.Available() == nil })
+	eventually(t, "it is written again", func() bool { return j.Available() == nil })
 	receipt, err := j.put(deposit(uuid.New(), 4))
 	if err != nil || receipt.Offset != 1 { // what waited was never written
 		t.Errorf("%+v, %v", receipt, err)
@@ -266,7 +266,7 @@ func TestFlushThatIsAnsweredJustInTimeLeavesThePenUsable(t *testing.T) {
 	t.Parallel()
 	broker, a := embeddedtest.Kfake(t), newApplier(nil)
 	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
-	p := j.writing.Load().pens[0]
+	p := j.writer.Load().writers[0]
 	for flush := range 3 {
 		if _, err := j.put(deposit(uuid.New(), 1)); err != nil {
 			t.Fatal(err)
@@ -274,7 +274,7 @@ func TestFlushThatIsAnsweredJustInTimeLeavesThePenUsable(t *testing.T) {
 		eventually(t, "the flush is over", func() bool { return p.size() == 0 })
 		p.overdue(flush)
 		if p.available() != nil {
-			t.Fatal("everything is acknowledged, and the pen refuses for ever")
+			t.Fatal("everything is acknowledged, and it is refused for ever")
 		}
 	}
 }
@@ -349,8 +349,8 @@ func TestApplierIsToldBeforeTheWriter(t *testing.T) {
 			t.Errorf("the writer is told %v before the applier", err)
 		}
 	}}
-	w := &writing{applier: a, gap: make(chan struct{}, 1)}
-	if !w.answered(&pen{}, &pendingRecord{entries: []*entry{e}}, &kgo.Record{Partition: 2, Offset: 9}, nil) || got != (wallet.Receipt{Partition: 2, Offset: 9}) {
+	w := &topicWriter{applier: a, gap: make(chan struct{}, 1)}
+	if !w.answered(&partitionWriter{}, &pendingRecord{entries: []*entry{e}}, &kgo.Record{Partition: 2, Offset: 9}, nil) || got != (wallet.Receipt{Partition: 2, Offset: 9}) {
 		t.Errorf("told %+v", got)
 	}
 }
@@ -404,7 +404,7 @@ func TestRecordsAppendedAtOnceShareWaves(t *testing.T) {
 func TestRecordsAppendedAtOnceAreAcknowledgedEachOnItsOwn(t *testing.T) {
 	t.Parallel()
 	j, arrived, _ := divided(t, newApplier(nil))
-	w := j.writing.Load()
+	w := j.writer.Load()
 	records := make([]wallet.Record, 10)
 	for i := range records {
 		records[i] = operations(deposit(w.in(int32(i%2)), 2))
@@ -412,9 +412,9 @@ func TestRecordsAppendedAtOnceAreAcknowledgedEachOnItsOwn(t *testing.T) {
 	}
 	go func() { // its time to acknowledge passes
 		<-arrived
-		w.pens[0].mu.Lock()
-		defer w.pens[0].mu.Unlock()
-		w.pens[0].giveUp()
+		w.writers[0].mu.Lock()
+		defer w.writers[0].mu.Unlock()
+		w.writers[0].giveUp()
 	}()
 	receipts, err := j.Append(records...)
 	if !errors.Is(err, wallet.ErrUnacknowledged) && !errors.Is(err, wallet.ErrNotJournaled) {
