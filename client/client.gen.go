@@ -1597,7 +1597,7 @@ type SubmitOperationResponse422Headers struct {
 
 // SubmitOperationResponse429Headers the declared response headers of an HTTP 429 response for SubmitOperation
 type SubmitOperationResponse429Headers struct {
-	RetryAfter *int
+	RetryAfter *string
 }
 
 // SubmitOperationResponse500Headers the declared response headers of an HTTP 500 response for SubmitOperation
@@ -1608,7 +1608,7 @@ type SubmitOperationResponse500Headers struct {
 // SubmitOperationResponse503Headers the declared response headers of an HTTP 503 response for SubmitOperation
 type SubmitOperationResponse503Headers struct {
 	Location   *string
-	RetryAfter *int
+	RetryAfter *string
 }
 
 type SubmitOperationResponse struct {
@@ -1759,7 +1759,7 @@ type CreateWalletResponse400Headers struct {
 
 // CreateWalletResponse429Headers the declared response headers of an HTTP 429 response for CreateWallet
 type CreateWalletResponse429Headers struct {
-	RetryAfter *int
+	RetryAfter *string
 }
 
 // CreateWalletResponse500Headers the declared response headers of an HTTP 500 response for CreateWallet
@@ -1770,7 +1770,7 @@ type CreateWalletResponse500Headers struct {
 // CreateWalletResponse503Headers the declared response headers of an HTTP 503 response for CreateWallet
 type CreateWalletResponse503Headers struct {
 	Location   *string
-	RetryAfter *int
+	RetryAfter *string
 }
 
 type CreateWalletResponse struct {
@@ -1894,12 +1894,12 @@ type GetWalletResponse400Headers struct {
 
 // GetWalletResponse409Headers the declared response headers of an HTTP 409 response for GetWallet
 type GetWalletResponse409Headers struct {
-	RetryAfter *int
+	RetryAfter *string
 }
 
 // GetWalletResponse429Headers the declared response headers of an HTTP 429 response for GetWallet
 type GetWalletResponse429Headers struct {
-	RetryAfter *int
+	RetryAfter *string
 }
 
 // GetWalletResponse500Headers the declared response headers of an HTTP 500 response for GetWallet
@@ -1910,7 +1910,7 @@ type GetWalletResponse500Headers struct {
 // GetWalletResponse503Headers the declared response headers of an HTTP 503 response for GetWallet
 type GetWalletResponse503Headers struct {
 	Location   *string
-	RetryAfter *int
+	RetryAfter *string
 }
 
 type GetWalletResponse struct {
@@ -2022,7 +2022,7 @@ type ListOperationsResponse400Headers struct {
 
 // ListOperationsResponse429Headers the declared response headers of an HTTP 429 response for ListOperations
 type ListOperationsResponse429Headers struct {
-	RetryAfter *int
+	RetryAfter *string
 }
 
 // ListOperationsResponse500Headers the declared response headers of an HTTP 500 response for ListOperations
@@ -2033,7 +2033,7 @@ type ListOperationsResponse500Headers struct {
 // ListOperationsResponse503Headers the declared response headers of an HTTP 503 response for ListOperations
 type ListOperationsResponse503Headers struct {
 	Location   *string
-	RetryAfter *int
+	RetryAfter *string
 }
 
 type ListOperationsResponse struct {
@@ -2143,7 +2143,7 @@ type SubmitOperationsResponse400Headers struct {
 
 // SubmitOperationsResponse429Headers the declared response headers of an HTTP 429 response for SubmitOperations
 type SubmitOperationsResponse429Headers struct {
-	RetryAfter *int
+	RetryAfter *string
 }
 
 // SubmitOperationsResponse500Headers the declared response headers of an HTTP 500 response for SubmitOperations
@@ -2154,7 +2154,7 @@ type SubmitOperationsResponse500Headers struct {
 // SubmitOperationsResponse503Headers the declared response headers of an HTTP 503 response for SubmitOperations
 type SubmitOperationsResponse503Headers struct {
 	Location   *string
-	RetryAfter *int
+	RetryAfter *string
 }
 
 type SubmitOperationsResponse struct {
@@ -2285,7 +2285,7 @@ type GetOperationResponse400Headers struct {
 
 // GetOperationResponse429Headers the declared response headers of an HTTP 429 response for GetOperation
 type GetOperationResponse429Headers struct {
-	RetryAfter *int
+	RetryAfter *string
 }
 
 // GetOperationResponse500Headers the declared response headers of an HTTP 500 response for GetOperation
@@ -2296,7 +2296,7 @@ type GetOperationResponse500Headers struct {
 // GetOperationResponse503Headers the declared response headers of an HTTP 503 response for GetOperation
 type GetOperationResponse503Headers struct {
 	Location   *string
-	RetryAfter *int
+	RetryAfter *string
 }
 
 type GetOperationResponse struct {
@@ -2893,8 +2893,8 @@ func ParseSubmitOperationResponse(rsp *http.Response) (*SubmitOperationResponse,
 	case rsp.StatusCode == 429:
 		var headers SubmitOperationResponse429Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value int
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			}
 			headers.RetryAfter = &value
@@ -2920,8 +2920,8 @@ func ParseSubmitOperationResponse(rsp *http.Response) (*SubmitOperationResponse,
 			headers.Location = &value
 		}
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value int
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			}
 			headers.RetryAfter = &value
@@ -3066,8 +3066,8 @@ func ParseCreateWalletResponse(rsp *http.Response) (*CreateWalletResponse, error
 	case rsp.StatusCode == 429:
 		var headers CreateWalletResponse429Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value int
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			}
 			headers.RetryAfter = &value
@@ -3093,8 +3093,8 @@ func ParseCreateWalletResponse(rsp *http.Response) (*CreateWalletResponse, error
 			headers.Location = &value
 		}
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value int
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			}
 			headers.RetryAfter = &value
@@ -3221,8 +3221,8 @@ func ParseGetWalletResponse(rsp *http.Response) (*GetWalletResponse, error) {
 	case rsp.StatusCode == 409:
 		var headers GetWalletResponse409Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value int
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			}
 			headers.RetryAfter = &value
@@ -3231,8 +3231,8 @@ func ParseGetWalletResponse(rsp *http.Response) (*GetWalletResponse, error) {
 	case rsp.StatusCode == 429:
 		var headers GetWalletResponse429Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value int
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			}
 			headers.RetryAfter = &value
@@ -3258,8 +3258,8 @@ func ParseGetWalletResponse(rsp *http.Response) (*GetWalletResponse, error) {
 			headers.Location = &value
 		}
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value int
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			}
 			headers.RetryAfter = &value
@@ -3352,8 +3352,8 @@ func ParseListOperationsResponse(rsp *http.Response) (*ListOperationsResponse, e
 	case rsp.StatusCode == 429:
 		var headers ListOperationsResponse429Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value int
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			}
 			headers.RetryAfter = &value
@@ -3379,8 +3379,8 @@ func ParseListOperationsResponse(rsp *http.Response) (*ListOperationsResponse, e
 			headers.Location = &value
 		}
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value int
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			}
 			headers.RetryAfter = &value
@@ -3539,8 +3539,8 @@ func ParseSubmitOperationsResponse(rsp *http.Response) (*SubmitOperationsRespons
 	case rsp.StatusCode == 429:
 		var headers SubmitOperationsResponse429Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value int
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			}
 			headers.RetryAfter = &value
@@ -3566,8 +3566,8 @@ func ParseSubmitOperationsResponse(rsp *http.Response) (*SubmitOperationsRespons
 			headers.Location = &value
 		}
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value int
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			}
 			headers.RetryAfter = &value
@@ -3660,8 +3660,8 @@ func ParseGetOperationResponse(rsp *http.Response) (*GetOperationResponse, error
 	case rsp.StatusCode == 429:
 		var headers GetOperationResponse429Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value int
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			}
 			headers.RetryAfter = &value
@@ -3687,8 +3687,8 @@ func ParseGetOperationResponse(rsp *http.Response) (*GetOperationResponse, error
 			headers.Location = &value
 		}
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
-			var value int
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			}
 			headers.RetryAfter = &value

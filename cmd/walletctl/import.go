@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -15,7 +16,7 @@ import (
 
 // importCommand replays a file.
 type importCommand struct {
-	File string `arg:"" type:"existingfile" help:"CSV with a header. It is checked as a whole before anything is sent."`
+	File string `arg:"" type:"existingfile" help:"CSV with a header; - is standard input. It is checked as a whole before anything is sent."`
 	Name string `required:"" placeholder:"NAME" help:"The import's name: with it an account is the same wallet and an id the same operation, which is applied once, in this file and in every other. Another name makes other wallets."`
 
 	ID       string `name:"id" default:"transaction_id" placeholder:"COLUMN" help:"Column of the row's id, unique in the file (default ${default})."`
@@ -51,7 +52,7 @@ func (c *importCommand) Validate() error {
 
 // Run is kong's.
 func (c *importCommand) Run(s *screen) error {
-	file, err := c.read()
+	file, err := c.read(s.in)
 	if err != nil {
 		return err
 	}
@@ -76,14 +77,18 @@ func (c *importCommand) Run(s *screen) error {
 	return errors.Join(out.write(report), s.imported(report, stopped))
 }
 
-// read reads and checks the whole file.
-func (c *importCommand) read() (*statement.Statement, error) {
-	file, err := os.Open(c.File)
-	if err != nil {
-		return nil, &failure{exitUsage, err}
+// read reads and checks the whole file, or standard input.
+func (c *importCommand) read(in io.Reader) (*statement.Statement, error) {
+	from := in
+	if c.File != "-" {
+		file, err := os.Open(c.File)
+		if err != nil {
+			return nil, &failure{exitUsage, err}
+		}
+		defer file.Close()
+		from = file
 	}
-	defer file.Close()
-	s, err := statement.Read(file, statement.Columns{ID: c.ID, Account: c.Account, Type: c.Type, Amount: c.Amount,
+	s, err := statement.Read(from, statement.Columns{ID: c.ID, Account: c.Account, Type: c.Type, Amount: c.Amount,
 		Balance: c.Balance, Deposit: c.Deposit, Withdraw: c.Withdraw})
 	if err != nil {
 		return nil, &failure{exitUsage, fmt.Errorf("%s: nothing was sent:\n%w", c.File, err)}

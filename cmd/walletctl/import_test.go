@@ -45,6 +45,13 @@ func TestImport(t *testing.T) {
 	c.has(string(content), "\na,", ",2,2,2,0,0,2,0,70,2,exact,0,\n")
 }
 
+func TestImportReadsStandardInput(t *testing.T) {
+	c := start(t)
+	c.in = "nr,acc,kind,units,after\n1,a,in,100,100\n2,a,out,30,70\n"
+	out, _ := c.load(0, "-", "--name", "piped")
+	c.has(out, "applied             2", "exact             1 accounts")
+}
+
 func TestImportExitCodes(t *testing.T) {
 	c := start(t)
 	out, errors := c.load(exitDiffers, c.file("1,a,in,100,100", "2,a,in,5,106"), "--name", "one")

@@ -23,19 +23,20 @@ import (
 type terminal struct {
 	*testing.T
 	service *fake.Server
+	in      string // what is typed, or piped
 }
 
 func start(t *testing.T) *terminal {
 	s := fake.New()
 	t.Cleanup(s.Close)
-	return &terminal{t, s}
+	return &terminal{T: t, service: s}
 }
 
 // run runs a command that must end with the code, and returns what it printed.
 func (t *terminal) run(code int, args ...string) (stdout, stderr string) {
 	t.Helper()
 	var out, err bytes.Buffer
-	got := run(context.WithoutCancel(t.Context()), append([]string{"--url", t.service.URL}, args...), strings.NewReader(""), &out, &err, false)
+	got := run(context.WithoutCancel(t.Context()), append([]string{"--url", t.service.URL}, args...), strings.NewReader(t.in), &out, &err, false)
 	if got != code {
 		t.Fatalf("%q: exit %d, want %d\n%s%s", args, got, code, &out, &err)
 	}
@@ -176,6 +177,12 @@ func TestOperationsFollowCursors(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &list); err != nil || len(list.Operations) != 1005 || list.NextCursor != "" {
 		t.Errorf("%v, %d operations, cursor %q", err, len(list.Operations), list.NextCursor)
 	}
+	// What is given, empty or of the year 1, is asked for.
+	c.run(exitRefused, "operations", w, "--cursor", "")
+	out, _ = c.run(0, "operations", w, "--to", "0001-01-01T00:00:00Z", "--json")
+	if err := json.Unmarshal([]byte(out), &list); err != nil || len(list.Operations) != 0 {
+		t.Errorf("%s: %v", out, err)
+	}
 	out, _ = c.run(0, "operations", c.wallet(), "--json")
 	if err := json.Unmarshal([]byte(out), &list); err != nil {
 		t.Errorf("%s: %v", out, err)
@@ -188,11 +195,11 @@ func TestUsageIsToldBeforeAnythingIsSent(t *testing.T) {
 	sent := false
 	c.service.Fault = func(int) fake.Fault { sent = true; return fake.None }
 	for _, args := range [][]string{
-		{"deposit", w}, {"deposit", w, "12.50"}, {"deposit", w, "0"}, {"deposit", "x", "1"}, {"nonsense"},
+		{"deposit", w}, {"deposit", w, "12.50"}, {"deposit", w, "0"}, {"deposit", w, "+5"}, {"deposit", w, "05"}, {"deposit", "x", "1"}, {"nonsense"},
 		{"deposit", w, "1", "--wait", "31"}, {"deposit", w, "1", "--wait", "1", "--async"},
 		{"deposit", w, "1", "--wait", "5", "--timeout", "5s"}, {"deposit", w, "1", "--key", "a b"},
 		{"operation", w}, {"operation", w, "x"}, {"operation", w, w, "--journal", "1"}, {"operation", w, w, "--key", "k"}, {"balance", w, "--min-sequence", "-1"},
-		{"import", "main.go"}, {"operations", w, "--status", "GONE"}, {"operations", w, "--limit", "0"}, {"balance", w, "--url", "nowhere"},
+		{"import", "main.go"}, {"operations", w, "--status", "GONE"}, {"operations", w, "--status", ""}, {"operations", w, "--limit", "0"}, {"balance", w, "--url", "nowhere"},
 		{"bench", "--rate", "1", "--connections", "1"}, {"bench", "--rate", "100000", "--duration", "1h"},
 		{"bench", "--url", "http://192.0.2.1:8080"}, {"bench", "--url", "http://localhost.example.com"},
 		{"bench", "--wait", "99"},

@@ -11,14 +11,14 @@ import (
 
 // operationsCommand shows a wallet's operations.
 type operationsCommand struct {
-	Wallet walletID  `arg:"" help:"The wallet's id."`
-	Status string    `enum:",PENDING,APPLIED,FAILED" default:"" help:"Only PENDING, APPLIED or FAILED ones."`
-	Type   string    `enum:",DEPOSIT,WITHDRAW" default:"" help:"Only DEPOSITs or WITHDRAWs."`
-	From   time.Time `placeholder:"TIME" help:"Only those applied at this time or later, as 2026-05-04T10:00:00Z."`
-	To     time.Time `placeholder:"TIME" help:"Only those applied before this time."`
-	Limit  int       `default:"50" help:"How many at most."`
-	All    bool      `help:"All of them, whatever --limit says."`
-	Cursor string    `help:"Go on where an earlier list ended (nextCursor)."`
+	Wallet walletID   `arg:"" help:"The wallet's id."`
+	Status *string    `placeholder:"STATUS" enum:"PENDING,APPLIED,FAILED" help:"Only PENDING, APPLIED or FAILED ones."`
+	Type   *string    `placeholder:"TYPE" enum:"DEPOSIT,WITHDRAW" help:"Only DEPOSITs or WITHDRAWs."`
+	From   *time.Time `placeholder:"TIME" help:"Only those applied at this time or later, as 2026-05-04T10:00:00Z."`
+	To     *time.Time `placeholder:"TIME" help:"Only those applied before this time."`
+	Limit  int        `default:"50" help:"How many at most."`
+	All    bool       `help:"All of them, whatever --limit says."`
+	Cursor *string    `placeholder:"CURSOR" help:"Go on where an earlier list ended (nextCursor)."`
 }
 
 // Run is kong's. The list is shown part by part, so a long one takes no memory.
@@ -43,7 +43,7 @@ func (c *operationsCommand) Run(s *screen) error {
 		params.Limit = &page
 		answer, err := walletd.Operations(s.ctx, c.Wallet.UUID, params)
 		switch {
-		case err != nil && params.Cursor != nil && *params.Cursor != c.Cursor:
+		case err != nil && params.Cursor != c.Cursor:
 			// What was shown is a list of its own, and its cursor goes on.
 			return cmp.Or(list.end(*params.Cursor), err)
 		case err != nil:
@@ -62,21 +62,8 @@ func (c *operationsCommand) Run(s *screen) error {
 }
 
 func (c *operationsCommand) params() client.ListOperationsParams {
-	var p client.ListOperationsParams
-	if c.Status != "" {
-		p.Status = (*client.OperationStatus)(&c.Status)
+	return client.ListOperationsParams{
+		Status: (*client.OperationStatus)(c.Status), OperationType: (*client.OperationType)(c.Type),
+		From: c.From, To: c.To, Cursor: c.Cursor,
 	}
-	if c.Type != "" {
-		p.OperationType = (*client.OperationType)(&c.Type)
-	}
-	if !c.From.IsZero() {
-		p.From = &c.From
-	}
-	if !c.To.IsZero() {
-		p.To = &c.To
-	}
-	if c.Cursor != "" {
-		p.Cursor = &c.Cursor
-	}
-	return p
 }

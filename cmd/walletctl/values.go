@@ -29,7 +29,7 @@ type amount int64
 // UnmarshalText takes digits only: "12.50" is refused, not guessed at.
 func (a *amount) UnmarshalText(text []byte) error {
 	n, err := strconv.ParseInt(string(text), 10, 64)
-	if err != nil || !wallet.Amount(n).Valid() {
+	if err != nil || strconv.FormatInt(n, 10) != string(text) || !wallet.Amount(n).Valid() {
 		return fmt.Errorf("%q is not an integer from 1 to %d, in minor units", text, wallet.MaxAmount)
 	}
 	*a = amount(n)

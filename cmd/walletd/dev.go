@@ -29,7 +29,7 @@ const devStopTimeout = 30 * time.Second
 
 // Run starts the components, the service, and ends both on a signal.
 func (d devCmd) Run(ctx context.Context, c *cli) error {
-	cfg, err := config.Load(c.Config, os.Environ())
+	cfg, err := loadDev(c.Config)
 	if err != nil {
 		return usageError{err}
 	}
@@ -73,6 +73,23 @@ func (d devCmd) Run(ctx context.Context, c *cli) error {
 		err = cause
 	}
 	return err
+}
+
+// devSettings are what dev uses where there is no config.env: its own components take the
+// place of those named here.
+var devSettings = []string{
+	"WALLETD_HTTP_ADDRESS=127.0.0.1:8080", "WALLETD_PPROF_ADDRESS=127.0.0.1:8081", "WALLETD_METRICS_ADDRESS=127.0.0.1:8082",
+	"WALLETD_POSTGRES_HOST=localhost", "WALLETD_POSTGRES_USER=walletd", "WALLETD_POSTGRES_DATABASE=walletd",
+	"WALLETD_KAFKA_BROKERS=localhost:9092", "WALLETD_KAFKA_TOPIC=walletd.journal", "WALLETD_KAFKA_GROUP=walletd",
+	"WALLETD_REDIS_ADDRESS=localhost:6379",
+}
+
+func loadDev(file string) (config.Config, error) {
+	environ := os.Environ()
+	if _, err := os.Stat(config.DefaultFile); file == "" && errors.Is(err, os.ErrNotExist) {
+		environ = append(slices.Clone(devSettings), environ...)
+	}
+	return config.Load(file, environ)
 }
 
 // checkPorts finds a port in use before anything is fetched or started.

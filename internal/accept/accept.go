@@ -23,6 +23,9 @@ type Journal interface {
 	Write(done func(wallet.Receipt, error), ops ...wallet.Operation)
 	// End is the offset that the partition's next record will have.
 	End(ctx context.Context, partition int32) (int64, error)
+	// MayHave reports whether a partition is the one of a wallet's records; true while that is
+	// not known.
+	MayHave(partition int32, walletID uuid.UUID) bool
 	// RecordAt reads the record at a receipt.
 	RecordAt(ctx context.Context, r wallet.Receipt) (wallet.Record, error)
 }

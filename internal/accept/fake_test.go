@@ -70,6 +70,11 @@ func (j *fakeJournal) create(done func(wallet.Receipt, error), id uuid.UUID, at 
 
 func (j *fakeJournal) End(context.Context, int32) (int64, error) { return j.end, j.endErr }
 
+// MayHave has all wallets in all partitions but one.
+func (j *fakeJournal) MayHave(partition int32, _ uuid.UUID) bool { return partition != anothers }
+
+const anothers = 77
+
 func (j *fakeJournal) RecordAt(context.Context, wallet.Receipt) (wallet.Record, error) {
 	return j.record, j.findErr
 }

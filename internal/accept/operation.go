@@ -57,6 +57,9 @@ func (in *Intake) renewBalance(ctx context.Context, op *wallet.Operation) {
 // receipt yet. While the journal cannot be asked the receipt is believed, and type
 // and amount are not known.
 func (in *Intake) pending(ctx context.Context, walletID, id uuid.UUID, r wallet.Receipt) (wallet.Operation, error) {
+	if !in.Journal.MayHave(r.Partition, walletID) {
+		return wallet.Operation{}, badReceipt("is not of this wallet")
+	}
 	end, err := in.Journal.End(ctx, r.Partition)
 	if err == nil && r.Offset >= end {
 		return wallet.Operation{}, badReceipt("is beyond the journal's end")

@@ -42,6 +42,7 @@ func TestOperationWithItsReceiptIsFoundFromItsAcceptance(t *testing.T) {
 		{"not in that record", place, func(w *world) { w.journal.record.Operations = w.journal.record.Operations[:1] }, wallet.Operation{}, wallet.CodeInvalidRequest},
 		{"of another wallet", place, func(w *world) { w.journal.record = foreign }, wallet.Operation{}, wallet.CodeInvalidRequest},
 		{"a wallet's creation", place, func(w *world) { w.journal.record = created }, wallet.Operation{}, wallet.CodeInvalidRequest},
+		{"of a partition that is not the wallet's", wallet.Receipt{Partition: anothers, Offset: place.Offset}, func(w *world) { w.journal.endErr = errGone }, wallet.Operation{}, wallet.CodeInvalidRequest},
 		{"poison", place, func(w *world) { w.journal.record = wallet.Record{Kind: wallet.KindPoison} }, wallet.Operation{}, wallet.CodeInvalidRequest},
 		{"the journal does not tell its end", place, func(w *world) { w.journal.endErr = errGone }, believed, ""},
 		{"the journal does not show the record", place, func(w *world) { w.journal.findErr = errGone }, believed, ""},

@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -148,8 +149,10 @@ func (Secret) MarshalText() ([]byte, error) { return []byte("[hidden]"), nil }
 func (Secret) LogValue() slog.Value { return slog.StringValue("[hidden]") }
 
 const (
-	prefix      = "WALLETD_"
-	defaultFile = "config.env"
+	prefix = "WALLETD_"
+
+	// DefaultFile is read in the working directory if no other is named.
+	DefaultFile = "config.env"
 )
 
 // Load reads the file, lets environ (as os.Environ gives it) override it, and
@@ -179,21 +182,21 @@ func load(file string, environ []string, needed func(variable string) bool) (Con
 		return Config{}, err
 	}
 	for _, kv := range environ {
-		if k, v, _ := strings.Cut(kv, "="); strings.HasPrefix(k, prefix) {
+		if k, v, _ := strings.Cut(kv, "="); strings.HasPrefix(k, prefix) && !isServiceLink(k, v) {
 			vars[k] = v
 		}
 	}
 	c, faults := parse(vars)
 	faults = slices.DeleteFunc(faults, func(f error) bool { return !needed(variableOf(f)) })
 	if len(faults) > 0 && !found {
-		faults = append(faults, errors.New(defaultFile+": is not in the working directory; --config names a file elsewhere"))
+		faults = append(faults, errors.New(DefaultFile+": is not in the working directory; --config names a file elsewhere"))
 	}
 	return c, errors.Join(faults...)
 }
 
 // readFile returns our variables of a file; only the default one may be absent.
 func readFile(file string) (vars map[string]string, found bool, err error) {
-	text, err := os.ReadFile(cmp.Or(file, defaultFile))
+	text, err := os.ReadFile(cmp.Or(file, DefaultFile))
 	if err == nil {
 		// Editors of Windows begin a file with a byte order mark, which is no line of it.
 		text = bytes.TrimPrefix(text, []byte("\ufeff"))
@@ -208,7 +211,7 @@ func readFile(file string) (vars map[string]string, found bool, err error) {
 		if !errors.As(err, &path) {
 			err = fmt.Errorf("line %d is not NAME=value", faultyLine(text))
 		}
-		return nil, false, fmt.Errorf("configuration file %s: %w", cmp.Or(file, defaultFile), err)
+		return nil, false, fmt.Errorf("configuration file %s: %w", cmp.Or(file, DefaultFile), err)
 	}
 	maps.DeleteFunc(vars, func(k, _ string) bool { return !strings.HasPrefix(k, prefix) })
 	return vars, true, nil
@@ -224,6 +227,18 @@ func faultyLine(text []byte) int {
 		}
 	}
 	return n + 1
+}
+
+var serviceLink = regexp.MustCompile(`^WALLETD_(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
+
+// isServiceLink tells the variables that Kubernetes sets in every container of a namespace that
+// has a service whose name begins with walletd. The port of a walletd-postgres has the name of
+// one of ours, and is a URL.
+func isServiceLink(name, value string) bool {
+	if name == prefix+"POSTGRES_PORT" {
+		return strings.Contains(value, "://")
+	}
+	return serviceLink.MatchString(name)
 }
 
 func parse(vars map[string]string) (c Config, faults []error) {

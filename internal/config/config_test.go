@@ -97,6 +97,30 @@ func TestSingleQuotesKeepAPasswordAsItIs(t *testing.T) {
 	}
 }
 
+// Kubernetes sets these for services named walletd, walletd-metrics and walletd-postgres.
+func TestServiceLinksOfKubernetesAreNoVariablesOfOurs(t *testing.T) {
+	want, _ := committedFile(t)
+	links := []string{
+		"WALLETD_SERVICE_HOST=10.0.0.1", "WALLETD_SERVICE_PORT=8080", "WALLETD_SERVICE_PORT_HTTP=8080", "WALLETD_PORT=tcp://10.0.0.1:8080",
+		"WALLETD_PORT_8080_TCP=tcp://10.0.0.1:8080", "WALLETD_PORT_8080_TCP_PROTO=tcp", "WALLETD_PORT_8080_TCP_PORT=8080", "WALLETD_PORT_8080_TCP_ADDR=10.0.0.1",
+		"WALLETD_METRICS_SERVICE_HOST=10.0.0.2", "WALLETD_METRICS_PORT=tcp://10.0.0.2:8082", "WALLETD_POSTGRES_SERVICE_HOST=10.0.0.3",
+		"WALLETD_POSTGRES_PORT=tcp://10.0.0.3:5432",
+	}
+	if got, err := Load(committed, links); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if got, err := Load(committed, []string{"WALLETD_POSTGRES_PORT=5433"}); err != nil || got.Postgres.Port != 5433 {
+		t.Errorf("%+v, %v", got.Postgres, err)
+	}
+	file := filepath.Join(t.TempDir(), "config.env")
+	if err := os.WriteFile(file, []byte("WALLETD_PORT=8080\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(file, nil); err == nil || !strings.Contains(err.Error(), "WALLETD_PORT: no such variable") {
+		t.Errorf("what somebody has written: %v", err)
+	}
+}
+
 func TestAbsentVariableHasTheCommittedDefault(t *testing.T) {
 	want, text := committedFile(t)
 	required := " HTTP_ADDRESS PPROF_ADDRESS METRICS_ADDRESS POSTGRES_HOST POSTGRES_USER POSTGRES_PASSWORD POSTGRES_DATABASE " +

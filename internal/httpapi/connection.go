@@ -28,10 +28,20 @@ func (c *connection) Close() error {
 	return c.Conn.Close()
 }
 
-// Read implements net.Conn. net/http watches the client of a request that it has read
-// whole, by reading a byte more, and cancels the request if that fails. What was submitted
-// is not cancelled, and a client that has closed only its own direction wants its answer:
-// then the watch is told of nothing, which ends it, and saves a system call and a wake-up.
+// CloseWrite says that nothing more comes: net/http does so behind an answer to a request that
+// it has not read to its end, and only then closes, so that the answer is not lost.
+func (c *connection) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
+// Read implements net.Conn. While a request is handled net/http watches its client by reading
+// one more byte, and cancels the request if that fails. A submitted operation is never
+// cancelled, and a client may close its sending side and still wait for the answer. On an
+// unwatched connection that read returns nothing, which ends the watch and saves a system
+// call and a wake-up.
 func (c *connection) Read(b []byte) (int, error) {
 	if len(b) == 1 && c.unwatched.Load() {
 		return 0, nil

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -47,7 +48,9 @@ func newDoor(t *testing.T, most int) *door {
 		}
 		d.entered <- struct{}{}
 		<-d.leave
-		_, _ = io.WriteString(w, "done")
+		if r.Context().Err() == nil {
+			_, _ = io.WriteString(w, "done")
+		}
 	}))
 	served := make(chan struct{})
 	go func() { defer close(served); _ = srv.Serve(d.Connections) }()
@@ -185,6 +188,47 @@ func TestAClientThatHasSubmittedIsNotWatched(t *testing.T) {
 	read(2, "cd")
 	c.release()
 	read(1, "e")
+}
+
+// net/http ends an answer to what it has not read by closing its own half, and waits for the
+// client: closing at once could take the answer with it.
+func TestAnAnswerToWhatIsNotReadArrives(t *testing.T) {
+	d := newDoor(t, 3)
+	client := d.dial("GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("a", 60<<10) + "\r\n\r\n")
+	began := time.Now()
+	answer, err := io.ReadAll(client)
+	if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 431 ") {
+		t.Errorf("%q, %v", answer, err)
+	}
+	if took := time.Since(began); took > 400*time.Millisecond { // net/http closes after 500 ms in any case
+		t.Errorf("it ended after %s", took)
+	}
+}
+
+// A client that reads only, and has said all that it has to, closes its half.
+func TestAClientThatHasClosedItsHalfGetsWhatItReads(t *testing.T) {
+	d := newDoor(t, 3)
+	c, err := net.Dial("tcp", d.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(patience))
+	_, err = io.WriteString(c, whole)
+	if err := errors.Join(err, c.(*net.TCPConn).CloseWrite()); err != nil {
+		t.Fatal(err)
+	}
+	<-d.entered
+	runtime.Gosched() // the watch would see it now
+	d.leave <- struct{}{}
+	res, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if text, err := io.ReadAll(res.Body); err != nil || res.StatusCode != 200 || string(text) != "done" {
+		t.Errorf("%d %q, %v", res.StatusCode, text, err)
+	}
 }
 
 // countedReads is a listener that counts what is read of its connections.

@@ -12,7 +12,7 @@ const (
 	writeTimeout      = 60 * time.Second // from the headers on: above the longest wait
 	longAnswerTimeout = 10 * time.Second // from the answer on, if it may not fit into the socket's buffer
 	idleTimeout       = 2 * time.Minute
-	maxHeaderBytes    = 16 << 10
+	maxHeaderBytes    = 12 << 10 // net/http takes 4 KiB more: 16 KiB in all
 )
 
 // NewServer returns a server for h with the bounds above: a client that sends

@@ -84,7 +84,7 @@ func (s *server) observed(method, route string, next http.HandlerFunc) http.Hand
 		s.metrics.inFlight.Inc()
 		connection := connectionOf(r)
 		if r.Body == http.NoBody {
-			connection.hold()
+			connection.keep()
 		}
 		defer func() {
 			connection.release()

@@ -227,6 +227,13 @@ func (j *Journal) PartitionOf(walletID uuid.UUID) int32 {
 	return partitionOf(walletID, w.topic.Partitions)
 }
 
+// MayHave reports whether a partition is the one of a wallet's records; true before the topic
+// was met.
+func (j *Journal) MayHave(partition int32, walletID uuid.UUID) bool {
+	w := j.writer.Load()
+	return w == nil || partitionOf(walletID, w.topic.Partitions) == partition
+}
+
 // PartitionCount returns how many partitions the journal has; 0 before the topic was met.
 func (j *Journal) PartitionCount() int32 {
 	w := j.writer.Load()

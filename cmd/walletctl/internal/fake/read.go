@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -52,8 +53,13 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request, a *account) {
 		ops = s.Distort(ops)
 	}
 	slices.Reverse(ops)
+	to, err := time.Parse(time.RFC3339, q.Get("to"))
+	if q.Has("cursor") && q.Get("cursor") == "" || q.Has("to") && err != nil {
+		problem(w, http.StatusBadRequest, client.CodeInvalidRequest, nil)
+		return
+	}
 	ops = slices.DeleteFunc(ops, func(op client.Operation) bool {
-		return differs(q.Get("status"), string(op.Status)) || differs(q.Get("operationType"), string(op.OperationType))
+		return q.Has("to") && op.AppliedAt != nil && !op.AppliedAt.Before(to) || differs(q.Get("status"), string(op.Status)) || differs(q.Get("operationType"), string(op.OperationType))
 	})
 	limit, err := strconv.Atoi(q.Get("limit"))
 	if err != nil {

@@ -62,12 +62,13 @@ func (p *patience) retry(ctx context.Context, call func(context.Context) error) 
 	}
 }
 
-// wait waits, unless that is longer than patience lasts.
+// wait waits, no longer than patience lasts; when that has ended it gives up.
 func (p *patience) wait(ctx context.Context, delay time.Duration, reason error) error {
-	if time.Since(time.Unix(0, p.last.Load()))+delay > p.limit {
+	left := p.limit - time.Since(time.Unix(0, p.last.Load()))
+	if left <= 0 {
 		return &GaveUp{After: p.limit, Last: reason}
 	}
-	timer := time.NewTimer(delay)
+	timer := time.NewTimer(min(delay, left))
 	defer timer.Stop()
 	select {
 	case <-timer.C:

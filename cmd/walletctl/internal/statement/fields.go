@@ -92,10 +92,10 @@ func (r *reader) balance(value string) wallet.Amount {
 	return balance
 }
 
-// integer reads minor units. "12.50" is refused, not guessed at.
+// integer reads minor units. "12.50" is refused, not guessed at, and so are "+5" and "05".
 func (r *reader) integer(field int, value string) wallet.Amount {
 	n, err := strconv.ParseInt(value, 10, 64)
-	if err != nil {
+	if err != nil || strconv.FormatInt(n, 10) != value {
 		r.fault(field, fmt.Sprintf("%q is not an integer in minor units", value))
 	}
 	return wallet.Amount(n)

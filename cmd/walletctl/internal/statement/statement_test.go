@@ -40,7 +40,8 @@ func TestReadNamesEveryFault(t *testing.T) {
 		"3,a,DEPOSIT,1\n" +
 		"4,a,DEPOSIT,0,1\n" +
 		"5,a,DEP\"OSIT,1,1\n" +
-		",a,DEPOSIT,9007199254740992,1\n"
+		",a,DEPOSIT,9007199254740992,1\n" +
+		"5,a,DEPOSIT,+5,05\n"
 	_, err := statement.Read(strings.NewReader(file), columns)
 	var faults statement.Faults
 	if !errors.As(err, &faults) {
@@ -57,6 +58,8 @@ func TestReadNamesEveryFault(t *testing.T) {
 		`line 7, column 8: bare " in non-quoted-field`,
 		`line 8, column 1 (id): is empty`,
 		`line 8, column 12 (amount): 9007199254740992 is not from 1 to 9007199254740991`,
+		`line 9, column 13 (amount): "+5" is not an integer in minor units`,
+		`line 9, column 16 (after): "05" is not an integer in minor units`,
 	}
 	if got := strings.Split(faults.Error(), "\n"); !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", faults.Error(), strings.Join(want, "\n"))
