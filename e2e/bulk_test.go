@@ -91,7 +91,7 @@ func inOrder(t testing.TB, ops []operation, bulks ...[]*send) {
 	}
 }
 
-func TestBulks(t *testing.T) {
+func TestEachOperationOfABulkHasItsOwnOutcome(t *testing.T) {
 	t.Parallel()
 	s := startStack(t, 2)
 	random := rand.New(rand.NewPCG(seed(t), 1))

@@ -35,8 +35,8 @@ func childrenOf(t *testing.T, dir string, pid int) (pids []int) {
 	return pids
 }
 
-// TestDev runs `walletd dev`: components and service from one command.
-func TestDev(t *testing.T) {
+// TestDevServesFromOneCommandAndKeepsItsData runs `walletd dev`: components and service from one command.
+func TestDevServesFromOneCommandAndKeepsItsData(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")
 	r := newReplica(t, "dev", map[string]string{"WALLETD_WAIT": "5s"}, "dev", "--dir", dir)

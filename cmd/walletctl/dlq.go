@@ -46,16 +46,16 @@ func stateOf(i wallet.Intervention) string {
 	return stateOpen
 }
 
-// letterDesk is what the dead letters' commands work with.
-type letterDesk struct {
+// deadLetters are what the dead letters' commands work with.
+type deadLetters struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	ledger  *ledger.Ledger
 	journal *journal.Journal
 }
 
-// desk opens one, which the caller closes.
-func (c *components) desk(s *screen) (*letterDesk, error) {
+// deadLetters opens them, which the caller closes.
+func (c *components) deadLetters(s *screen) (*deadLetters, error) {
 	l, err := c.ledger(s.flags.Timeout)
 	if err != nil {
 		return nil, err
@@ -65,19 +65,19 @@ func (c *components) desk(s *screen) (*letterDesk, error) {
 		l.Close()
 		return nil, err
 	}
-	d := &letterDesk{ledger: l, journal: j}
+	d := &deadLetters{ledger: l, journal: j}
 	d.ctx, d.cancel = context.WithTimeout(s.ctx, s.flags.Timeout)
 	return d, nil
 }
 
-func (d *letterDesk) close() {
+func (d *deadLetters) close() {
 	d.cancel()
 	d.journal.Close()
 	d.ledger.Close()
 }
 
 // unresolved is find of a letter that was not resolved before, unless force is set.
-func (d *letterDesk) unresolved(at place, force bool) (journal.Letter, error) {
+func (d *deadLetters) unresolved(at place, force bool) (journal.Letter, error) {
 	letter, before, err := d.find(at)
 	if err == nil && before.ID != 0 && !force {
 		err = fmt.Errorf("%w: %s by %s at %s; --force does it once more", wallet.ErrResolved, stateOf(before), before.Who, local(before.At))
@@ -86,7 +86,7 @@ func (d *letterDesk) unresolved(at place, force bool) (journal.Letter, error) {
 }
 
 // find returns the letter with its last trace, if there is one.
-func (d *letterDesk) find(at place) (journal.Letter, wallet.Intervention, error) {
+func (d *deadLetters) find(at place) (journal.Letter, wallet.Intervention, error) {
 	letter, found, err := d.journal.Letter(d.ctx, at.Receipt)
 	if err == nil && !found {
 		err = &failure{exitRefused, fmt.Errorf("there is no dead letter at %s", at)}
@@ -123,7 +123,7 @@ func (c *dlqReplay) Run(s *screen) error {
 	if c.Force && c.Reason == "" {
 		return &failure{exitUsage, errNoReason}
 	}
-	d, err := c.desk(s)
+	d, err := c.deadLetters(s)
 	if err != nil {
 		return err
 	}
@@ -156,12 +156,12 @@ func (c *dlqReplay) Run(s *screen) error {
 
 // followed returns the topic that the ledger follows, if that is the one in Kafka:
 // into another nobody looks.
-func (d *letterDesk) followed() (wallet.Topic, error) {
-	follows, offsets, err := d.ledger.Standing(d.ctx)
+func (d *deadLetters) followed() (wallet.Topic, error) {
+	follows, offsets, err := d.ledger.Followed(d.ctx)
 	if err != nil {
 		return follows, err
 	}
-	now, err := d.journal.Standing(d.ctx, follows, offsets)
+	now, err := d.journal.Status(d.ctx, follows, offsets)
 	if err == nil && now.Kafka != now.Ledger {
 		err = fmt.Errorf("%w: see journal status", wallet.ErrTopicChanged)
 	}
@@ -186,7 +186,7 @@ func (c *dlqDiscard) Validate() error {
 
 // Run is kong's.
 func (c *dlqDiscard) Run(s *screen) error {
-	d, err := c.desk(s)
+	d, err := c.deadLetters(s)
 	if err != nil {
 		return err
 	}

@@ -66,7 +66,7 @@ func decoded(l journal.Letter) string {
 
 // Run is kong's.
 func (c *dlqList) Run(s *screen) error {
-	d, err := c.desk(s)
+	d, err := c.deadLetters(s)
 	if err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ type dlqShow struct {
 
 // Run is kong's.
 func (c *dlqShow) Run(s *screen) error {
-	d, err := c.desk(s)
+	d, err := c.deadLetters(s)
 	if err != nil {
 		return err
 	}

@@ -48,7 +48,7 @@ func newPartition(p journal.Partition) partition {
 
 // Run is kong's.
 func (c *journalStatus) Run(s *screen) error {
-	now, l, err := c.standing(s)
+	now, l, err := c.status(s)
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func (c *journalStatus) Run(s *screen) error {
 		partitions[n] = newPartition(p)
 	}
 	if !s.flags.JSON {
-		return s.standing(now, partitions)
+		return s.status(now, partitions)
 	}
 	return s.json(map[string]any{"ledger": shownTopic(now.Ledger), "kafka": shownTopic(now.Kafka), "generation": now.Ledger.Generation, "partitions": partitions})
 }
@@ -72,10 +72,10 @@ func shownTopic(t wallet.Topic) *topic {
 
 // standing asks the ledger, which the caller closes unless there is an error, and
 // Kafka.
-func (c *components) standing(s *screen) (journal.Standing, *ledger.Ledger, error) {
+func (c *components) status(s *screen) (journal.Status, *ledger.Ledger, error) {
 	l, err := c.ledger(s.flags.Timeout)
 	if err != nil {
-		return journal.Standing{}, nil, err
+		return journal.Status{}, nil, err
 	}
 	now, err := c.compare(s, l)
 	if err != nil {
@@ -85,20 +85,20 @@ func (c *components) standing(s *screen) (journal.Standing, *ledger.Ledger, erro
 	return now, l, nil
 }
 
-func (c *components) compare(s *screen, l *ledger.Ledger) (now journal.Standing, err error) {
+func (c *components) compare(s *screen, l *ledger.Ledger) (now journal.Status, err error) {
 	j, err := c.journal()
 	if err != nil {
 		return now, err
 	}
 	defer j.Close()
-	follows, offsets, err := l.Standing(s.ctx)
+	follows, offsets, err := l.Followed(s.ctx)
 	if err != nil {
 		return now, err
 	}
-	return j.Standing(s.ctx, follows, offsets)
+	return j.Status(s.ctx, follows, offsets)
 }
 
-func (s *screen) standing(now journal.Standing, partitions []partition) error {
+func (s *screen) status(now journal.Status, partitions []partition) error {
 	if err := pairs(s.out, "ledger follows", described(now.Ledger), "Kafka has", described(now.Kafka)); err != nil {
 		return err
 	}

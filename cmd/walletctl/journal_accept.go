@@ -38,7 +38,7 @@ func (c *journalAccept) Validate() error {
 
 // Run is kong's.
 func (c *journalAccept) Run(s *screen) error {
-	now, l, err := c.standing(s)
+	now, l, err := c.status(s)
 	if err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func (c *journalAccept) Run(s *screen) error {
 }
 
 // consequences says what the acceptance does and what it gives up.
-func consequences(now journal.Standing, a wallet.Repointing) string {
+func consequences(now journal.Status, a wallet.Repointing) string {
 	var text strings.Builder
 	if a.From.ID != a.To.ID {
 		fmt.Fprintf(&text, "The ledger leaves topic %s, id %s: what was in it beyond the ledger's offsets is lost.\n", a.From.Name, a.From.ID)
@@ -83,7 +83,7 @@ func consequences(now journal.Standing, a wallet.Repointing) string {
 }
 
 // given says which offsets of the topic in Kafka nobody will look at.
-func given(now journal.Standing, m wallet.Move) string {
+func given(now journal.Status, m wallet.Move) string {
 	var parts []string
 	p := now.Partitions[m.Partition]
 	if now.Ledger.ID == now.Kafka.ID && m.From < p.Start {
@@ -98,7 +98,7 @@ func given(now journal.Standing, m wallet.Move) string {
 	return ": " + strings.Join(parts, ", ")
 }
 
-func (c *journalAccept) trace(now journal.Standing, a wallet.Repointing) wallet.Intervention {
+func (c *journalAccept) trace(now journal.Status, a wallet.Repointing) wallet.Intervention {
 	moves := make([]map[string]any, len(a.Moves))
 	for n, m := range a.Moves {
 		p := now.Partitions[m.Partition]

@@ -21,7 +21,7 @@ func (d *desk) remake() {
 	d.topic = d.topicNow()
 }
 
-type shownStanding struct {
+type shownStatus struct {
 	Ledger, Kafka *topic
 	Generation    int
 	Partitions    []partition
@@ -31,7 +31,7 @@ func TestAcceptTopicHasTheLedgerFollowTheTopicThatKafkaHas(t *testing.T) {
 	d := sit(t)
 	d.aside() // moves partition 0 to 1, with nothing in the journal
 	before := d.topic
-	status := shown[shownStanding](d, "journal", "status")
+	status := shown[shownStatus](d, "journal", "status")
 	if p := status.Partitions[0]; p.Next != 1 || p.End != 0 || !strings.Contains(p.Stopped, "0 to 0 are gone") || status.Partitions[1].Stopped != "" {
 		t.Errorf("before: %+v", status)
 	}
@@ -56,7 +56,7 @@ func TestAcceptTopicHasTheLedgerFollowTheTopicThatKafkaHas(t *testing.T) {
 	if code := run(t.Context(), args, strings.NewReader("yes\n"), &printed, &printed, false); code != 0 {
 		t.Fatal(printed.String())
 	}
-	status = shown[shownStanding](d, "journal", "status")
+	status = shown[shownStatus](d, "journal", "status")
 	if status.Ledger == nil || status.Ledger.ID != d.topic.ID || status.Generation != 1 || len(status.Partitions) != 2 {
 		t.Fatalf("afterwards: %+v", status)
 	}
@@ -80,7 +80,7 @@ func TestAcceptTopicFromTheEndPassesOverWhatIsThere(t *testing.T) {
 	out, text := d.run(0, "journal", "accept-topic", "--topic-id", d.topic.ID.String(), "--reason", "x", "--yes", "--from", "end")
 	d.has(text, "1 that are there are passed over")
 	d.has(out, "take a base backup of the ledger now")
-	for _, p := range shown[shownStanding](d, "journal", "status").Partitions {
+	for _, p := range shown[shownStatus](d, "journal", "status").Partitions {
 		if p.Next != p.End || p.Stopped != "" {
 			t.Errorf("afterwards: %+v", p)
 		}

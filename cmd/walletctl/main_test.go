@@ -310,7 +310,7 @@ func TestARefusalThatCannotBeShownLeavesItsKey(t *testing.T) {
 	}
 }
 
-func TestUnreachable(t *testing.T) {
+func TestAServiceThatIsNotThereIsUnreachable(t *testing.T) {
 	c := start(t)
 	w := c.wallet()
 	c.service.Fault = func(int) fake.Fault { return fake.Unavailable }

@@ -28,7 +28,7 @@ func TestTheReasonTellsNoAddressAndNoName(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	_, _, err = l.Standing(context.Background())
+	_, _, err = l.Followed(context.Background())
 	if err == nil || !strings.Contains(err.Error(), "somebody") {
 		t.Fatalf("nothing to hide: %v", err)
 	}
@@ -37,7 +37,7 @@ func TestTheReasonTellsNoAddressAndNoName(t *testing.T) {
 	}
 }
 
-func TestReasons(t *testing.T) {
+func TestAReasonHidesHostsAndPasswords(t *testing.T) {
 	own := fmt.Errorf("%w: 7", journal.ErrStalled)
 	for _, c := range []struct{ err, want error }{
 		{nil, nil}, {own, own},

@@ -100,7 +100,7 @@ func (p *project) quiet(t *testing.T) {
 }
 
 // The rules and their tests, in the image that runs them.
-func TestRules(t *testing.T) {
+func TestAlertRulesFireAndRest(t *testing.T) {
 	dir, err := filepath.Abs(filepath.Join(root, "deploy/prometheus"))
 	if err != nil {
 		t.Fatal(err)

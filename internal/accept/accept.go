@@ -53,12 +53,12 @@ type Ledger interface {
 
 // Balances is the cache of balances. What it cannot put it remembers for repair.
 type Balances interface {
-	Known(ctx context.Context, id uuid.UUID) bool                   // it has the wallet, be it only that it exists
-	Cached(ctx context.Context, id uuid.UUID) (wallet.Wallet, bool) // it has the balance, and that is the newest it was told
-	Put(ctx context.Context, wallets ...wallet.Wallet) error        // as they are now
-	Renew(ctx context.Context, wallets ...wallet.Wallet) error      // as they have been: instead of older ones only
-	PutMade(ctx context.Context, wallets ...wallet.Wallet) error    // made without a key, and not in the ledger yet
-	Listening() bool                                                // announcements of other replicas arrive
+	Known(ctx context.Context, id uuid.UUID) bool                      // it has the wallet, be it only that it exists
+	Cached(ctx context.Context, id uuid.UUID) (wallet.Wallet, bool)    // it has the balance, and that is the newest it was told
+	Put(ctx context.Context, wallets ...wallet.Wallet) error           // as they are now
+	PutMaybeStale(ctx context.Context, wallets ...wallet.Wallet) error // as they have been: instead of older ones only
+	PutMade(ctx context.Context, wallets ...wallet.Wallet) error       // made without a key, and not in the ledger yet
+	Listening() bool                                                   // announcements of other replicas arrive
 }
 
 // Applier applies what is accepted.

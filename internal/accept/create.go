@@ -41,13 +41,13 @@ func (in *Intake) Create(ctx context.Context, key string, wait time.Duration) (w
 		}
 	}
 	in.waiters.remove(w)
-	if !w.seats[0].known {
+	if !w.awaited[0].known {
 		return in.answerPending(ctx, op, key), nil
 	}
 	made := w.outcomes[0].Operation.After()
 	put := in.Balances.Put
 	if key != "" { // another request may have made it, and it may have moved since: its balance is the ledger's to say
-		put = in.Balances.Renew
+		put = in.Balances.PutMaybeStale
 	}
 	_ = in.publish(ctx, made, put)
 	return wallet.Created{Wallet: made, Replayed: w.outcomes[0].Replayed}, nil
@@ -78,7 +78,7 @@ func (in *Intake) answerPending(ctx context.Context, op wallet.Operation, key st
 	w := wallet.Wallet{ID: op.ID, UpdatedAt: op.AcceptedAt}
 	put := in.Balances.PutMade
 	if key != "" { // another request may have made it, and it may have moved since
-		put = in.Balances.Renew
+		put = in.Balances.PutMaybeStale
 	}
 	if err := in.publish(ctx, w, put); err != nil && in.Ledger.Err() == nil {
 		if made, err := in.createDirectly(ctx, op, nil); err == nil {

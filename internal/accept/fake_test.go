@@ -243,7 +243,7 @@ func (b *fakeBalances) Put(ctx context.Context, wallets ...wallet.Wallet) error 
 	return b.err
 }
 
-func (b *fakeBalances) Renew(ctx context.Context, wallets ...wallet.Wallet) error {
+func (b *fakeBalances) PutMaybeStale(ctx context.Context, wallets ...wallet.Wallet) error {
 	for _, w := range wallets {
 		if w.Sequence > 0 {
 			_ = b.Put(ctx, w)

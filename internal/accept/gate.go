@@ -7,10 +7,10 @@ import (
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-// gate counts what one wallet, or the replica, has under way, and says whether more may
-// come: those of requests that are not answered, which hold memory here, and those
-// without an outcome, whether they were answered 202 or not, which the ledger still has
-// to take. Not safe for concurrent use.
+// gate limits what one wallet, or this replica, has under way. It counts separately the
+// operations of unanswered requests, which hold memory here, and the operations without an
+// outcome, answered 202 or not, which the ledger still has to apply. Not safe for concurrent
+// use.
 type gate struct {
 	most     int       // operations, of either kind
 	requests int       // that are not answered yet

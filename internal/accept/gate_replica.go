@@ -14,7 +14,7 @@ type replicaGate struct {
 	mu sync.Mutex
 	gate
 	countFrom time.Time // operations from then on count
-	forgiven  int64     // of the outcomes in all, up to which those are that do not count
+	forgiven  int64     // what the count of outcomes is once all that does not count has one
 }
 
 // enter lets a request of n in, and says whether it may wait for its outcome.

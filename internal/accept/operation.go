@@ -19,7 +19,7 @@ func (in *Intake) Operation(ctx context.Context, walletID, id uuid.UUID, r walle
 	case err != nil:
 		return op, err
 	case found:
-		in.renewBalance(ctx, &op)
+		in.refreshBalance(ctx, &op)
 		return op, nil
 	case !r.Known() || r.Offset < next:
 		return op, &wallet.Error{Code: wallet.CodeOperationNotFound, Detail: "the wallet has no operation " + id.String()}
@@ -35,7 +35,7 @@ func (in *Intake) Operations(ctx context.Context, walletID uuid.UUID, q wallet.Q
 		return wallet.Page{}, nil // its creation is not applied yet
 	}
 	if i := slices.IndexFunc(page.Operations, func(op wallet.Operation) bool { return op.Sequence > 0 }); i >= 0 {
-		in.renewBalance(ctx, &page.Operations[i]) // the newest
+		in.refreshBalance(ctx, &page.Operations[i]) // the newest
 	}
 	return page, err
 }
@@ -43,13 +43,13 @@ func (in *Intake) Operations(ctx context.Context, walletID uuid.UUID, q wallet.Q
 // longCommit is more than a commit takes, and clocks of replicas differ.
 const longCommit = time.Minute
 
-// renewBalance has the balance show an operation before that is told with its outcome: the
-// commit's announcement may still be on its way, or have come to nothing, and who sees it
-// applied finds it in the balance. What was cached before the commit has expired after
-// BalanceTTL, and what the commit took.
-func (in *Intake) renewBalance(ctx context.Context, op *wallet.Operation) {
+// refreshBalance brings the cached balance up to an operation before its outcome is returned: the
+// commit's announcement may be late or lost, and a client that sees the operation applied must
+// find it in the balance. An operation older than BalanceTTL and the longest commit is skipped:
+// every balance that was cached before it has expired.
+func (in *Intake) refreshBalance(ctx context.Context, op *wallet.Operation) {
 	if op.Sequence > 0 && in.Now().Sub(op.AppliedAt) < in.BalanceTTL+longCommit {
-		_ = in.Balances.Renew(ctx, op.After()) // what could not be put is remembered
+		_ = in.Balances.PutMaybeStale(ctx, op.After()) // what could not be put is remembered
 	}
 }
 

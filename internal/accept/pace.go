@@ -35,8 +35,8 @@ func (p *pace) add(now time.Time, n int) {
 // counted; nothing done for longer is a stall.
 const stallAfter = 2 * time.Second
 
-// perSecond is 0 if nothing was done yet. It falls during a stall, and the first
-// moments after it count alone, as soon as they say something.
+// perSecond returns 0 until something was done. During a stall the rate falls. Afterwards the
+// current window's own rate is used as soon as that is long enough and the higher of the two.
 func (p *pace) perSecond(now time.Time) float64 {
 	until := now
 	if now.Sub(p.last) < stallAfter && p.last.After(p.before) {

@@ -108,14 +108,14 @@ func (in *Intake) poll(ctx context.Context) {
 		return err
 	})
 	if err != nil {
-		in.Log.Warn("the ledger does not tell outcomes", "waiting", len(keys), "error", err)
+		in.Log.Warn("reading outcomes from the ledger failed", "waiting", len(keys), "error", err)
 	}
 	if len(ops) == 0 {
 		return
 	}
 	// The owner's announcement may still be on its way: who is told an outcome finds
 	// it in the balance.
-	_ = in.Balances.Renew(ctx, wallet.Newest(slices.Values(ops))...) // what could not be put is remembered
+	_ = in.Balances.PutMaybeStale(ctx, wallet.Newest(slices.Values(ops))...) // what could not be put is remembered
 	in.Complete(ops)
 }
 
@@ -127,7 +127,7 @@ func (in *Intake) progress(ctx context.Context) (settled int) {
 		settled, err = in.Applier.Reconcile(ctx, offsets)
 	}
 	if err != nil {
-		in.Log.Warn("the ledger does not tell its progress", "error", err)
+		in.Log.Warn("reading the ledger's progress failed", "error", err)
 	}
 	return settled
 }
@@ -137,7 +137,7 @@ func (in *Intake) progress(ctx context.Context) (settled int) {
 func (in *Intake) noteFull(ctx context.Context) {
 	full, err := in.Ledger.FullLists(ctx, in.Limits.ListLength)
 	if err != nil {
-		in.Log.Warn("the ledger does not tell which lists are full", "error", err)
+		in.Log.Warn("reading full requeued lists failed", "error", err)
 	}
 	if err == nil || errors.Is(err, wallet.ErrRefused) {
 		in.gates.setFull(full)

@@ -20,10 +20,10 @@ type slowBalances struct {
 	through chan struct{}
 }
 
-func (b *slowBalances) Renew(ctx context.Context, wallets ...wallet.Wallet) error {
+func (b *slowBalances) PutMaybeStale(ctx context.Context, wallets ...wallet.Wallet) error {
 	b.arrived <- struct{}{}
 	<-b.through
-	return b.fakeBalances.Renew(ctx, wallets...)
+	return b.fakeBalances.PutMaybeStale(ctx, wallets...)
 }
 
 // decided puts an operation into the ledger under a sequence number of its own.

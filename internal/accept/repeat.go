@@ -14,10 +14,10 @@ import (
 // repeatTimeout bounds the look for what a request repeats.
 const repeatTimeout = 500 * time.Millisecond
 
-// submitUnwaited is submit for a request that waits for no outcome. What the ledger
-// has under its idempotency keys is told all the same, and is not journaled again: who
-// repeats an operation is not to take its fate, or that its key belongs to another, for
-// one that is to come. While the ledger does not answer everything is PENDING.
+// submitUnwaited is submit for a request that does not wait. An operation whose idempotency key
+// the ledger already has gets its stored outcome and is not journaled again, so that no client
+// takes a repeat, or a key that was used for something else, for a new PENDING operation. While
+// the ledger does not answer everything is PENDING.
 func (in *Intake) submitUnwaited(ctx context.Context, ops []wallet.Operation) ([]wallet.Outcome, error) {
 	repeated := in.repeated(ctx, ops)
 	if len(repeated) == 0 {
@@ -65,7 +65,7 @@ func (in *Intake) repeated(ctx context.Context, ops []wallet.Operation) map[uuid
 	defer cancel()
 	done, err := in.Ledger.Outcomes(within, keys)
 	if err != nil {
-		in.Log.Debug("the ledger does not tell what a request repeats", "error", err)
+		in.Log.Debug("reading what a request repeats failed", "error", err)
 		return nil
 	}
 	repeated := make(map[uuid.UUID]wallet.Operation, len(done))
@@ -74,7 +74,7 @@ func (in *Intake) repeated(ctx context.Context, ops []wallet.Operation) map[uuid
 	}
 	if len(done) > 0 {
 		newest := slices.MaxFunc(done, func(a, b wallet.Operation) int { return cmp.Compare(a.Sequence, b.Sequence) })
-		in.renewBalance(ctx, &newest)
+		in.refreshBalance(ctx, &newest)
 	}
 	return repeated
 }

@@ -171,7 +171,7 @@ func TestTwoRequestsWithOneKeyGetOneOriginalAndOneReplay(t *testing.T) {
 
 // Another replica may have accepted a request with that key in the same microsecond. Where
 // the first one's record is says whose it was.
-func TestOfTwoRequestsOfOneMomentTheOneWhoseRecordIsAnotherIsTheReplay(t *testing.T) {
+func TestTheLaterOfTwoSimultaneousRequestsIsTheReplay(t *testing.T) {
 	own := wallet.Receipt{Partition: 4, Offset: 0} // as the fake journal numbers it
 	for applied, replayed := range map[wallet.Receipt]bool{
 		own: false, {Partition: 4, Offset: 7}: true, {Partition: 3, Offset: 0}: true,

@@ -15,7 +15,7 @@ import (
 type waiter struct {
 	since    time.Time
 	ops      []wallet.Operation // as they were asked for
-	seats    []seat
+	awaited  []awaitedOutcome
 	outcomes []wallet.Outcome // the request may read them after remove
 	open     atomic.Int64     // outcomes that are not known yet
 	woken    chan struct{}    // receives once when waiting is over: all outcomes are known, or there is a reason to stop
@@ -26,14 +26,14 @@ type waiter struct {
 	err     error
 }
 
-// seat is where one outcome of a request belongs. The mutex of its shard guards
+// awaitedOutcome is where one outcome of a request belongs. The mutex of its shard guards
 // it and that outcome.
-type seat struct {
+type awaitedOutcome struct {
 	of    *waiter
 	at    int // in of.ops and of.outcomes
-	first int // the seat of the request's first operation with this id: at, unless this is a repeat
+	first int // that of the request's first operation with this id: at, unless this is a repeat
 	known bool
-	next  *seat // another that waits for the same operation
+	next  *awaitedOutcome // another that waits for the same operation
 }
 
 // journaled takes the journal's answer. A success wakes nobody who waits for an
@@ -78,13 +78,13 @@ type waiters struct {
 
 type waiterShard struct {
 	mu      sync.Mutex
-	waiting map[wallet.Key]*seat
+	waiting map[wallet.Key]*awaitedOutcome
 }
 
 func newWaiters(now func() time.Time) *waiters {
 	ws := &waiters{now: now}
 	for i := range ws.shards {
-		ws.shards[i].waiting = map[wallet.Key]*seat{}
+		ws.shards[i].waiting = map[wallet.Key]*awaitedOutcome{}
 	}
 	return ws
 }
@@ -95,21 +95,21 @@ func (ws *waiters) shard(id uuid.UUID) *waiterShard { return &ws.shards[id[15]%6
 func (ws *waiters) add(ops ...wallet.Operation) *waiter {
 	w := &waiter{
 		since: ws.now(), ops: ops, woken: make(chan struct{}, 1), receipt: wallet.NoReceipt,
-		seats: make([]seat, len(ops)), outcomes: make([]wallet.Outcome, len(ops)),
+		awaited: make([]awaitedOutcome, len(ops)), outcomes: make([]wallet.Outcome, len(ops)),
 	}
 	w.answered.Add(1)
 	w.open.Store(int64(len(ops)))
 	for i := range ops {
-		ws.put(&w.seats[i], w, i)
+		ws.put(&w.awaited[i], w, i)
 	}
 	return w
 }
 
-func (ws *waiters) put(p *seat, w *waiter, at int) {
+func (ws *waiters) put(p *awaitedOutcome, w *waiter, at int) {
 	key, s := w.ops[at].Key(), ws.shard(w.ops[at].ID)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	*p = seat{of: w, at: at, first: at, next: s.waiting[key]}
+	*p = awaitedOutcome{of: w, at: at, first: at, next: s.waiting[key]}
 	for q := p.next; q != nil; q = q.next {
 		if q.of == w {
 			p.first = q.first
@@ -121,12 +121,12 @@ func (ws *waiters) put(p *seat, w *waiter, at int) {
 // firsts returns the request's operations, each id once.
 func (w *waiter) firsts() []wallet.Operation {
 	i := 0
-	for i < len(w.ops) && w.seats[i].first == i {
+	for i < len(w.ops) && w.awaited[i].first == i {
 		i++
 	}
 	once := w.ops[:i:i]
 	for ; i < len(w.ops); i++ {
-		if w.seats[i].first == i {
+		if w.awaited[i].first == i {
 			once = append(once, w.ops[i])
 		}
 	}
@@ -135,8 +135,8 @@ func (w *waiter) firsts() []wallet.Operation {
 
 // pendUnknown makes the outcomes that are not known PENDING.
 func (w *waiter) pendUnknown() {
-	for i := range w.seats {
-		if !w.seats[i].known {
+	for i := range w.awaited {
+		if !w.awaited[i].known {
 			w.pend(i)
 		}
 	}
@@ -145,14 +145,14 @@ func (w *waiter) pendUnknown() {
 // pendAll makes all outcomes PENDING, the known ones too: a request that did not want to
 // wait is answered alike, whatever has come meanwhile.
 func (w *waiter) pendAll() {
-	for i := range w.seats {
+	for i := range w.awaited {
 		w.pend(i)
 	}
 }
 
 // pend makes an outcome PENDING, with the receipt of its record. It is for after remove.
 func (w *waiter) pend(i int) {
-	first := w.seats[i].first
+	first := w.awaited[i].first
 	w.outcomes[i] = resolve(&w.ops[i], &w.ops[first], first != i)
 	w.outcomes[i].Operation.Receipt = w.receipt
 }
@@ -162,10 +162,10 @@ func (ws *waiters) remove(w *waiter) {
 	if w.open.Load() == 0 {
 		return
 	}
-	for i := range w.seats {
+	for i := range w.awaited {
 		s := ws.shard(w.ops[i].ID)
 		s.mu.Lock()
-		if p := &w.seats[i]; !p.known {
+		if p := &w.awaited[i]; !p.known {
 			s.unlink(w.ops[i].Key(), p)
 		}
 		s.mu.Unlock()
@@ -173,7 +173,7 @@ func (ws *waiters) remove(w *waiter) {
 	w.open.Store(0)
 }
 
-func (s *waiterShard) unlink(key wallet.Key, p *seat) {
+func (s *waiterShard) unlink(key wallet.Key, p *awaitedOutcome) {
 	head := s.waiting[key]
 	switch {
 	case head != p:
@@ -205,7 +205,7 @@ func (ws *waiters) complete(op *wallet.Operation) {
 	}
 }
 
-func (p *seat) complete(done *wallet.Operation) {
+func (p *awaitedOutcome) complete(done *wallet.Operation) {
 	w := p.of
 	p.known = true
 	w.outcomes[p.at] = resolve(&w.ops[p.at], done, p.first != p.at || w.isElsewhere(done.Receipt))

@@ -136,7 +136,7 @@ func (a *Applier) readProgress(ctx context.Context, topic uuid.UUID, partition i
 		}
 		if text := err.Error(); text != said {
 			said = text
-			a.Log.Warn("the ledger does not tell a partition's offset", "partition", partition, "error", err)
+			a.Log.Warn("reading a partition's offset from the ledger failed", "partition", partition, "error", err)
 		}
 		if err := pause.wait(ctx); err != nil {
 			return p, err

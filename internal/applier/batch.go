@@ -105,7 +105,8 @@ func (b *batch) query(records []wallet.Record, again reread) wallet.SnapshotQuer
 			seen[a.id] = true
 			q.Wallets = append(q.Wallets, a.id)
 		}
-		// The ledger has what is backfilled, as a rule: that is asked, not tried.
+		// The ledger normally has a backfilled operation already: it is looked up, instead of
+		// inserted and refused as a key violation.
 		if again.ids && r.Kind == wallet.KindOperations && !aside || r.Kind == wallet.KindBackfill && !b.unreadable[a.id] {
 			for _, op := range r.Operations {
 				q.Operations = append(q.Operations, op.Key())
@@ -267,7 +268,7 @@ func (b *batch) announcement() wallet.Committed {
 			c.Wallets = append(c.Wallets, wallet.Wallet{ID: a.id, State: a.now, UpdatedAt: b.at})
 		}
 	}
-	c.Passed = wallet.Newest(b.repeated)
+	c.MaybeStale = wallet.Newest(b.repeated)
 	return c
 }
 

@@ -77,7 +77,7 @@ func (k *keeper) requeue(ctx context.Context) {
 	// Twice what a list waits at most: the clocks of replicas are a little apart.
 	due, err := k.applier.Ledger.Due(ctx, k.worker.partition, k.applier.rowTime(), 2*k.applier.Limits.RequeueMost, k.applier.Limits.CopiesPerRound)
 	if err != nil {
-		k.complain(ctx, "the ledger does not tell which lists are due, or not all", err)
+		k.complain(ctx, "reading due lists failed", err)
 	}
 	if err != nil && !errors.Is(err, wallet.ErrRefused) {
 		return
@@ -130,7 +130,7 @@ const backfillReads = 50
 // that neither a partition that does not acknowledge, nor a wallet whose rows cannot be read,
 // nor one with operations without end starves the others.
 func (k *keeper) backfill(ctx context.Context) {
-	if !k.note(ctx) { // else a ledger that takes no notes has the same records written for ever
+	if !k.note(ctx) { // while the ledger refuses these notes the same records would be written each round
 		return
 	}
 	keys, err := k.applier.Ledger.Unjournaled(ctx, k.beyond, k.applier.Limits.Backfills)
@@ -138,12 +138,12 @@ func (k *keeper) backfill(ctx context.Context) {
 		keys, err = k.applier.Ledger.Unjournaled(ctx, uuid.Nil, k.applier.Limits.Backfills)
 	}
 	if err != nil {
-		k.complain(ctx, "the ledger does not tell which operations lack a backfill record", err)
+		k.complain(ctx, "reading which operations lack a backfill record failed", err)
 		return
 	}
 	ops, passed, err := k.read(ctx, keys)
 	if err != nil {
-		k.complain(ctx, "the ledger does not tell operations that lack a backfill record", err)
+		k.complain(ctx, "reading operations to backfill failed", err)
 	}
 	if err != nil && !errors.Is(err, wallet.ErrRefused) {
 		return
@@ -183,8 +183,9 @@ func byWallet[T any](all []T, walletOf func(T) uuid.UUID) (wallets [][]T) {
 	return wallets
 }
 
-// noteOldest notes the age of what lacks its record. What cannot be read has one too, though
-// nobody knows it: that of the look that met it first, if nothing was older.
+// noteOldest notes when the oldest operation without a backfill record was accepted. If some
+// could not be read their time is unknown: the earlier note, or else the time of this look,
+// stands in for it.
 func (k *keeper) noteOldest(ops []wallet.Operation, unread bool) {
 	oldest := oldestAccepted(ops)
 	if unread {
@@ -235,7 +236,7 @@ func (k *keeper) note(ctx context.Context) bool {
 		return true
 	}
 	if err := k.applier.Ledger.Journaled(ctx, k.journaled); err != nil {
-		k.complain(ctx, "the ledger does not take note of backfill records", err)
+		k.complain(ctx, "noting backfill records in the ledger failed", err)
 		return false
 	}
 	k.journaled = nil

@@ -59,7 +59,7 @@ func (r *replica) wantPut(op wallet.Operation) {
 	r.t.Helper()
 	eventually(r.t, "the balance is put", func() bool {
 		for _, c := range r.told.Commits() {
-			for _, put := range slices.Concat(c.Wallets, c.Passed) {
+			for _, put := range slices.Concat(c.Wallets, c.MaybeStale) {
 				if put.ID == op.WalletID && put.Balance == op.Amount {
 					return true
 				}

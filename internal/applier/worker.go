@@ -242,7 +242,7 @@ func from(records []wallet.Record, next int64) []wallet.Record {
 // applySome commits a prefix of records, with their lanes locked from computing
 // until the outcome of the commit is known, and returns its length.
 func (w *worker) applySome(records []wallet.Record) (int, error) {
-	t := newTry(w, records)
+	t := newAttempt(w, records)
 	defer t.unlock()
 	for {
 		began := w.applier.Now()

@@ -26,8 +26,8 @@ import (
 // Ledger is what is read of the ledger. Each call is one statement: what it
 // returns is of one moment. Errors wrap wallet.ErrUnavailable.
 type Ledger interface {
-	// Standing returns the topic that is followed, and the next offset of each partition.
-	Standing(ctx context.Context) (wallet.Topic, map[int32]int64, error)
+	// Followed returns the topic that is followed, and the next offset of each partition.
+	Followed(ctx context.Context) (wallet.Topic, map[int32]int64, error)
 	Read(ctx context.Context, q wallet.SnapshotQuery) (wallet.Snapshot, error)
 	// Wallets returns up to limit wallets with an id above after, by id.
 	Wallets(ctx context.Context, after uuid.UUID, limit int) ([]wallet.Wallet, error)
@@ -40,7 +40,7 @@ type Ledger interface {
 	Strays(ctx context.Context, after uuid.UUID, limit int) (strays []wallet.Operation, next uuid.UUID, err error)
 	// Lists returns the next limit wallets above after that have a requeued list, or a part
 	// of one.
-	Lists(ctx context.Context, after uuid.UUID, limit int) ([]wallet.ListStanding, error)
+	Lists(ctx context.Context, after uuid.UUID, limit int) ([]wallet.ListAudit, error)
 	// AwaitingBackfill returns which of the operations wait for their backfill record.
 	AwaitingBackfill(ctx context.Context, keys []wallet.Key) ([]wallet.Key, error)
 	// BalancesAt returns the wallets as they are, and the balances after the
@@ -57,8 +57,6 @@ type Journal interface {
 	Replay(ctx context.Context, from, to map[int32]int64, deliver func([]wallet.Record) error) error
 	// BuriedPlaces returns where the records were that are dead letters.
 	BuriedPlaces(ctx context.Context) (map[wallet.Receipt]bool, error)
-	// PartitionAmong returns a wallet's partition.
-	PartitionAmong(walletID uuid.UUID, partitions int32) int32
 }
 
 // Cache is what is read of the cache.
@@ -73,7 +71,10 @@ type Config struct {
 	Ledger  Ledger
 	Journal Journal
 	Cache   Cache
-	Wallet  uuid.UUID // the only one to look at; Nil: all
+
+	PartitionAmong func(walletID uuid.UUID, partitions int32) int32 // of so many, the one of a wallet's records
+
+	Wallet uuid.UUID // the only one to look at; Nil: all
 	// Began is told how many records there are to look at, and how to ask how many
 	// were; nil: nobody wants to know.
 	Began func(records int64, done func() int64)
@@ -142,7 +143,7 @@ func (a *Audit) run(ctx context.Context) error {
 // ledger follows another topic than the one that is there.
 func (a *Audit) begin(ctx context.Context) (bool, error) {
 	known, err := again(ctx, func() (t wallet.Topic, err error) {
-		t, a.bounds, err = a.Ledger.Standing(ctx)
+		t, a.bounds, err = a.Ledger.Followed(ctx)
 		return t, err
 	})
 	if err != nil {
@@ -166,7 +167,7 @@ func (a *Audit) begin(ctx context.Context) (bool, error) {
 		}
 	}
 	if a.Wallet != uuid.Nil {
-		p := a.Journal.PartitionAmong(a.Wallet, known.Partitions)
+		p := a.PartitionAmong(a.Wallet, known.Partitions)
 		maps.DeleteFunc(a.bounds, func(q int32, _ int64) bool { return p != q })
 	}
 	a.checkOffsets(ends)

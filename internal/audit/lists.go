@@ -57,7 +57,7 @@ func (a *Audit) compareStillThere(keys []wallet.Key, s *wallet.Snapshot) {
 func (a *Audit) lists(ctx context.Context) error {
 	after, limit := a.walk()
 	for {
-		page, err := again(ctx, func() ([]wallet.ListStanding, error) { return a.Ledger.Lists(ctx, after, limit) })
+		page, err := again(ctx, func() ([]wallet.ListAudit, error) { return a.Ledger.Lists(ctx, after, limit) })
 		if err != nil {
 			return err
 		}
@@ -76,8 +76,8 @@ func (a *Audit) lists(ctx context.Context) error {
 	}
 }
 
-func (a *Audit) list(ctx context.Context, l wallet.ListStanding) error {
-	if owner := a.Journal.PartitionAmong(l.WalletID, a.partitions); l.Length != l.Entries || l.Partition != owner {
+func (a *Audit) list(ctx context.Context, l wallet.ListAudit) error {
+	if owner := a.PartitionAmong(l.WalletID, a.partitions); l.Length != l.Entries || l.Partition != owner {
 		a.find(about(ListDiffers, l.WalletID), "its requeued list has %d operations; the list's head says %d, of partition %d, and the wallet's partition is %d",
 			l.Entries, l.Length, l.Partition, owner)
 	}

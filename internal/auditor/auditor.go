@@ -63,5 +63,5 @@ func Run(ctx context.Context, cfg config.Config, o Options) (*audit.Report, erro
 	cc.Timeout, cc.Ledger, cc.Log, cc.Now = connectTimeout, l, o.Log, time.Now
 	c := balance.Open(cc)
 	defer c.Close()
-	return audit.New(audit.Config{Ledger: l, Journal: j, Cache: c, Wallet: o.Wallet, Began: o.Began}).Run(ctx)
+	return audit.New(audit.Config{Ledger: l, Journal: j, Cache: c, PartitionAmong: journal.PartitionAmong, Wallet: o.Wallet, Began: o.Began}).Run(ctx)
 }

@@ -65,7 +65,7 @@ func (b *books) underWay(id uuid.UUID) wallet.Record {
 }
 
 func (b *books) partition(id uuid.UUID) int32 {
-	return (&journal.Journal{}).PartitionAmong(id, partitions)
+	return journal.PartitionAmong(id, partitions)
 }
 
 func (b *books) operation(id uuid.UUID, kind wallet.Type, amount wallet.Amount) wallet.Operation {

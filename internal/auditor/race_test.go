@@ -97,7 +97,7 @@ func (b *books) auditBetween(happens func()) *audit.Report {
 	j := must[*journal.Journal](b.t)(journal.Open(c))
 	defer j.Close()
 	changes := &between{b.ledger, 0, 3, happens}
-	r, err := audit.New(audit.Config{Ledger: changes, Journal: j, Cache: noCache{}}).Run(testContext(b.t))
+	r, err := audit.New(audit.Config{Ledger: changes, Journal: j, Cache: noCache{}, PartitionAmong: journal.PartitionAmong}).Run(testContext(b.t))
 	if err != nil || changes.looks < changes.at {
 		b.t.Fatalf("%v after %d looks", err, changes.looks)
 	}

@@ -20,7 +20,7 @@ type message struct {
 // tells the replicas that accepted its operations, in one round trip. Without Redis the
 // balances are remembered for repair, and the replicas find the outcomes in the ledger.
 func (c *Cache) Announce(ctx context.Context, done wallet.Committed) {
-	_ = c.put(ctx, update{current: done.Wallets, passed: done.Passed, messages: c.messages(done)})
+	_ = c.put(ctx, update{current: done.Wallets, maybeStale: done.MaybeStale, messages: c.messages(done)})
 }
 
 // messages sorts the results of other replicas by who accepted them: one message

@@ -247,7 +247,7 @@ func TestACallerWithoutTimeOpensNothing(t *testing.T) {
 	late, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
 	defer cancel()
 	w := wallet.Wallet{ID: uuid.New(), State: wallet.State{Balance: 1, Sequence: 1}, UpdatedAt: time.Now()}
-	if err := c.Renew(late, w); err == nil {
+	if err := c.PutMaybeStale(late, w); err == nil {
 		t.Error("renewed")
 	}
 	c.Known(late, w.ID)

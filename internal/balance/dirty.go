@@ -102,7 +102,7 @@ func (c *Cache) repair(ctx context.Context) {
 		}
 		for c.Err() == nil {
 			some := c.dirty.some(repairAtOnce)
-			if len(some) == 0 || c.Renew(ctx, some...) != nil {
+			if len(some) == 0 || c.PutMaybeStale(ctx, some...) != nil {
 				break
 			}
 			c.dirty.repaired(some)

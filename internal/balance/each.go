@@ -51,7 +51,7 @@ func (c *Cache) scan(ctx context.Context, client rueidis.Client, cursor uint64) 
 	defer cancel()
 	page, err := client.Do(ctx, client.B().Scan().Cursor(cursor).Match(keyPrefix+"*").Count(scanKeys).Build()).AsScanEntry()
 	if err != nil {
-		return page, fmt.Errorf("the cache does not tell its keys: %w", err)
+		return page, fmt.Errorf("reading the cache's keys failed: %w", err)
 	}
 	return page, nil
 }
@@ -61,7 +61,7 @@ func (c *Cache) deliver(ctx context.Context, client rueidis.Client, keys []strin
 	defer cancel()
 	values, err := client.Do(read, client.B().Mget().Key(keys...).Build()).ToArray()
 	if err != nil {
-		return fmt.Errorf("the cache does not tell its balances: %w", err)
+		return fmt.Errorf("reading the cache's balances failed: %w", err)
 	}
 	var wallets []wallet.Wallet
 	var undecodable []uuid.UUID

@@ -169,8 +169,8 @@ func TestTheHighestSequenceThatWasSeenStays(t *testing.T) {
 		c := opened(t, testConfig(address, newLedger()))
 		puts := map[string]func(w wallet.Wallet) error{
 			"put":   func(w wallet.Wallet) error { return c.Put(t.Context(), w) },
-			"renew": func(w wallet.Wallet) error { return c.Renew(t.Context(), w) },
-			"exist": func(w wallet.Wallet) error { return c.Renew(t.Context(), at(w.ID, 0)) },
+			"renew": func(w wallet.Wallet) error { return c.PutMaybeStale(t.Context(), w) },
+			"exist": func(w wallet.Wallet) error { return c.PutMaybeStale(t.Context(), at(w.ID, 0)) },
 		}
 		for steps, want := range map[string]int64{
 			"renew 5, put 4": -1, "renew 5, put 5": 5, "renew 5, put 6": 6, "renew 5, renew 4, put 4": -1,
@@ -221,7 +221,7 @@ func TestBalancesExpire(t *testing.T) {
 		t.Errorf("expires after %s", ttl)
 	}
 	id := uuid.New()
-	if err := c.Renew(t.Context(), at(id, 0)); err != nil {
+	if err := c.PutMaybeStale(t.Context(), at(id, 0)); err != nil {
 		t.Fatal(err)
 	}
 	if ttl := redis.TTL(keyPrefix + id.String()); ttl != 24*time.Hour {
@@ -279,7 +279,7 @@ func TestABalanceThatMayBeOldIsNotKeptLonger(t *testing.T) {
 	_ = c.Put(t.Context(), at(id, 4))
 	for n := int64(5); n < 9; n++ {
 		redis.FastForward(cfg.TTL * 2 / 5)
-		c.Announce(t.Context(), wallet.Committed{Passed: []wallet.Wallet{at(id, n)}})
+		c.Announce(t.Context(), wallet.Committed{MaybeStale: []wallet.Wallet{at(id, n)}})
 		w, err := c.Wallet(t.Context(), id, 0)
 		if past := time.Duration(n-4) * cfg.TTL * 2 / 5; err != nil || past > cfg.TTL && w.Sequence < 9 {
 			t.Errorf("%s after it was put: %+v, %v", past, w, err)

@@ -26,21 +26,21 @@ const putWallets = 500
 
 // update is what Redis is told in one go.
 type update struct {
-	since    string          // the mark that Redis had before current was read; "" if that does not matter
-	current  []wallet.Wallet // as the ledger has them now
-	passed   []wallet.Wallet // as it has had them: they may not be the newest
-	messages []message       // for other replicas
+	since      string          // the mark that Redis had before current was read; "" if that does not matter
+	current    []wallet.Wallet // as the ledger has them now
+	maybeStale []wallet.Wallet // as it has had them: they may not be the newest
+	messages   []message       // for other replicas
 }
 
 // cut takes n balances off. The messages stay, for the last command.
 func (u *update) cut(n int) update {
 	k := min(n, len(u.current))
-	part := update{since: u.since, current: u.current[:k], passed: u.passed[:n-k]}
-	u.current, u.passed = u.current[k:], u.passed[n-k:]
+	part := update{since: u.since, current: u.current[:k], maybeStale: u.maybeStale[:n-k]}
+	u.current, u.maybeStale = u.current[k:], u.maybeStale[n-k:]
 	return part
 }
 
-func (u *update) balances() int { return len(u.current) + len(u.passed) }
+func (u *update) balances() int { return len(u.current) + len(u.maybeStale) }
 
 // Put caches balances as the ledger has them now, each only if it is newer than what
 // is there. A balance that could not be put is remembered: this replica serves that
@@ -59,12 +59,12 @@ func (c *Cache) PutMade(ctx context.Context, wallets ...wallet.Wallet) error {
 	return c.put(ctx, update{current: notes})
 }
 
-// Renew is Put of balances that the ledger has had, and which may not be the newest. They
+// PutMaybeStale is Put of balances that the ledger has had, and which may not be the newest. They
 // replace older ones. Where there is none only the sequence is noted: the next read asks
 // the ledger, and what is put then must be as new. Of a creation, sequence 0, it is noted
 // that the wallet exists.
-func (c *Cache) Renew(ctx context.Context, wallets ...wallet.Wallet) error {
-	return c.put(ctx, update{passed: wallets})
+func (c *Cache) PutMaybeStale(ctx context.Context, wallets ...wallet.Wallet) error {
+	return c.put(ctx, update{maybeStale: wallets})
 }
 
 // put tells Redis: one round trip, as a rule. What it could not put is dirty.
@@ -82,7 +82,7 @@ func (c *Cache) put(ctx context.Context, u update) error {
 		}
 	}
 	if err != nil {
-		c.dirty.add(slices.Concat(u.current, u.passed), c.Now().Add(c.TTL))
+		c.dirty.add(slices.Concat(u.current, u.maybeStale), c.Now().Add(c.TTL))
 	}
 	return err
 }
@@ -109,7 +109,7 @@ func (c *Cache) command(client rueidis.Client, u update) rueidis.Completed {
 	keys, args := make([]string, 0, n+1), make([]string, 0, 5+2*(n+len(u.messages)))
 	args = append(args, strconv.FormatInt(c.TTL.Milliseconds(), 10), strconv.FormatInt(existsFor.Milliseconds(), 10), strconv.Itoa(len(u.current)),
 		u.since, strconv.FormatUint(rand.Uint64(), 36)) //nolint:gosec // not a secret
-	for _, wallets := range [...][]wallet.Wallet{u.current, u.passed} {
+	for _, wallets := range [...][]wallet.Wallet{u.current, u.maybeStale} {
 		for _, w := range wallets {
 			keys = append(keys, keyPrefix+w.ID.String())
 			args = append(args, strconv.FormatInt(w.Sequence, 10), format(w))

@@ -50,7 +50,7 @@ func (c *Cache) fill(ctx context.Context, id uuid.UUID) (wallet.Wallet, error) {
 	}
 	// Failed: the breaker has noted it, and the wallet is dirty.
 	if mark == nil || c.Now().Sub(began) > lateFill { // a newer one may have been put meanwhile, and be gone again
-		_ = c.Renew(ctx, w)
+		_ = c.PutMaybeStale(ctx, w)
 	} else {
 		_ = c.put(ctx, update{since: *mark, current: []wallet.Wallet{w}})
 	}

@@ -184,7 +184,7 @@ func TestAWalletWhoseCreationIsNotAppliedYetIsRead(t *testing.T) {
 		know knows
 		want wallet.Code
 	}{
-		"it exists":                  {know: func(c *Cache, _ *miniredis.Miniredis, w wallet.Wallet) { _ = c.Renew(t.Context(), w) }},
+		"it exists":                  {know: func(c *Cache, _ *miniredis.Miniredis, w wallet.Wallet) { _ = c.PutMaybeStale(t.Context(), w) }},
 		"it is new":                  {know: func(c *Cache, _ *miniredis.Miniredis, w wallet.Wallet) { _ = c.Put(t.Context(), w) }},
 		"it was made by nobody else": {know: func(c *Cache, _ *miniredis.Miniredis, w wallet.Wallet) { _ = c.PutMade(t.Context(), w) }},
 		"it was made, long ago": {know: func(c *Cache, redis *miniredis.Miniredis, w wallet.Wallet) {
@@ -193,7 +193,7 @@ func TestAWalletWhoseCreationIsNotAppliedYetIsRead(t *testing.T) {
 		}},
 		"it is new, and could not be put": {know: func(c *Cache, redis *miniredis.Miniredis, w wallet.Wallet) { refused(t, c, redis, w) }},
 		"it has moved, and is lost": {
-			know: func(c *Cache, _ *miniredis.Miniredis, w wallet.Wallet) { _ = c.Renew(t.Context(), at(w.ID, 1)) },
+			know: func(c *Cache, _ *miniredis.Miniredis, w wallet.Wallet) { _ = c.PutMaybeStale(t.Context(), at(w.ID, 1)) },
 			want: wallet.CodeWalletNotFound,
 		},
 	} {
@@ -283,7 +283,7 @@ func TestAWalletIsFoundWhileItsCreationIsApplied(t *testing.T) {
 		cfg := testConfig(redis.Addr(), nil)
 		cfg.Ledger = l
 		c := opened(t, cfg)
-		_ = c.Renew(t.Context(), wallet.Wallet{ID: id})
+		_ = c.PutMaybeStale(t.Context(), wallet.Wallet{ID: id})
 		l.happens = func() { c.Announce(t.Context(), wallet.Committed{Wallets: []wallet.Wallet{l.commit(id)}}) }
 		if w, err := read(c)(t.Context(), id, 0); err != nil || w.Sequence != 1 {
 			t.Errorf("%s: %+v, %v", name, w, err)

@@ -85,24 +85,24 @@ func TestABalanceThatMayBeOldIsNotPutWhereThereIsNone(t *testing.T) {
 			eventually(t, "repaired", func() bool { return c.Dirty() == 0 })
 		},
 		"an outcome's": func(t *testing.T, c *Cache, _ *miniredis.Miniredis) {
-			if err := c.Renew(t.Context(), passed); err != nil {
+			if err := c.PutMaybeStale(t.Context(), passed); err != nil {
 				t.Fatal(err)
 			}
 		},
 		"a repeat's, beside another": func(t *testing.T, c *Cache, redis *miniredis.Miniredis) {
 			other := at(uuid.New(), 5)
-			c.Announce(t.Context(), wallet.Committed{Wallets: []wallet.Wallet{other}, Passed: []wallet.Wallet{passed}})
+			c.Announce(t.Context(), wallet.Committed{Wallets: []wallet.Wallet{other}, MaybeStale: []wallet.Wallet{passed}})
 			if got := stored(t, client(t, redis.Addr()), other.ID); got != 5 {
 				t.Errorf("the other is at %d", got)
 			}
 		},
 		"an outcome's, where only its existence is known": func(t *testing.T, c *Cache, _ *miniredis.Miniredis) {
-			if err := errors.Join(c.Renew(t.Context(), at(id, 0)), c.Renew(t.Context(), passed)); err != nil {
+			if err := errors.Join(c.PutMaybeStale(t.Context(), at(id, 0)), c.PutMaybeStale(t.Context(), passed)); err != nil {
 				t.Fatal(err)
 			}
 		},
 		"an older one's, which is late": func(t *testing.T, c *Cache, redis *miniredis.Miniredis) {
-			if err := errors.Join(c.Renew(t.Context(), passed), c.Put(t.Context(), at(id, 1))); err != nil {
+			if err := errors.Join(c.PutMaybeStale(t.Context(), passed), c.Put(t.Context(), at(id, 1))); err != nil {
 				t.Fatal(err)
 			}
 		},

@@ -11,10 +11,10 @@ import (
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-// Redis keeps of a wallet three numbers: sequence, balance, and the time in microseconds.
-// Below 0 the sequence is a note: that the wallet exists and nobody can say what it
-// holds (existing), or -(n+1) once the ledger was seen to be at sequence n, which what is
-// put late has to reach.
+// Redis keeps three numbers of a wallet: sequence, balance, and time in microseconds. A
+// negative sequence is a note without a balance: existing says that the wallet exists, and
+// -(n+1) also that the ledger was seen at sequence n, so that a later put must be at least
+// that new.
 const existing = -1
 
 // made is the balance in the note of a wallet that a request without a key has made, which

@@ -33,7 +33,7 @@ func TestCreateWallet(t *testing.T) {
 		text(`{"walletId":"` + aliceText + `","balance":0,"sequence":0,"updatedAt":"2026-05-04T10:11:12.345678Z"}`)
 }
 
-func TestGetWallet(t *testing.T) {
+func TestABalanceIsReadWithItsETag(t *testing.T) {
 	r := newRig(t)
 	r.wallets[alice] = wallet.State{Balance: 750, Sequence: 2}
 	a := r.get(alicePath).status(200).header("ETag", `"2"`).header("Cache-Control", "private, no-cache")
@@ -80,7 +80,7 @@ func TestIfNoneMatch(t *testing.T) {
 	r.get("/api/v1/wallets/"+opText, "If-None-Match: *").problem(404, "wallet_not_found")
 }
 
-func TestFreshRead(t *testing.T) {
+func TestNoCacheReadsTheLedger(t *testing.T) {
 	r := newRig(t)
 	for header, fresh := range map[string]bool{
 		"": false, "no-cache": true, "No-Cache": true, "max-age=0, no-cache": true, "no-store": false, "max-age=0": false,
@@ -195,7 +195,7 @@ func TestGetOperation(t *testing.T) {
 	r.get("/api/v1/wallets/x/operations/y?a=1").problem(400, "invalid_request", "a", "walletId", "operationId")
 }
 
-func TestHealth(t *testing.T) {
+func TestReadyNamesEachComponent(t *testing.T) {
 	r := newRig(t)
 	r.components = []Component{{Name: "postgres", Up: true}, {Name: "redis", Detail: "refused"}}
 	r.get("/livez").status(200).text(`{"status":"live"}`)

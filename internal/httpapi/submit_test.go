@@ -179,7 +179,7 @@ func TestBodyTooLarge(t *testing.T) {
 	_ = resp.Body.Close()
 }
 
-func TestMediaType(t *testing.T) {
+func TestOnlyPlainJSONIsTaken(t *testing.T) {
 	r := newRig(t)
 	body := operationJSON("DEPOSIT", "1")
 	for _, good := range []string{
@@ -200,7 +200,7 @@ func TestMediaType(t *testing.T) {
 	r.post(body, "Content-Encoding: identity, gzip").problem(415, "unsupported_media_type", "Content-Encoding")
 }
 
-func TestPrefer(t *testing.T) {
+func TestPreferSaysHowLongToWait(t *testing.T) {
 	r := newRig(t)
 	for _, c := range []struct {
 		prefer  []string
@@ -275,7 +275,7 @@ func TestErrorsOfTheIntake(t *testing.T) {
 	}
 }
 
-func TestClientThatDoesNotWait(t *testing.T) {
+func TestAClientThatDoesNotWaitIsCountedAs499(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	s, rec := &server{}, httptest.NewRecorder()
@@ -285,7 +285,7 @@ func TestClientThatDoesNotWait(t *testing.T) {
 	}
 }
 
-func TestPanic(t *testing.T) {
+func TestAPanicIsAnswered500AndLogged(t *testing.T) {
 	r := newRig(t)
 	r.submit = func(wallet.Operation) (wallet.Outcome, error) { panic("s3cret") }
 	p := r.post(operationJSON("DEPOSIT", "1"), "Origin: http://a.example").header("Access-Control-Allow-Origin", "*").problem(500, "internal")

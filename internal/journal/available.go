@@ -7,7 +7,7 @@ import (
 
 // Why a journal cannot be written, besides that its brokers do not answer.
 var (
-	ErrNotMet  = errors.New("the topic was not met yet, or is not the one the ledger follows")
+	ErrNotMet  = errors.New("the topic is not known yet, or is not the one the ledger follows")
 	ErrStalled = errors.New("a partition does not acknowledge")
 	ErrHeld    = errors.New("a partition is not written")
 )

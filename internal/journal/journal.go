@@ -283,7 +283,7 @@ func (j *Journal) Close() {
 		select {
 		case <-said:
 		case <-timer.C:
-			j.Log.Warn("the brokers did not answer when they were left")
+			j.Log.Warn("the brokers did not answer while closing")
 		}
 	})
 }

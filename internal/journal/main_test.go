@@ -35,7 +35,7 @@ type fakeLedger struct {
 	asked int
 }
 
-func (l *fakeLedger) Standing(context.Context) (wallet.Topic, map[int32]int64, error) {
+func (l *fakeLedger) Followed(context.Context) (wallet.Topic, map[int32]int64, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.asked++

@@ -15,9 +15,9 @@ import (
 
 // Ledger remembers which topic it follows.
 type Ledger interface {
-	// Standing returns the topic that the ledger follows, a zero one if it follows none, and
+	// Followed returns the topic that the ledger follows, a zero one if it follows none, and
 	// the offsets up to which it has applied the partitions.
-	Standing(ctx context.Context) (wallet.Topic, map[int32]int64, error)
+	Followed(ctx context.Context) (wallet.Topic, map[int32]int64, error)
 	// Follow makes the ledger follow the topic if it follows none yet, and returns
 	// the one it follows.
 	Follow(ctx context.Context, t wallet.Topic) (wallet.Topic, error)
@@ -94,7 +94,7 @@ func (m *meeting) untilMet() (wallet.Topic, bool) {
 			if errors.Is(err, kerr.UnknownTopicOrPartition) && !impatient {
 				level = slog.LevelInfo // as in every first start
 			}
-			j.Log.Log(j.ctx, level, "journal not met yet", "error", err)
+			j.Log.Log(j.ctx, level, "journal not ready yet", "error", err)
 		}
 		if !sleep(j.ctx, meetEvery) {
 			return met, false
@@ -124,7 +124,7 @@ func (m *meeting) untilLeft(met wallet.Topic) (wallet.Topic, bool) {
 	j := m.journal
 	for sleep(j.ctx, watchEvery) {
 		j.mend()
-		now, applied, err := m.ledger.Standing(j.ctx)
+		now, applied, err := m.ledger.Followed(j.ctx)
 		if err == nil && now.ID != uuid.Nil && now != met {
 			j.Log.Warn("the ledger goes on with the journal as an operator has accepted it", "topic", now.Name, "id", now.ID, "generation", now.Generation)
 			return now, true
@@ -169,7 +169,7 @@ func (m *meeting) leave(now wallet.Topic) {
 // to be called again. ErrTopicChanged: the ledger follows another, which is returned.
 func (m *meeting) meet(impatient bool) (wallet.Topic, error) {
 	j := m.journal
-	known, offsets, lerr := m.ledger.Standing(j.ctx)
+	known, offsets, lerr := m.ledger.Followed(j.ctx)
 	t, err := j.topicInKafka(j.ctx)
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
 		switch {
@@ -200,7 +200,7 @@ func (m *meeting) meet(impatient bool) (wallet.Topic, error) {
 		return t, err
 	}
 	if err := j.createDeadLetterTopic(); err != nil {
-		j.Log.Warn("a record that does not decode would hold its partition", "error", err)
+		j.Log.Warn("dead-letter topic missing: a record that does not decode would stop its partition", "error", err)
 	}
 	m.unhalt()
 	return t, j.read(t)
@@ -233,6 +233,6 @@ func (m *meeting) openWriter(t wallet.Topic, applied, ends map[int32]int64) erro
 		w.hold(applied, ends)
 	}
 	j.writer.Store(w)
-	j.Log.Info("journal met", "topic", t.Name, "id", t.ID, "partitions", t.Partitions)
+	j.Log.Info("journal ready", "topic", t.Name, "id", t.ID, "partitions", t.Partitions)
 	return nil
 }

@@ -36,7 +36,7 @@ func murmur2(b []byte) uint32 {
 	return h ^ h>>15
 }
 
-// PartitionAmong returns the partition of a wallet's records among so many.
-func (j *Journal) PartitionAmong(walletID uuid.UUID, partitions int32) int32 {
+// PartitionAmong returns which of so many partitions has a wallet's records.
+func PartitionAmong(walletID uuid.UUID, partitions int32) int32 {
 	return partitionOf(walletID, partitions)
 }

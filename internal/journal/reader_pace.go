@@ -8,11 +8,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// How long the reader leaves the broker alone when all that it brought was this
-// replica's own: that was applied on its acknowledgement, and fetching each record as
-// it is written costs the broker as much as writing it. Another replica's record waits
-// so long, and for a wave under way (awaitWave), if it is the first for a while:
-// restFirst where such come often, up to restMost where none came for a few polls.
+// After a poll that brought only this replica's records the reader rests: they were applied
+// when they were acknowledged, and fetching each one as it is written costs the broker as much
+// as writing it. Another replica's record is delayed by restFirst where such records are
+// frequent, by up to restMost after several polls without one, and by the wave under way
+// (awaitWave).
 const (
 	restFirst = 5 * time.Millisecond
 	restMost  = 25 * time.Millisecond

@@ -75,7 +75,7 @@ func TestWhoIsNotLetInFindsNoBroker(t *testing.T) {
 			log := newLog()
 			cfg.Log, cfg.RequestTimeout = log.logger(), 500*time.Millisecond
 			j := started(t, cfg, &fakeLedger{}, newApplier(nil))
-			eventually(t, "the topic is said not to be met", func() bool { return strings.Contains(log.text(), "journal not met yet") })
+			eventually(t, "the topic is said not to be met", func() bool { return strings.Contains(log.text(), "journal not ready yet") })
 			if _, err := j.put(deposit(uuid.New(), 1)); err == nil {
 				t.Error("journaled")
 			}

@@ -12,10 +12,10 @@ import (
 )
 
 const (
-	// gatherMost is how long waves wait for the ledger to have what earlier ones brought: one,
-	// or several that got enough before.
+	// gatherMost bounds how long one wave, or several in a row that began early, wait for the
+	// ledger to apply what earlier waves brought.
 	gatherMost = 50 * time.Millisecond
-	// gatherAgain is how long the next ones do not wait, if those did so in vain.
+	// gatherAgain is how long waves do not wait after that was in vain.
 	gatherAgain = time.Second
 	// gatherEnough is how many operations of a partition do not wait for more of them.
 	gatherEnough = 100

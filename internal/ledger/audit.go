@@ -120,8 +120,8 @@ FROM aside LEFT JOIN requeued_lists USING (wallet_id) ORDER BY 1`
 
 // Lists returns the next limit wallets above after that have a requeued list, or a part
 // of one.
-func (l *Ledger) Lists(ctx context.Context, after uuid.UUID, limit int) ([]wallet.ListStanding, error) {
-	return collect(ctx, l.commits, func(row pgx.CollectableRow) (s wallet.ListStanding, err error) {
+func (l *Ledger) Lists(ctx context.Context, after uuid.UUID, limit int) ([]wallet.ListAudit, error) {
+	return collect(ctx, l.commits, func(row pgx.CollectableRow) (s wallet.ListAudit, err error) {
 		return s, row.Scan(&s.WalletID, &s.Partition, &s.Length, &s.Entries)
 	}, selectLists, after, limit)
 }

@@ -18,7 +18,8 @@ WITH moved AS (
 	RETURNING 1)
 SELECT expect((SELECT count(*) FROM moved), $5, '` + stateFenced + `')`
 
-// What a record of the journal asks for needs none written.
+// A create record is in the journal already: the trigger must not note the wallet as lacking
+// one.
 const noteNoCreation = `SELECT set_config('walletd.journaled', 'yes', true)`
 
 const insertWallets = `
@@ -74,7 +75,8 @@ func (l *Ledger) commit(ctx context.Context, fences []*wallet.Fence, b *wallet.B
 	queueCreates(&p, b.Creates)
 	queueChanges(&p, b.Changes)
 	queueOperations(&p, b.Operations)
-	// What is direct in a batch of the journal was met as a backfill record: that is written.
+	// A batch of the journal has a direct operation only because its backfill record was read:
+	// there is nothing left to backfill.
 	if fences == nil {
 		queueUnjournaled(&p, b.Operations)
 	}

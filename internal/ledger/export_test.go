@@ -43,7 +43,7 @@ func (l *Ledger) Reads() *pgxpool.Pool   { return l.reads.pool }
 
 // Topic is the topic that the ledger follows.
 func (l *Ledger) Topic(ctx context.Context) (wallet.Topic, error) {
-	t, _, err := l.Standing(ctx)
+	t, _, err := l.Followed(ctx)
 	return t, err
 }
 

@@ -20,8 +20,8 @@ WHERE o.wallet_id = $1 AND o.sequence < $2 AND o.sequence >= $8
 	AND ($5::timestamptz IS NULL OR o.applied_at >= $5) AND ($6::timestamptz IS NULL OR o.applied_at < $6)
 ORDER BY o.sequence DESC LIMIT $7`
 
-// What waits is shown once, as it came first: a repeat joins the list, too, and one of what
-// the ledger has is no operation of its own.
+// A waiting operation is shown once, at its first entry: repeats join the list too, and an
+// entry whose operation the ledger already has is not shown.
 const selectWaiting = `
 SELECT position, operation_id, type, amount, accepted_at, partition, journal_offset FROM requeued r
 WHERE wallet_id = $1 AND kind = 1 AND position < $2 AND ($3::smallint IS NULL OR type = $3)

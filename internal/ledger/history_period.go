@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// clockSkew bounds by how much an operation may be applied, as clocks have it, before an
-// earlier one of its wallet: how far the clocks of replicas are apart, and are put back.
+// clockSkew bounds how much earlier an operation's applied_at may be than that of the
+// operation before it in its wallet: replicas' clocks differ, and clocks are set back.
 const clockSkew = time.Hour
 
 // selectPlace searches a wallet's operations, low to high, by halves: all below low were

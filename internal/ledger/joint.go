@@ -85,8 +85,8 @@ func (j *joint) forgetExpected(partition int32) {
 	j.next()
 }
 
-// stopExpecting ends the wait for expected batches, unless a transaction has begun since
-// so many had.
+// stopExpecting ends the wait for expected batches, unless a transaction has begun since the
+// timer was set: before is how many had begun then.
 func (j *joint) stopExpecting(before int) {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -19,7 +19,7 @@ func (l *Ledger) Follow(ctx context.Context, t wallet.Topic) (wallet.Topic, erro
 	if err != nil {
 		return t, err
 	}
-	t, _, err = l.Standing(ctx)
+	t, _, err = l.Followed(ctx)
 	return t, err
 }
 

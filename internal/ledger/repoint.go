@@ -61,14 +61,14 @@ func queueMoves(p *pgx.Batch, a wallet.Repointing) {
 	p.Queue(putOffsets, a.To.ID, partitions, to)
 }
 
-const selectStanding = `
+const selectFollowed = `
 SELECT topic, topic_id, partitions, generation, o.partition, o.next_offset
 FROM journal LEFT JOIN journal_offsets o USING (topic_id)`
 
-// Standing returns the topic that the ledger follows and the next offset of each
+// Followed returns the topic that the ledger follows and the next offset of each
 // partition in it, as of one moment; a partition that was never read has none. A
 // ledger that follows no topic returns a zero one.
-func (l *Ledger) Standing(ctx context.Context) (wallet.Topic, map[int32]int64, error) {
+func (l *Ledger) Followed(ctx context.Context) (wallet.Topic, map[int32]int64, error) {
 	var t wallet.Topic
 	offsets := map[int32]int64{}
 	var partition *int32
@@ -77,6 +77,6 @@ func (l *Ledger) Standing(ctx context.Context) (wallet.Topic, map[int32]int64, e
 		if partition != nil {
 			offsets[*partition] = *next
 		}
-	}, selectStanding)
+	}, selectFollowed)
 	return t, offsets, err
 }

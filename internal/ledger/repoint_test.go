@@ -16,7 +16,7 @@ import (
 // acceptance has the ledger follow a topic that was made anew, from its start.
 func (b *book) acceptance() wallet.Repointing {
 	b.t.Helper()
-	follows, offsets, err := b.Standing(testContext(b.t))
+	follows, offsets, err := b.Followed(testContext(b.t))
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func TestAcceptHasTheLedgerFollowAnotherTopicAndFencesTheOneBefore(t *testing.T)
 	if err := b.accept(a); err != nil {
 		t.Fatal(err)
 	}
-	follows, offsets, err := b.Standing(testContext(t))
+	follows, offsets, err := b.Followed(testContext(t))
 	if err != nil || follows.ID != a.To.ID || follows.Generation != a.From.Generation+1 || follows.Partitions != partitions || offsets[0] != 0 || offsets[2] != 42 {
 		t.Errorf("it follows %+v from %v, %v", follows, offsets, err)
 	}
@@ -95,7 +95,7 @@ func TestAcceptMovesOffsetsOfTheSameTopic(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantKind(t, b.commit(&wallet.Batch{Fence: b.fence(10, 11)}), wallet.ErrFenced)
-	if follows, offsets, err := b.Standing(testContext(t)); err != nil || offsets[0] != 4 || len(offsets) != partitions || follows.Generation != 1 {
+	if follows, offsets, err := b.Followed(testContext(t)); err != nil || offsets[0] != 4 || len(offsets) != partitions || follows.Generation != 1 {
 		t.Errorf("%+v at %v, %v", follows, offsets, err)
 	}
 }

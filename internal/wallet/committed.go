@@ -8,16 +8,16 @@ const NoPartition = -1
 // Committed is what became true with one commit of the ledger. Those of a partition are
 // announced in the order of Next.
 type Committed struct {
-	Partition int32    // or NoPartition
-	Next      int64    // the partition's offset in the ledger
-	Wallets   []Wallet // as they are now
-	Passed    []Wallet // as they were after operations that the ledger had before, perhaps not as they are now
-	Results   []Result
+	Partition  int32    // or NoPartition
+	Next       int64    // the partition's offset in the ledger
+	Wallets    []Wallet // as they are now
+	MaybeStale []Wallet // as they were after operations that the ledger had before, perhaps not as they are now
+	Results    []Result
 }
 
 // And returns what this commit and a later one by the same way made true.
 func (c Committed) And(later Committed) Committed {
-	c.Wallets, c.Passed = append(c.Wallets, later.Wallets...), append(c.Passed, later.Passed...)
+	c.Wallets, c.MaybeStale = append(c.Wallets, later.Wallets...), append(c.MaybeStale, later.MaybeStale...)
 	c.Results = append(c.Results, later.Results...)
 	return c
 }

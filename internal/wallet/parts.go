@@ -2,12 +2,12 @@ package wallet
 
 import "errors"
 
-// InParts has do ask the ledger for all items together and, where that is refused, for ever
-// fewer, down to a single one: what cannot be read of one must not keep the others from being
-// read. It calls do for items in their order, calls times at most.
+// InParts calls do with all items together. A part that is refused is halved, down to one item,
+// so that one item that cannot be read does not keep the others from being read. Parts come in
+// order, and do is called calls times at most.
 //
-// It returns how many items, from the first on, it has got through, refused ones among them,
-// and the last refusal. Any other error ends it.
+// It returns how many items, from the first on, it got through, refused single ones among them,
+// and the last refusal. Any other error ends it and is returned.
 func InParts[T any](items []T, calls int, do func([]T) error) (passed int, refusal error) {
 	for n := len(items); passed < len(items) && calls > 0; calls-- {
 		n = min(n, len(items)-passed)

@@ -43,8 +43,8 @@ type Topic struct {
 	Generation int // how often an operator had the ledger go on from elsewhere; the ledger's alone
 }
 
-// ListStanding is a requeued list as an audit looks at it.
-type ListStanding struct {
+// ListAudit is a requeued list as an audit looks at it.
+type ListAudit struct {
 	WalletID  uuid.UUID
 	Partition int32 // by the list's head; -1 without one
 	Length    int   // by the list's head

@@ -129,7 +129,7 @@ func TestALedgerThatFollowsNothingIsNoOperatorsWord(t *testing.T) {
 	}
 }
 
-func TestStandingSaysWhyPartitionsAreStopped(t *testing.T) {
+func TestStatusSaysWhyPartitionsAreStopped(t *testing.T) {
 	t.Parallel()
 	broker := embeddedtest.Kfake(t)
 	cfg := testConfig(broker.ListenAddrs())
@@ -168,7 +168,7 @@ func TestStandingSaysWhyPartitionsAreStopped(t *testing.T) {
 			if c.next >= 0 {
 				offsets[0] = c.next
 			}
-			s, err := j.Standing(t.Context(), c.follows, offsets)
+			s, err := j.Status(t.Context(), c.follows, offsets)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -193,10 +193,10 @@ func TestStandingSaysWhyPartitionsAreStopped(t *testing.T) {
 	if err := broker.DeleteTopic(cfg.Topic); err != nil {
 		t.Fatal(err)
 	}
-	var s Standing
+	var s Status
 	eventually(t, "the topic is gone", func() bool { // the client remembers it for a moment
 		var err error
-		s, err = j.Standing(t.Context(), right, nil)
+		s, err = j.Status(t.Context(), right, nil)
 		return err == nil && s.Kafka.ID == uuid.Nil
 	})
 	if s.Partitions[0].Stopped == nil {

@@ -13,14 +13,14 @@ import (
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-// Standing is the journal as Kafka has it, beside what the ledger follows.
-type Standing struct {
+// Status is the journal as Kafka has it, beside what the ledger follows.
+type Status struct {
 	Ledger     wallet.Topic // zero: it follows none
 	Kafka      wallet.Topic // zero: there is none of that name
 	Partitions []Partition  // of whichever has more
 }
 
-// Partition is one partition's part of a Standing.
+// Partition is one partition's part of a Status.
 type Partition struct {
 	Partition  int32
 	Next       int64 // the ledger's offset; -1: it has none yet
@@ -36,16 +36,16 @@ func (p Partition) Lag() int64 {
 	return p.End - max(p.Next, 0)
 }
 
-// Standing asks Kafka for the journal and compares it with what the ledger follows.
-func (j *Journal) Standing(ctx context.Context, follows wallet.Topic, offsets map[int32]int64) (Standing, error) {
+// Status asks Kafka for the journal and compares it with what the ledger follows.
+func (j *Journal) Status(ctx context.Context, follows wallet.Topic, offsets map[int32]int64) (Status, error) {
 	there, starts, ends, err := j.Extent(ctx)
 	if err != nil {
-		return Standing{Ledger: follows}, err
+		return Status{Ledger: follows}, err
 	}
 	if there.ID != uuid.Nil {
 		there.Generation = follows.Generation // the ledger's alone
 	}
-	s := Standing{Ledger: follows, Kafka: there}
+	s := Status{Ledger: follows, Kafka: there}
 	for p := range max(follows.Partitions, s.Kafka.Partitions) {
 		s.Partitions = append(s.Partitions, s.partition(p, offsets, starts, ends))
 	}
@@ -99,7 +99,7 @@ func listedOffsets(listed kadm.ListedOffsets, err error) (map[int32]int64, error
 	return byPartition, err
 }
 
-func (s Standing) partition(number int32, offsets map[int32]int64, starts, ends map[int32]int64) Partition {
+func (s Status) partition(number int32, offsets map[int32]int64, starts, ends map[int32]int64) Partition {
 	p := Partition{Partition: number, Next: -1, Start: -1, End: -1}
 	if next, ok := offsets[number]; ok {
 		p.Next = next
@@ -115,7 +115,7 @@ func (s Standing) partition(number int32, offsets map[int32]int64, starts, ends 
 }
 
 // stopped says why a partition cannot be applied, as replicas find it.
-func (s Standing) stopped(p Partition) error {
+func (s Status) stopped(p Partition) error {
 	next := max(p.Next, 0)
 	switch {
 	case s.Ledger.ID == uuid.Nil:
@@ -143,7 +143,7 @@ func FromEnd(p Partition) int64 { return p.End }
 
 // Repointing is what an operator would accept: that the ledger goes on with the
 // journal as Kafka has it, each stopped partition from the offset that from tells.
-func (s Standing) Repointing(from func(Partition) int64) (wallet.Repointing, error) {
+func (s Status) Repointing(from func(Partition) int64) (wallet.Repointing, error) {
 	a := wallet.Repointing{From: s.Ledger, To: s.Kafka}
 	switch {
 	case s.Ledger.ID == uuid.Nil:

@@ -10,8 +10,8 @@ import (
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-// try is the attempt to commit a batch: what was learnt from its refusals so far.
-type try struct {
+// attempt is the attempt to commit a batch: what was learnt from its refusals so far.
+type attempt struct {
 	applier *Applier
 	worker  *worker
 	records []wallet.Record // the prefix that is being tried
@@ -27,15 +27,15 @@ type try struct {
 	reading    bool // what was refused last
 }
 
-// newTry locks the lanes of the records.
-func newTry(w *worker, records []wallet.Record) *try {
-	return &try{
+// newAttempt locks the lanes of the records.
+func newAttempt(w *worker, records []wallet.Record) *attempt {
+	return &attempt{
 		applier: w.applier, worker: w, records: records, locked: w.applier.lanes.lockAll(walletsOf(records)),
 		aside: map[uuid.UUID]string{}, unreadable: map[uuid.UUID]bool{}, conflicts: map[uuid.UUID]int{},
 	}
 }
 
-func (t *try) unlock() {
+func (t *attempt) unlock() {
 	for _, ln := range t.locked {
 		ln.mu.Unlock()
 	}
@@ -43,7 +43,7 @@ func (t *try) unlock() {
 
 // commit computes the batch from what the lanes know, reading what they lack, and
 // commits it. It does not end with the worker: a running commit is finished.
-func (t *try) commit() (*batch, error) {
+func (t *attempt) commit() (*batch, error) {
 	ctx := context.Background()
 	b := newBatch(t.applier.rowTime(), t.records, t.locked, wallet.FromJournal, t.applier.Limits)
 	b.Fence = &wallet.Fence{Topic: t.worker.topic, Partition: t.worker.partition, From: t.worker.next.Load(), To: t.records[len(t.records)-1].Receipt.Offset + 1}
@@ -60,7 +60,7 @@ func (t *try) commit() (*batch, error) {
 }
 
 // explain counts what a reading after a conflict has shown.
-func (t *try) explain(moved []uuid.UUID, known int) {
+func (t *attempt) explain(moved []uuid.UUID, known int) {
 	for _, id := range moved {
 		if t.conflicts[id]++; t.conflicts[id] > t.applier.Limits.Conflicts {
 			t.setAside(id, "its version kept moving")
@@ -74,7 +74,7 @@ func (t *try) explain(moved []uuid.UUID, known int) {
 
 // adapt decides how to go on after a refusal. It returns an error if the batch
 // has to be dropped.
-func (t *try) adapt(err error) error {
+func (t *attempt) adapt(err error) error {
 	switch {
 	case dropsBatch(err):
 		return err
@@ -96,7 +96,7 @@ func (t *try) adapt(err error) error {
 }
 
 // findLocked sets aside the wallets that somebody holds locked.
-func (t *try) findLocked() error {
+func (t *attempt) findLocked() error {
 	held, err := t.applier.Ledger.Locked(context.Background(), walletsOf(t.records))
 	if errors.Is(err, wallet.ErrRefused) {
 		return t.bisect(err)
@@ -121,7 +121,7 @@ func (t *try) findLocked() error {
 // bisect pins a refusal that nothing explains on one record, by trying ever
 // shorter prefixes, and sets that record's wallet aside. The shorter prefix is a
 // batch of its own: what is before the offender is applied.
-func (t *try) bisect(err error) error {
+func (t *attempt) bisect(err error) error {
 	t.blind = 0
 	if n := len(t.records); n > 1 {
 		t.records = t.records[:n/2]
@@ -138,7 +138,7 @@ func (t *try) bisect(err error) error {
 	return nil
 }
 
-func (t *try) setAside(id uuid.UUID, why string) {
+func (t *attempt) setAside(id uuid.UUID, why string) {
 	t.aside[id] = why
 	t.applier.metrics.setAside()
 	t.worker.log.Error("wallet set aside: its operations are requeued, the others go on", "wallet", id, "reason", why)
