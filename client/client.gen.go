@@ -336,7 +336,7 @@ type OperationList struct {
 
 // OperationRequest One operation. The wallet is named by `walletId`, or by the deprecated `valletId`; if by both, they must agree.
 type OperationRequest struct {
-	WalletID ID `json:"walletId,omitempty"`
+	WalletID ID `json:"walletId,omitzero"`
 
 	// ValletID The former spelling of `walletId`; answered with a `Deprecation` header.
 	// Deprecated: it is the former spelling of walletId

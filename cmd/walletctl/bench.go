@@ -61,7 +61,7 @@ func (c *benchCommand) Validate() error {
 		return errors.New("--withdraw-share must be from 0 to 1")
 	case c.WalletsFile != "" && c.Verify:
 		return errors.New("--wallets-file needs --no-verify")
-	case c.Zipf != 0 && c.Zipf <= 1:
+	case c.Zipf != 0 && !(c.Zipf > 1):
 		return errors.New("--zipf must be above 1")
 	case c.Cores < 1:
 		return errors.New("--cores must be at least 1")

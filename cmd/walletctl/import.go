@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -69,7 +70,11 @@ func (c *importCommand) Run(s *screen) error {
 		GiveUpAfter: c.GiveUpAfter, Tolerance: wallet.Amount(c.Tolerance)})
 	stop := progress.Start(progress.Options{To: s.err, Terminal: s.terminal, Title: "import", Unit: "rows",
 		Total: int64(file.Rows)}, run.Accepted)
+	stopWatching := context.AfterFunc(s.ctx, func() {
+		fmt.Fprintln(s.err, "\nInterrupted: what was sent is waited for; ctrl-C again ends at once.")
+	})
 	report, stopped := run.Run(s.ctx, file)
+	stopWatching()
 	stop()
 	if stopped != nil {
 		report.Stopped = stopped.Error()

@@ -110,7 +110,7 @@ func TestEveryCodeIsDescribed(t *testing.T) {
 func TestDescribedQueryParametersAreTaken(t *testing.T) {
 	r := newRig(t)
 	values := map[string]string{
-		"minSequence": "0", "limit": "3", "cursor": "djEuMC4y", "status": "APPLIED", "operationType": "DEPOSIT",
+		"minSequence": "0", "limit": "3", "cursor": "djIuMC4yLjVhNjk3ODg3", "status": "APPLIED", "operationType": "DEPOSIT",
 		"from": "2026-05-04T00:00:00Z", "to": "2026-05-05T00:00:00Z", "journal": "7-1204",
 	}
 	for path, item := range r.contract.doc.Paths.Map() {

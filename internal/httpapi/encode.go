@@ -105,7 +105,7 @@ func appendWallet(b []byte, w *wallet.Wallet) []byte {
 	return append(b, `"}`...)
 }
 
-func appendList(b []byte, page *wallet.Page) []byte {
+func appendList(b []byte, id uuid.UUID, page *wallet.Page) []byte {
 	b = append(b, `{"operations":[`...)
 	for i := range page.Operations {
 		if i > 0 {
@@ -115,7 +115,7 @@ func appendList(b []byte, page *wallet.Page) []byte {
 	}
 	b = append(b, ']')
 	if page.Next != nil {
-		b = append(append(append(b, `,"nextCursor":"`...), formatCursor(*page.Next)...), '"')
+		b = append(append(append(b, `,"nextCursor":"`...), formatCursor(id, *page.Next)...), '"')
 	}
 	return append(b, '}')
 }

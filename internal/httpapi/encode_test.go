@@ -73,8 +73,8 @@ func TestEncodersAgreeWithGeneratedTypes(t *testing.T) {
 		// A time without a fraction differs in its zeros, so all times are at a microsecond.
 		same(t, appendOperation(nil, &op), o)
 		same(t, appendOutcome(nil, &op), api.Outcome{Operation: o, Balance: o.BalanceAfter, Sequence: o.Sequence})
-		same(t, appendList(nil, &wallet.Page{Operations: []wallet.Operation{op, op}, Next: &wallet.Cursor{Sequence: 2}}),
-			api.OperationList{Operations: []api.Operation{o, o}, NextCursor: "djEuMC4y"})
+		same(t, appendList(nil, alice, &wallet.Page{Operations: []wallet.Operation{op, op}, Next: &wallet.Cursor{Sequence: 2}}),
+			api.OperationList{Operations: []api.Operation{o, o}, NextCursor: "djIuMC4yLjVhNjk3ODg3"})
 		p := problem{problemKinds[wallet.CodeOverloaded], wallet.CodeOverloaded, wallet.Unknown, []wallet.FieldError{{Field: "a", Detail: "b"}, {Field: "ä\"\\\n\u2028", Detail: "\x00"}}, &op}
 		same(t, appendProblem(nil, p), api.Problem{
 			Type: "urn:walletd:problem:overloaded", Title: p.title, Status: 429, Detail: p.detail, Code: api.CodeOverloaded,

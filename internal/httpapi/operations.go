@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/google/uuid"
+
 	"github.com/walletd/walletd/internal/httpapi/api"
 	"github.com/walletd/walletd/internal/wallet"
 )
@@ -17,7 +19,8 @@ const (
 // ListOperations reads a part of a wallet's operations.
 func (s *server) ListOperations(w http.ResponseWriter, r *http.Request, _ api.WalletID, _ api.ListOperationsParams) {
 	q := parseQuery(r, "limit", "cursor", "status", "operationType", "from", "to")
-	id, selected := q.pathID("walletId"), q.selection()
+	id := q.pathID("walletId")
+	selected := q.selection(id)
 	if err := q.err(); err != nil {
 		s.fail(w, r, err)
 		return
@@ -34,7 +37,7 @@ func (s *server) ListOperations(w http.ResponseWriter, r *http.Request, _ api.Wa
 		return
 	}
 	w.Header()["Cache-Control"] = revalidate
-	writeJSON(w, http.StatusOK, jsonType, func(b []byte) []byte { return appendList(b, &page) })
+	writeJSON(w, http.StatusOK, jsonType, func(b []byte) []byte { return appendList(b, id, &page) })
 }
 
 // GetOperation reads one operation.
@@ -54,15 +57,15 @@ func (s *server) GetOperation(w http.ResponseWriter, r *http.Request, _ api.Wall
 	writeJSON(w, http.StatusOK, jsonType, func(b []byte) []byte { return appendOperation(b, &op) })
 }
 
-// selection reads the parameters of a list.
-func (q *query) selection() wallet.Query {
+// selection reads the parameters of a wallet's list.
+func (q *query) selection(id uuid.UUID) wallet.Query {
 	sel := wallet.Query{
 		Limit:  q.limit(),
 		Status: q.status(),
 		Type:   q.operationType(),
 		From:   q.moment("from"),
 		To:     q.moment("to"),
-		Before: q.cursor(),
+		Before: q.cursor(id),
 	}
 	if !sel.From.IsZero() && !sel.To.IsZero() && !sel.From.Before(sel.To) {
 		q.add("to", "must be later than from")
@@ -103,11 +106,11 @@ func (q *query) operationType() wallet.Type {
 	return kind
 }
 
-func (q *query) cursor() wallet.Cursor {
+func (q *query) cursor(id uuid.UUID) wallet.Cursor {
 	text, given := q.value("cursor")
-	c, ok := parseCursor(text)
+	c, ok := parseCursor(id, text)
 	if given && !ok {
-		q.add("cursor", "must be the nextCursor of a list")
+		q.add("cursor", "must be the nextCursor of a list of this wallet")
 	}
 	return c
 }

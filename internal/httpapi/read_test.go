@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/walletd/walletd/internal/httpapi/api"
 	"github.com/walletd/walletd/internal/wallet"
 )
@@ -155,7 +157,7 @@ func TestListOperationsRefuses(t *testing.T) {
 		{"from=yesterday", "from"}, {"from=2026-05-04", "from"}, {"from=2026-05-04T10:00:00,5Z", "from"},
 		{"from=2026-05-04T9:00:00Z", "from"}, {"from=2026-05-04T10:00:00%2B24:00", "from"}, {"to=2026-05-04T10:00:00+02:00", "to"},
 		{"from=2026-05-04T10:00:00Z&to=2026-05-04T10:00:00Z", "to"},
-		{"cursor=", "cursor"}, {"cursor=x", "cursor"}, {"cursor=djEuMC4w", "cursor"}, {"cursor=djEuMC4y=", "cursor"}, {"cursor=djIuMC4y", "cursor"},
+		{"cursor=", "cursor"}, {"cursor=x", "cursor"}, {"cursor=djIuMC4wLjVhNjk3ODg3", "cursor"}, {"cursor=djIuMC4yLjVhNjk3ODg3=", "cursor"}, {"cursor=djEuMC4yLjVhNjk3ODg3", "cursor"}, {"cursor=djIuMC4yLjVhNjk3ODg4", "cursor"},
 		{"limit=x&status=x&operationType=x&from=x&to=x&cursor=x", "limit status operationType from to cursor"},
 	} {
 		r.get(alicePath+"/operations?"+c.query).problem(400, "invalid_request", strings.Fields(c.fields)...)
@@ -168,8 +170,11 @@ func TestListOperationsRefuses(t *testing.T) {
 
 func TestCursorRoundTrip(t *testing.T) {
 	for _, c := range []wallet.Cursor{{Sequence: 2}, {Position: 1}, {Position: 1<<63 - 1, Sequence: 1<<63 - 1}} {
-		if got, ok := parseCursor(formatCursor(c)); !ok || got != c {
+		if got, ok := parseCursor(alice, formatCursor(alice, c)); !ok || got != c {
 			t.Errorf("%+v: %+v, %v", c, got, ok)
+		}
+		if _, ok := parseCursor(uuid.New(), formatCursor(alice, c)); ok {
+			t.Errorf("%+v is a cursor of another wallet too", c)
 		}
 	}
 }
