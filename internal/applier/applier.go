@@ -77,6 +77,9 @@ type Applier struct {
 	lanes      *lanes
 	ledgerNext watermarks
 
+	ctx    context.Context // ends with Close: recoveries do
+	cancel context.CancelFunc
+
 	mu      sync.Mutex
 	workers map[int32]*worker
 	stopped map[int32]error
@@ -96,6 +99,7 @@ func New(cfg Config) *Applier {
 		workers: map[int32]*worker{}, stopped: map[int32]error{}, progressed: make(chan struct{}, 1),
 		turns: make(chan struct{}, cfg.Limits.DirectCommits), heldTurns: make(chan struct{}, HeldCommits),
 	}
+	a.ctx, a.cancel = context.WithCancel(context.Background())
 	cfg.Registerer.MustRegister(gauges{a})
 	return a
 }
@@ -210,6 +214,7 @@ func (a *Applier) Stopped() error {
 func (a *Applier) Close() {
 	a.mu.Lock()
 	a.closed = true
+	a.cancel()
 	owned := make([]int32, 0, len(a.workers))
 	for p := range a.workers {
 		owned = append(owned, p)

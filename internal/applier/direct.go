@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -19,7 +20,7 @@ type call struct {
 	wallet      uuid.UUID
 	ops         []wallet.Operation
 	lost        map[uuid.UUID]bool // of a recovery, which has no ops: ids of unsettled operations
-	held        bool               // of a recovery: the wallet's row was held when it was looked at
+	under       *atomic.Int64      // of a recovery: it is counted here while it is under way
 	lane        *lane
 	lastRefusal error // why it waits to be tried once more; nil: it was not tried yet
 	done        chan struct{}
@@ -87,35 +88,85 @@ func (a *Applier) enqueue(c *call) error {
 	if a.closed {
 		return &wallet.Error{Code: wallet.CodeUnavailable, Fate: wallet.NotApplied, Detail: "the service stops"}
 	}
+	begins, err := a.queue(c)
+	if begins {
+		a.direct.Go(func() { a.drain(c.wallet, c.lane, a.turns, false) })
+	}
+	return err
+}
+
+// queue adds the call to its lane, and reports whether its goroutine is to begin. A recovery
+// joins no queue: the next Reconcile has it begin again.
+func (a *Applier) queue(c *call) (begins bool, err error) {
 	ln := a.lanes.lockIntake(c.wallet)
 	defer ln.intakeMu.Unlock()
 	if ln.overflow.Known() && !a.clearOverflow(ln) {
-		return &wallet.Error{Code: wallet.CodeUnavailable, Fate: wallet.NotApplied,
+		return false, &wallet.Error{Code: wallet.CodeUnavailable, Fate: wallet.NotApplied,
 			Detail: "too many operations of this wallet wait in the journal, which cannot be read now"}
 	}
-	if c.isRecovery() && ln.draining {
-		return nil // the next Reconcile asks for it again
+	begins = !ln.draining
+	if c.isRecovery() && !begins {
+		return false, nil
 	}
-	if c.isRecovery() {
-		a.lanes.recovering.Add(1)
-	}
-	c.lane = ln
+	c.lane, ln.draining = ln, true
 	ln.queue = append(ln.queue, c)
-	if !ln.draining {
-		ln.draining = true
-		a.direct.Go(func() { a.drain(c.wallet, ln, c.held) })
+	return begins, nil
+}
+
+// enqueueRecovery is enqueue of a recovery. If the row is held it waits for one of the turns of
+// such wallets before it is in the queue: clients of the wallet do not wait with it.
+func (a *Applier) enqueueRecovery(c *call, held bool) (err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return nil
 	}
-	return nil
+	c.under.Add(1)
+	if held {
+		a.direct.Go(func() { a.recoverHeld(c) })
+		return nil
+	}
+	begins, err := a.queue(c)
+	if begins {
+		a.direct.Go(func() { a.drain(c.wallet, c.lane, a.turns, false) })
+	} else {
+		c.under.Add(-1)
+	}
+	return err
+}
+
+func (a *Applier) recoverHeld(c *call) {
+	select {
+	case a.heldTurns <- struct{}{}:
+	case <-a.ctx.Done():
+		c.under.Add(-1)
+		return
+	}
+	if begins, _ := a.queue(c); begins {
+		a.drain(c.wallet, c.lane, a.heldTurns, true)
+		return
+	}
+	<-a.heldTurns
+	c.under.Add(-1)
 }
 
 // drain serves a lane's queue until it is empty. What arrives while a commit is
 // under way forms the next batch. Between batches the lane is free: somebody else's
 // lock on the row must not keep the partition's worker from setting the wallet aside.
 // And it pauses: another replica has to read before it can write, and would never
-// come before this one's next commit. held says that the wallet's row is held now.
-func (a *Applier) drain(id uuid.UUID, ln *lane, held bool) {
+// come before this one's next commit.
+//
+// Each batch takes a turn, the first perhaps one that is taken already. Wallets wait here for
+// each other, for as long as their callers do, and not for a connection to the ledger: that is
+// part of a commit's time, and the workers need theirs. Those whose row was held when they
+// were last tried have few turns.
+func (a *Applier) drain(id uuid.UUID, ln *lane, turns chan struct{}, taken bool) {
 	for {
-		b := a.drainBatch(id, ln, held)
+		if !taken {
+			turns <- struct{}{}
+		}
+		b := a.drainBatch(id, ln)
+		<-turns
 		if len(b.calls) == 0 {
 			return
 		}
@@ -124,7 +175,10 @@ func (a *Applier) drain(id uuid.UUID, ln *lane, held bool) {
 		}
 		again := a.answer(b.calls)
 		ln.requeue(again)
-		held = slices.ContainsFunc(again, func(c *call) bool { return errors.Is(c.lastRefusal, wallet.ErrLocked) })
+		turns, taken = a.turns, false
+		if slices.ContainsFunc(again, func(c *call) bool { return errors.Is(c.lastRefusal, wallet.ErrLocked) }) {
+			turns = a.heldTurns
+		}
 		time.Sleep(a.Limits.yieldPause(b.took))
 	}
 }
@@ -136,40 +190,31 @@ type drained struct {
 	took      time.Duration
 }
 
-// drainBatch serves a batch when its turn comes; there are no calls if nothing was in the
-// queue. held says that the wallet's row was held when it was last tried: such wallets have
-// few turns. Wallets wait here for each other, for as long as their callers do, and not for
-// a connection to the ledger: that is part of a commit's time, and the workers need theirs.
-func (a *Applier) drainBatch(id uuid.UUID, ln *lane, held bool) (b drained) {
-	turns := a.turns
-	if held {
-		turns = a.heldTurns
-	}
-	turns <- struct{}{}
-	defer func() { <-turns }()
+// drainBatch serves a batch; there are no calls if nothing was in the queue.
+func (a *Applier) drainBatch(id uuid.UUID, ln *lane) (b drained) {
 	began := a.Now()
 	ln.mu.Lock()
 	defer ln.mu.Unlock()
 	var earlier []unsettled
-	if b.calls, earlier = ln.next(a.Limits.BatchOperations); len(b.calls) > 0 {
+	if b.calls, earlier = a.next(ln); len(b.calls) > 0 {
 		b.committed = a.applyCalls(id, ln, earlier, b.calls)
 	}
 	b.took = a.Now().Sub(began)
 	return b
 }
 
-// next takes calls from the queue, of at most as many operations but at least one
-// call, and what has to be applied before them. Calls whose caller has gone are not
+// next takes calls from the lane's queue, of no more operations than a batch may have but at
+// least one call, and what has to be applied before them. Calls whose caller has gone are not
 // tried. Without any left the goroutine has to end.
-func (ln *lane) next(most int) (calls []*call, earlier []unsettled) {
+func (a *Applier) next(ln *lane) (calls []*call, earlier []unsettled) {
 	ln.intakeMu.Lock()
 	defer ln.intakeMu.Unlock()
-	for n := 0; len(ln.queue) > 0 && (n == 0 || n+len(ln.queue[0].ops) <= most); {
+	for n := 0; len(ln.queue) > 0 && (n == 0 || n+len(ln.queue[0].ops) <= a.Limits.BatchOperations); {
 		c := ln.queue[0]
 		ln.queue = ln.queue[1:]
 		if c.ctx.Err() != nil {
 			c.err = c.untried()
-			close(c.done)
+			a.end(c)
 			continue
 		}
 		n += len(c.ops)
@@ -203,26 +248,29 @@ func (ln *lane) before(calls []*call) []unsettled {
 // not: the next Reconcile asks for what it has left.
 func (a *Applier) answer(calls []*call) (again []*call) {
 	for _, c := range calls {
-		switch {
-		case c.isRecovery():
-			a.endRecovery(c)
-		case errors.Is(c.err, wallet.ErrLocked), errors.Is(c.err, wallet.ErrConflict):
+		if !c.isRecovery() && (errors.Is(c.err, wallet.ErrLocked) || errors.Is(c.err, wallet.ErrConflict)) {
 			c.lastRefusal, c.err = c.err, nil
 			again = append(again, c)
 			continue
 		}
-		close(c.done)
+		a.end(c)
 	}
 	return again
 }
 
-func (a *Applier) endRecovery(c *call) {
-	a.lanes.recovering.Add(-1)
-	if c.err != nil {
-		a.Log.Warn("lost operations are not applied yet", "wallet", c.wallet, "error", c.err)
+// end lets the caller go.
+func (a *Applier) end(c *call) {
+	close(c.done)
+	if !c.isRecovery() {
 		return
 	}
-	a.lanes.recovered.Add(int64(len(c.lost)))
+	c.under.Add(-1)
+	switch {
+	case c.err == nil:
+		a.lanes.recovered.Add(int64(len(c.lost)))
+	case a.ctx.Err() == nil:
+		a.Log.Warn("lost operations are not applied yet", "wallet", c.wallet, "error", c.err)
+	}
 }
 
 // requeue puts calls back to the front of the queue.

@@ -15,11 +15,14 @@ import (
 // lostAtMost bounds the operations about which one Reconcile asks whether they are lost:
 // normally they are on requeued lists. A wallet's are asked about together, because lost ones
 // are applied in order, so a single wallet may exceed the bound.
-const lostAtMost = 500
+const lostAtMost = 1_000
 
-// recoveriesAtMost bounds the wallets whose lost operations wait for the direct way, or are
-// tried; the others wait for the next Reconcile.
-const recoveriesAtMost = 500
+// The bounds of wallets whose lost operations wait for the direct way, or are tried; the
+// others wait for the next Reconcile.
+const (
+	recoveriesAtMost     = 500
+	heldRecoveriesAtMost = 20 // besides, of those whose row was held when it was looked at
+)
 
 // applyLost has what Kafka has lost applied directly: operations, and creations, that were
 // acknowledged to this replica, and that the ledger has passed and has neither applied nor on
@@ -67,10 +70,15 @@ func (a *Applier) recover(id uuid.UUID, lost map[uuid.UUID]bool, held bool) {
 		a.metrics.lost(n)
 		a.Log.Error("the journal has lost operations that it had acknowledged: they are applied directly", "wallet", id, "operations", n)
 	}
-	if a.lanes.recovering.Load() >= recoveriesAtMost {
+	c := &call{ctx: a.ctx, wallet: id, lost: lost, done: make(chan struct{}), under: &a.lanes.recovering}
+	most := int64(recoveriesAtMost)
+	if held {
+		c.under, most = &a.lanes.recoveringHeld, heldRecoveriesAtMost
+	}
+	if c.under.Load() >= most {
 		return
 	}
-	if err := a.enqueue(&call{ctx: context.Background(), wallet: id, lost: lost, held: held, done: make(chan struct{})}); err != nil {
+	if err := a.enqueueRecovery(c, held); err != nil {
 		a.Log.Warn("lost operations wait for the next look", "wallet", id, "error", err)
 	}
 }

@@ -224,42 +224,187 @@ func TestWhatIsLostDoesNotPassWhatIsOnTheList(t *testing.T) {
 	})
 }
 
-// The same topic goes on from an end that is shorter than what was acknowledged: no record
-// need ever come to the lost ones' places.
-func TestWhatAShorterEndHasLostIsAppliedWithoutTraffic(t *testing.T) {
+// acknowledged has the replica believe that an operation is in the journal.
+func (r *replica) acknowledged(op wallet.Operation, offset int64) {
+	r.Acknowledged(wallet.Record{Kind: wallet.KindOperations, WalletID: op.WalletID, Operations: []wallet.Operation{op}, Receipt: wallet.Receipt{Offset: offset}})
+}
+
+// look is what accepting does once a second.
+func (r *replica) look() {
+	r.t.Helper()
+	if _, err := r.Reconcile(r.t.Context(), r.books().Offsets); err != nil {
+		r.t.Fatal(err)
+	}
+	synctest.Wait()
+}
+
+// The partition goes on from an end that is shorter than what was acknowledged, and no record
+// need ever come to the lost ones' places. What is left is applied first: a deposit of another
+// replica's, and an own operation behind it.
+func TestWhatAShorterEndHasLostIsAppliedBehindWhatIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newMemoryWorld(t, 1)
-		id := w.created()
+		id, other := w.created(), w.created()
 		r := w.replica()
-		at := func(op wallet.Operation, offset int64) {
-			r.Acknowledged(wallet.Record{Kind: wallet.KindOperations, WalletID: id, Operations: []wallet.Operation{op}, Receipt: wallet.Receipt{Offset: offset}})
-		}
-		kept, first, second := deposit(id, 1), deposit(id, 2), deposit(id, 3)
-		at(kept, 40)
-		at(first, 41)
-		at(second, 42)
-		look := func() {
-			t.Helper()
-			if _, err := r.Reconcile(t.Context(), w.books().Offsets); err != nil {
-				t.Fatal(err)
-			}
-			synctest.Wait()
-		}
-		look()
-		r.JournalTruncated(1, 0)
+		in, out, first, second, known := deposit(id, 100), withdraw(id, 100), deposit(id, 2), withdraw(id, 2), deposit(other, 5)
+		w.append(in)
+		w.append(out)
+		r.acknowledged(out, 1)
+		r.acknowledged(first, 2)
+		r.acknowledged(second, 3)
+		r.acknowledged(known, 4) // behind what was known when the end was asked for: it is there
+		r.JournalTruncated(1, 0, 9)
 		if r.Recovering() {
 			t.Error("another partition's end was lost")
 		}
-		r.JournalTruncated(0, 42)
-		if !r.Recovering() {
-			t.Error("nothing is being recovered")
+		r.JournalTruncated(0, 2, 4)
+		for range 60 {
+			if r.look(); !r.Recovering() || len(history(w.books(), id)) > 0 {
+				t.Fatalf("applied before what the journal has: %+v", history(w.books(), id))
+			}
+			time.Sleep(time.Second)
 		}
-		look()
-		// What has its place comes first all the same: it is older, and nobody passes it.
-		wantHistory(t, w.books(), id, kept, first, second)
+		w.owning().outcome(out)
+		r.look()
+		wantHistory(t, w.books(), id, in, out, first, second)
+		wantHistory(t, w.books(), other)
 		if r.Recovering() {
 			t.Error("it is still being recovered")
 		}
+	})
+}
+
+// Of a whole partition nothing is left.
+func TestWhatAnEmptyPartitionHasLostIsAppliedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newMemoryWorld(t, 1)
+		r, op := w.replica(), deposit(w.created(), 1)
+		r.acknowledged(op, 7)
+		r.JournalTruncated(0, 0, 8)
+		r.look()
+		wantHistory(t, w.books(), op.WalletID, op)
+	})
+}
+
+// Partitions wait until it is applied, for a bounded time.
+func TestRecoveryOfManyGoesOnAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newMemoryWorld(t, 1)
+		r := w.replica(withFaults(func(c simtest.Call) simtest.Fault {
+			if c.Method == "Commit" {
+				time.Sleep(time.Millisecond)
+			}
+			return simtest.None
+		}))
+		const wallets, each, much = 3000, 3, 500 // as accepting takes for a reason to look again at once
+		for range wallets {
+			id := w.created()
+			for range each {
+				r.acknowledged(deposit(id, 1), 1)
+			}
+		}
+		r.JournalReplaced()
+		began := time.Now()
+		for looks := 1; r.Recovering(); looks++ {
+			settled, err := r.Reconcile(t.Context(), w.books().Offsets)
+			if err != nil || looks > 200 {
+				t.Fatal(looks, err)
+			}
+			if time.Sleep(50 * time.Millisecond); settled < much {
+				time.Sleep(950 * time.Millisecond)
+			}
+		}
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("%d lost operations took %s", wallets*each, took)
+		}
+	})
+}
+
+func TestCloseDoesNotWaitForAllThatIsLostOfHeldWallets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newMemoryWorld(t, 1)
+		free := new(atomic.Bool)
+		r := w.replica(holding(free, none), func(_ *replica, c *applier.Config) { c.Ledger = rowsHeld{c.Ledger, free} })
+		for range 500 {
+			r.acknowledged(deposit(w.created(), 1), 0)
+		}
+		r.JournalReplaced()
+		if _, err := r.Reconcile(t.Context(), w.books().Offsets); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Millisecond)
+		began := time.Now()
+		r.Close()
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("Close took %s", took)
+		}
+	})
+}
+
+// A wallet seems to be held since its owner commits all the time. Its clients do not wait for
+// the turns of wallets that are.
+func TestAClientOfAWalletThatSeemedHeldDoesNotWaitForThoseThatAre(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newMemoryWorld(t, 1)
+		free, seems := new(atomic.Bool), w.created()
+		r := w.replica(holding(free, func(id uuid.UUID) bool { return id == seems }), func(_ *replica, c *applier.Config) { c.Ledger = rowsHeld{c.Ledger, free} })
+		for range 15 {
+			r.acknowledged(deposit(w.created(), 1), 0)
+		}
+		r.JournalReplaced()
+		if _, err := r.Reconcile(t.Context(), w.books().Offsets); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Millisecond)
+		lost, op := deposit(seems, 1), deposit(seems, 1)
+		r.lose(lost)
+		if _, err := r.Reconcile(t.Context(), w.books().Offsets); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Millisecond)
+		began := time.Now()
+		r.mustDirect(op)
+		if took := time.Since(began); took > 0 {
+			t.Errorf("it took %s", took)
+		}
+		wantHistory(t, w.books(), seems, lost, op)
+		free.Store(true)
+	})
+}
+
+// rowsHeldBut is a ledger of which somebody holds all rows but these.
+type rowsHeldBut struct {
+	applier.Ledger
+	free map[uuid.UUID]bool
+}
+
+func (l rowsHeldBut) Locked(_ context.Context, ids []uuid.UUID) (held []uuid.UUID, _ error) {
+	return slices.DeleteFunc(slices.Clone(ids), func(id uuid.UUID) bool { return l.free[id] }), nil
+}
+
+func TestWalletsThatAreHeldKeepNobodyElsesLostOperations(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newMemoryWorld(t, 1)
+		released, free := new(atomic.Bool), map[uuid.UUID]bool{}
+		r := w.replica(holding(released, func(id uuid.UUID) bool { return free[id] }), func(_ *replica, c *applier.Config) { c.Ledger = rowsHeldBut{c.Ledger, free} })
+		for n := range 1500 {
+			id := w.created()
+			free[id] = n%3 == 0
+			r.acknowledged(deposit(id, 1), 0)
+		}
+		r.JournalReplaced()
+		for range 30 {
+			if _, err := r.Reconcile(t.Context(), w.books().Offsets); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+		}
+		for id := range free {
+			if n := len(history(w.books(), id)); free[id] != (n == 1) {
+				t.Fatalf("held: %t, applied: %d", !free[id], n)
+			}
+		}
+		released.Store(true)
 	})
 }
 

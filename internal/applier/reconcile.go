@@ -108,8 +108,8 @@ func (a *Applier) countExcluded(lanes []*lane) int64 {
 	return int64(passed + min(stalled, a.Limits.Unsettled/2))
 }
 
-// unsettledPassed returns unsettled operations and creations whose record the ledger has
-// passed. Those that it does not have are on requeued lists, and stay unsettled: each wallet
+// unsettledPassed returns unsettled operations and creations whose record, or, if that is
+// lost, what is left before it, the ledger has passed. Those that it does not have are on requeued lists, and stay unsettled: each wallet
 // has a share, and each look begins at another lane, so that they do not keep others from
 // being asked for.
 func (a *Applier) unsettledPassed(lanes []*lane) (passed []sought) {
@@ -131,11 +131,12 @@ func (a *Applier) unsettledPassedOf(ln *lane, passed []sought) []sought {
 		share := &others
 		if !u.Receipt.Known() {
 			share = &orphans
-		} else if !a.ledgerNext.passed(u.Receipt) {
+		}
+		if u.behind.Known() && !a.ledgerNext.passed(u.behind) {
 			continue
 		}
 		if *share++; *share <= lookPerWallet {
-			passed = append(passed, sought{u.kind, wallet.Placed{Key: u.Key(), Receipt: u.Receipt}})
+			passed = append(passed, sought{u.kind, wallet.Placed{Key: u.Key(), Receipt: u.behind}})
 		}
 	}
 	return passed

@@ -14,8 +14,9 @@ import (
 // replica does not know yet. The direct way applies it before anything newer.
 type unsettled struct {
 	kind             wallet.Kind
-	wallet.Operation      // without a Receipt if it is orphaned: the journal does not have it any more
-	lost             bool // the ledger has been asked, and nobody else will apply it
+	wallet.Operation                // without a Receipt if it is orphaned: the journal does not have it any more
+	behind           wallet.Receipt // once the ledger has passed this it has the operation, or it is lost; NoReceipt: it need pass nothing
+	lost             bool           // the ledger has been asked, and nobody else will apply it
 }
 
 // keep remembers an acknowledged record's operations at their wallet.
@@ -33,7 +34,7 @@ func (l *lanes) keep(rec wallet.Record, most, mostInAll int) {
 	ln.unsettled = slices.Grow(ln.unsettled, len(rec.Operations))
 	for _, op := range rec.Operations {
 		op.WalletID, op.Receipt = rec.WalletID, rec.Receipt
-		ln.unsettled = append(ln.unsettled, unsettled{kind: rec.Kind, Operation: op})
+		ln.unsettled = append(ln.unsettled, unsettled{kind: rec.Kind, Operation: op, behind: rec.Receipt})
 	}
 	l.unsettled.Add(int64(len(rec.Operations)))
 }
@@ -110,25 +111,34 @@ func countOrphans(ops []unsettled) (n int) {
 // orphaned: they stop counting as load, and the next Reconcile asks the ledger for them and
 // has the missing ones applied.
 func (a *Applier) JournalReplaced() {
-	a.lanes.orphan(func(wallet.Receipt) bool { return true })
+	a.ledgerNext.forgetBacklogs()
+	a.lanes.orphan(func(wallet.Receipt) bool { return true }, wallet.NoReceipt)
 }
 
-// JournalTruncated notes that the journal no longer has the records that a partition had at
-// end and after it. It is JournalReplaced for what was acknowledged there.
-func (a *Applier) JournalTruncated(partition int32, end int64) {
-	a.lanes.orphan(func(r wallet.Receipt) bool { return r.Partition == partition && r.Offset >= end })
+// JournalTruncated notes that the journal has lost the records that a partition had from end
+// on, of those before acknowledged, the offset behind the last one that was acknowledged here
+// before the end was asked for: later ones are there. It is JournalReplaced for them, but
+// that the ledger has to pass what is left first: they are applied behind it.
+func (a *Applier) JournalTruncated(partition int32, end, acknowledged int64) {
+	behind := wallet.Receipt{Partition: partition, Offset: end - 1}
+	if end == 0 {
+		behind = wallet.NoReceipt
+	}
+	a.lanes.orphan(func(r wallet.Receipt) bool {
+		return r.Partition == partition && end <= r.Offset && r.Offset < acknowledged
+	}, behind)
 }
 
 // Recovering reports whether operations are orphaned and have no outcome yet.
 func (a *Applier) Recovering() bool { return a.lanes.orphans.Load() > 0 }
 
 // orphan takes the place in the journal from unsettled operations that had a lost one.
-func (l *lanes) orphan(lost func(wallet.Receipt) bool) {
+func (l *lanes) orphan(lost func(wallet.Receipt) bool, behind wallet.Receipt) {
 	for _, ln := range l.inUse() {
 		ln.intakeMu.Lock()
 		for i := range ln.unsettled {
 			if u := &ln.unsettled[i]; u.Receipt.Known() && lost(u.Receipt) {
-				u.Receipt = wallet.NoReceipt
+				u.Receipt, u.behind = wallet.NoReceipt, behind
 				l.orphans.Add(1)
 			}
 		}

@@ -240,7 +240,7 @@ func TestAPartitionThatStandsStillIsNoLoadOfTheReplica(t *testing.T) {
 		{stalledAfter, 4, 3, 7},
 		{time.Second, 5, 4, 6}, // it goes on, and soon applies what has gathered
 		{time.Second, 9, 5, 5},
-		{time.Second, 3, 6, 11}, // an operator has it go back
+		{time.Second, 3, 6, 4}, // heard late
 	} {
 		now = now.Add(c.after)
 		if _, err := a.Reconcile(t.Context(), map[int32]int64{0: c.first, 1: c.next}); err != nil {
@@ -368,4 +368,32 @@ func (l *lacking) Read(_ context.Context, q wallet.SnapshotQuery) (wallet.Snapsh
 		}
 	}
 	return s, nil
+}
+
+// Offsets that were read before a commit here are heard after it.
+func TestABacklogIsNoLoadThoughOffsetsAreHeardLate(t *testing.T) {
+	now := time.Now()
+	a := New(Config{Ledger: &asking{asked: map[uuid.UUID]int{}}, Limits: DefaultLimits(), Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(), Now: func() time.Time { return now }})
+	for offset := range 10 {
+		keepOf(a, uuid.New(), offset)
+	}
+	look := func(next int64, want int) {
+		t.Helper()
+		if _, err := a.Reconcile(t.Context(), map[int32]int64{0: next}); err != nil {
+			t.Fatal(err)
+		}
+		if waiting, _ := a.UnsettledInAll(); waiting != want {
+			t.Errorf("at %d: %d wait, want %d", next, waiting, want)
+		}
+	}
+	look(0, 10)
+	now = now.Add(2 * stalledAfter)
+	look(0, 0)
+	look(3, 0)
+	look(2, 0)
+	look(4, 0)
+	a.JournalReplaced()
+	look(0, 0)
+	keepOf(a, uuid.New(), 5) // of the next journal
+	look(0, 1)
 }

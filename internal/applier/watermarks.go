@@ -32,11 +32,18 @@ func (w *watermarks) set(partition int32, next int64, now time.Time) {
 		w.at = map[int32]watermark{}
 	}
 	at, ok := w.at[partition]
-	switch {
-	case !ok || next < at.next:
-		w.at[partition] = watermark{next: next, since: now}
-	case next > at.next:
+	if !ok || at.next != next {
 		w.at[partition] = watermark{next: next, since: now, backlog: at.backlog}
+	}
+}
+
+// forgetBacklogs is for offsets of another journal.
+func (w *watermarks) forgetBacklogs() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for p, at := range w.at {
+		at.backlog = 0
+		w.at[p] = at
 	}
 }
 

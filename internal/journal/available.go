@@ -39,7 +39,7 @@ func (j *Journal) Writable() bool {
 		switch err := p.available(); {
 		case err == nil:
 			writable++
-		case p.heldFor() != holdLost:
+		case p.heldFor() != holdLost && p.heldFor() != holdRecovering:
 			return false
 		}
 	}

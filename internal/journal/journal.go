@@ -82,8 +82,9 @@ type Acknowledger interface {
 	// JournalReplaced notes that everything acknowledged so far is in a topic that is no
 	// longer written; its offsets say nothing about the next topic.
 	JournalReplaced()
-	// JournalTruncated notes that a partition has lost what it had at end and after it.
-	JournalTruncated(partition int32, end int64)
+	// JournalTruncated notes that a partition has lost what it had from end on, of what is
+	// before acknowledged: later records were written since.
+	JournalTruncated(partition int32, end, acknowledged int64)
 	// Recovering reports whether some of what was lost so has no outcome yet.
 	Recovering() bool
 }

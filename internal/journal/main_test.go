@@ -81,7 +81,7 @@ type fakeApplier struct {
 	halted     map[int32]error
 	assigned   int
 	replaced   int
-	truncated  []wallet.Receipt // what is lost, from there on
+	truncated  []loss
 	recovering bool
 	pauses     bool // Fetched says to pause
 
@@ -122,7 +122,9 @@ func (a *fakeApplier) Revoked(p int32) {
 	a.change(func() { delete(a.owned, p); delete(a.halted, p) })
 }
 
-func (a *fakeApplier) Halt(p int32, err error) { a.change(func() { a.halted[p] = err }) }
+func (a *fakeApplier) Halt(p int32, err error) {
+	a.change(func() { delete(a.owned, p); a.halted[p] = err })
+}
 
 // Fetched takes a record if the kept offset is where it stands, as the ledger's
 // fence does; others are dropped.
@@ -161,8 +163,14 @@ func (a *fakeApplier) Acknowledged(rec wallet.Record) {
 
 func (a *fakeApplier) JournalReplaced() { a.change(func() { a.replaced++ }) }
 
-func (a *fakeApplier) JournalTruncated(partition int32, end int64) {
-	a.change(func() { a.truncated = append(a.truncated, wallet.Receipt{Partition: partition, Offset: end}) })
+func (a *fakeApplier) JournalTruncated(partition int32, end, acknowledged int64) {
+	a.change(func() { a.truncated = append(a.truncated, loss{partition, end, acknowledged}) })
+}
+
+// loss is what a partition has lost: from end on, of what is before acknowledged.
+type loss struct {
+	partition         int32
+	end, acknowledged int64
 }
 
 func (a *fakeApplier) Recovering() bool {

@@ -133,7 +133,7 @@ func (m *meeting) untilLeft(met wallet.Topic) (wallet.Topic, bool) {
 			if err != nil || now != met {
 				applied = w.applied // which is no less true
 			}
-			w.hold(applied, j.ends())
+			w.hold(applied, j.extent())
 		}
 		if r := j.reader.Load(); err == nil && r.missesSome(m.rejoin) {
 			m.rejoin = nextRejoin(m.rejoin, time.Since(r.born))
@@ -187,7 +187,7 @@ func (m *meeting) meet(impatient bool) (wallet.Topic, error) {
 		known, lerr = m.ledger.Follow(j.ctx, t)
 	}
 	if lerr != nil {
-		return t, errors.Join(fmt.Errorf("the ledger has not agreed to topic %s: %w", j.Topic, lerr), m.openWriter(t, nil, nil))
+		return t, errors.Join(fmt.Errorf("the ledger has not agreed to topic %s: %w", j.Topic, lerr), m.openWriter(t, nil, extent{}))
 	}
 	t.Generation = known.Generation // the ledger's alone
 	if known != t {
@@ -195,8 +195,8 @@ func (m *meeting) meet(impatient bool) (wallet.Topic, error) {
 		return known, fmt.Errorf("%w: it follows %s with id %s and %d partitions; Kafka has id %s with %d",
 			wallet.ErrTopicChanged, known.Name, known.ID, known.Partitions, t.ID, t.Partitions)
 	}
-	ends := j.ends() // after the ledger was asked: who writes meanwhile adds to them
-	if err := m.openWriter(t, offsets, ends); err != nil {
+	far := j.extent() // after the ledger was asked: who writes meanwhile adds to it
+	if err := m.openWriter(t, offsets, far); err != nil {
 		return t, err
 	}
 	if err := j.createDeadLetterTopic(); err != nil {
@@ -207,12 +207,14 @@ func (m *meeting) meet(impatient bool) (wallet.Topic, error) {
 }
 
 // openWriter starts writing the topic, unless it is being written. applied are the ledger's
-// offsets, if it has told them, and ends the journal's.
-func (m *meeting) openWriter(t wallet.Topic, applied, ends map[int32]int64) error {
+// offsets, if it has told them.
+func (m *meeting) openWriter(t wallet.Topic, applied map[int32]int64, known extent) error {
 	j := m.journal
 	if w := j.writer.Load(); w != nil && w.topic.ID == t.ID {
 		if applied != nil {
-			w.hold(applied, ends)
+			w.hold(applied, known)
+		} else {
+			w.endRecovery()
 		}
 		return nil
 	}
@@ -226,11 +228,11 @@ func (m *meeting) openWriter(t wallet.Topic, applied, ends map[int32]int64) erro
 		return err
 	}
 	m.written = t.ID
+	if replaced {
+		w.recoverFirst()
+	}
 	if applied != nil {
-		if replaced {
-			w.recoverFirst()
-		}
-		w.hold(applied, ends)
+		w.hold(applied, extent{ends: known.ends}) // nothing is acknowledged to this writer yet
 	}
 	j.writer.Store(w)
 	j.Log.Info("journal ready", "topic", t.Name, "id", t.ID, "partitions", t.Partitions)

@@ -38,6 +38,7 @@ func (j *Journal) mendWriter(w *topicWriter) {
 	}
 	for i, p := range fresh.writers {
 		p.hold(w.writers[i].heldFor())
+		p.next.Store(w.writers[i].next.Load())
 		p.reached(w.applied[p.partition])
 	}
 	fresh.applied, fresh.recoverBy = w.applied, w.recoverBy

@@ -34,8 +34,8 @@ type partitionWriter struct {
 	partition  int32
 	topic      string
 	ackTimeout time.Duration
-	next       int64 // offset after the last acknowledged record
-	least      int64 // the ledger's offset before the flush under way began: its records have none below
+	next       atomic.Int64 // offset after the last acknowledged record; 0: none since the partition has lost its end
+	least      int64        // the ledger's offset before the flush under way began: its records have none below
 
 	mu         sync.Mutex
 	waiting    []*entry
@@ -124,23 +124,21 @@ const (
 
 // judge is called for each record in offset order. A record overtakes a lost one if it got an
 // offset that was acknowledged here before, or that the ledger had passed before it was sent.
-// The ledger may pass it unread, so it is not acknowledged, and nothing more is written until
-// it is known where the partition ends.
+// The ledger may pass it unread, so neither it nor what follows is acknowledged, and nothing
+// more is written until it is known where the partition ends.
 func (p *partitionWriter) judge(offset int64, err error) verdict {
 	switch {
 	case err != nil || offset < 0:
 		// A batch that the broker had already, its first answer being lost, is a success
 		// whose offset may not be known; the fetch will bring it.
 		return unacknowledged
-	case offset < max(p.next, p.least):
-		if p.hold(holdLost) {
-			return overtaking
-		}
+	case p.heldFor() == holdLost:
 		return unacknowledged
+	case offset < max(p.next.Load(), p.least):
+		p.hold(holdLost)
+		return overtaking
 	}
-	expected := p.next
-	p.next = offset + 1
-	if offset != expected {
+	if expected := p.next.Swap(offset + 1); offset != expected {
 		return acknowledgedAfterGap
 	}
 	return acknowledged
@@ -191,21 +189,32 @@ const (
 	holdRecovering writeHold = "what was lost is being applied"
 )
 
-// hold stalls the partition writer, or ends that: what was acknowledged to it before may be gone then.
-// It returns whether something has changed.
-func (p *partitionWriter) hold(why writeHold) bool {
+// hold stalls the partition writer, or ends that.
+func (p *partitionWriter) hold(why writeHold) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	changed := p.held != why
+	p.holdFor(why)
+}
+
+// rehold is hold if the partition is held for what it was when that was looked at: a record
+// may have shown meanwhile that the end is lost. It returns whether something has changed.
+func (p *partitionWriter) rehold(was, why writeHold) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.held != was || was == why {
+		return false
+	}
+	p.holdFor(why)
+	return true
+}
+
+// holdFor is hold; mu is held.
+func (p *partitionWriter) holdFor(why writeHold) {
 	if p.held = why; why != "" {
 		p.giveUp()
 	} else if p.flying == nil {
 		p.stalled = p.closed
-		if changed {
-			p.next = 0
-		}
 	}
-	return changed
 }
 
 func (p *partitionWriter) heldFor() writeHold {

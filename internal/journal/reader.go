@@ -220,7 +220,7 @@ func (r *reader) failed(topic string, partition int32, err error) {
 	outOfRange := errors.Is(err, kerr.OffsetOutOfRange) || errors.As(err, &loss)
 	revocations, given := r.noteFailed(partition, outOfRange)
 	if outOfRange && !given {
-		return // the client also tells errors of partitions that were taken away since
+		return // the client also tells errors of partitions that were halted, or taken away, since
 	}
 	r.pause(partition)
 	if r.repeats.may(fmt.Sprint(partition)) {
@@ -246,7 +246,9 @@ func (r *reader) failed(topic string, partition int32, err error) {
 func (r *reader) noteFailed(partition int32, whileRead bool) (revocations int, given bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	_, given = r.given[partition]
+	if _, given = r.given[partition]; r.halted[partition] {
+		return r.revocations[partition], false
+	}
 	if !given && !whileRead && partition >= 0 {
 		r.given[partition] = false
 	}
@@ -258,6 +260,7 @@ func (r *reader) noteFailed(partition int32, whileRead bool) (revocations int, g
 func (r *reader) isComplete(partition int32) bool {
 	for {
 		next, owned := r.journal.applier.Offsets()[partition]
+		acknowledged := r.journal.acknowledged()[partition]
 		starts, ends, _ := r.journal.bounds(r.ctx, r.topic.Name) // not of a partition that does not tell
 		start, hasStart := starts[partition]
 		end, hasEnd := ends[partition]
@@ -265,7 +268,7 @@ func (r *reader) isComplete(partition int32) bool {
 			if start > next || next > end {
 				return false
 			}
-			r.journal.applier.JournalTruncated(partition, end)
+			r.journal.applier.JournalTruncated(partition, end, acknowledged)
 			return true
 		}
 		if !owned || !sleep(r.ctx, fetchAgain) {

@@ -78,12 +78,25 @@ func (j *Journal) bounds(ctx context.Context, topic string) (starts, ends map[in
 	return starts, ends, err
 }
 
-// ends returns where the partitions end. One that does not answer is left out.
-func (j *Journal) ends() map[int32]int64 {
+// extent asks where the partitions end.
+func (j *Journal) extent() extent {
 	ctx, cancel := context.WithTimeout(j.ctx, j.RequestTimeout)
 	defer cancel()
-	ends, _ := listedOffsets(j.admin.ListEndOffsets(ctx, j.Topic))
-	return ends
+	known := extent{acknowledged: j.acknowledged()}
+	known.ends, _ = listedOffsets(j.admin.ListEndOffsets(ctx, j.Topic))
+	return known
+}
+
+// acknowledged returns the offset behind the last record that was acknowledged to each
+// partition's writer.
+func (j *Journal) acknowledged() map[int32]int64 {
+	offsets := map[int32]int64{}
+	if w := j.writer.Load(); w != nil {
+		for _, p := range w.writers {
+			offsets[p.partition] = p.next.Load()
+		}
+	}
+	return offsets
 }
 
 func listedOffsets(listed kadm.ListedOffsets, err error) (map[int32]int64, error) {

@@ -90,7 +90,7 @@ func (w *topicWriter) answered(p *partitionWriter, g *pendingRecord, r *kgo.Reco
 	if v < acknowledged {
 		if v == overtaking {
 			w.log.Error("a partition of the journal is not written: it has lost its end", "partition", p.partition, "written again", r.Offset)
-			w.applier.JournalTruncated(p.partition, r.Offset)
+			w.applier.JournalTruncated(p.partition, r.Offset, p.next.Load())
 		}
 		g.finish(wallet.NoReceipt, wallet.ErrUnacknowledged)
 		return false
@@ -120,51 +120,83 @@ func (w *topicWriter) close() {
 	w.running.Wait()
 }
 
+// extent is how far the partitions of a topic go. What is acknowledged is read before the ends
+// are asked for, and the ends after the ledger's offsets: so neither can be ahead of them,
+// unless an end is lost.
+type extent struct {
+	acknowledged map[int32]int64 // the offset behind the last record that was acknowledged here; 0: none
+	ends         map[int32]int64 // without partitions that do not tell
+}
+
 // hold blocks the writing of partitions that may lack records which the ledger has applied.
 // A new record would get a lost one's offset, and the ledger would pass it as applied. The
 // reader stops such a partition only for as long as it ends before the ledger's offset;
-// writing would close that gap and hide the loss. ends are asked for after applied.
-func (w *topicWriter) hold(applied, ends map[int32]int64) {
+// writing would close that gap and hide the loss. A partition that has lost only what the
+// ledger has not come to is held until what was acknowledged here of that is applied.
+func (w *topicWriter) hold(applied map[int32]int64, known extent) {
 	first := w.applied == nil
 	w.applied = applied
 	for _, p := range w.writers {
-		next := applied[p.partition]
+		next, was := applied[p.partition], p.heldFor()
 		p.reached(next)
-		end, told := ends[p.partition]
-		was := p.heldFor()
-		if was == holdLost && told && end >= next {
-			w.applier.JournalTruncated(p.partition, end)
-			w.recoverBy, was = time.Now().Add(recoverMost), holdRecovering
-		}
+		end, told := known.ends[p.partition]
+		acknowledged := known.acknowledged[p.partition]
 		why := was
 		switch {
 		case told && end < next:
 			why = holdLost
-		case was == holdRecovering && w.isRecovering():
-		case told || was == holdRecovering || next == 0 && was != holdLost:
-			why = ""
-		case first:
+		case told && (was == holdLost || end < acknowledged):
+			w.recoverFrom(p, end, acknowledged)
+			why = w.recovering()
+		case !told && first && next > 0:
 			why = holdUntold
+		case was == holdRecovering:
+			why = w.recovering()
+		case told || next == 0 && was != holdLost:
+			why = ""
 		}
-		if p.hold(why) && why == holdLost {
+		if p.rehold(was, why) && why == holdLost {
 			w.log.Error("a partition of the journal is not written: it has lost its end", "partition", p.partition, "ends", end, "applied", next)
 		}
 	}
 }
 
 // recoverMost is how long a partition is not written so that what it has lost is applied
-// before what comes after it.
-const recoverMost = 10 * time.Second
+// before what comes after it. What is left has to be read before: longer than a reader needs
+// to begin anew.
+const recoverMost = 30 * time.Second
 
-func (w *topicWriter) isRecovering() bool {
-	return w.applier.Recovering() && time.Now().Before(w.recoverBy)
+// recoverFrom has what was acknowledged from end on applied, which is lost.
+func (w *topicWriter) recoverFrom(p *partitionWriter, end, acknowledged int64) {
+	w.log.Error("a partition of the journal has lost its end: what was acknowledged there is applied directly", "partition", p.partition, "ends", end, "acknowledged", acknowledged)
+	w.applier.JournalTruncated(p.partition, end, acknowledged)
+	p.next.CompareAndSwap(acknowledged, 0)
+	w.recoverBy = time.Now().Add(recoverMost)
 }
 
-// recoverFirst blocks all partitions until what was lost is applied, or recoverMost.
+// recovering is why partitions are held that have lost something, "" once they need not be.
+func (w *topicWriter) recovering() writeHold {
+	if w.applier.Recovering() && time.Now().Before(w.recoverBy) {
+		return holdRecovering
+	}
+	return ""
+}
+
+// recoverFirst holds all partitions until what was lost is applied, or recoverMost.
 func (w *topicWriter) recoverFirst() {
 	w.recoverBy = time.Now().Add(recoverMost)
 	for _, p := range w.writers {
-		p.hold(holdRecovering)
+		p.hold(w.recovering())
+	}
+}
+
+// endRecovery ends the holds of recoverFirst and recoverFrom once they need not be, also while
+// the ledger does not answer.
+func (w *topicWriter) endRecovery() {
+	for _, p := range w.writers {
+		if was := p.heldFor(); was == holdRecovering {
+			p.rehold(was, w.recovering())
+		}
 	}
 }
 

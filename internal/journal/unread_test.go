@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -121,8 +122,8 @@ func TestARecordInThePlaceOfALostOneIsNotAcknowledged(t *testing.T) {
 		"passed by the ledger": func(p *partitionWriter) { p.reached(10) },
 	} {
 		a := newApplier(nil)
-		w := &topicWriter{applier: a, gap: make(chan struct{}, 1), ready: make(chan struct{}, 1), log: slog.New(slog.DiscardHandler)}
 		p := &partitionWriter{partition: 3, ackTimeout: time.Hour}
+		w := &topicWriter{applier: a, writers: []*partitionWriter{p}, gap: make(chan struct{}, 1), ready: make(chan struct{}, 1), log: slog.New(slog.DiscardHandler)}
 		before(p)
 		write := func(offset int64) (told error) {
 			told = errors.New("nothing")
@@ -136,14 +137,13 @@ func TestARecordInThePlaceOfALostOneIsNotAcknowledged(t *testing.T) {
 		if err := write(5); !errors.Is(err, wallet.ErrUnacknowledged) || len(a.acked) > 0 || p.heldFor() != holdLost {
 			t.Errorf("%s: told %v, acknowledged %v, %q", name, err, a.acked, p.heldFor())
 		}
-		if !slices.Equal(a.truncated, []wallet.Receipt{{Partition: 3, Offset: 5}}) {
+		if len(a.truncated) != 1 || a.truncated[0].partition != 3 || a.truncated[0].end != 5 {
 			t.Errorf("%s: said to be lost: %v", name, a.truncated)
 		}
 		if err := write(6); !errors.Is(err, wallet.ErrNotJournaled) {
 			t.Errorf("%s: after it: %v", name, err)
 		}
-		p.reached(6) // as an operator has it
-		p.hold("")
+		w.hold(map[int32]int64{3: 6}, extent{map[int32]int64{3: p.next.Load()}, map[int32]int64{3: 6}}) // as an operator has it
 		if err := write(6); err != nil || len(a.acked) != 1 || a.acked[0].Receipt.Offset != 6 {
 			t.Errorf("%s: once it may: %v, acknowledged %v", name, err, a.acked)
 		}
@@ -165,35 +165,35 @@ func TestARecordThatTheLedgerHasPassedBeforeItsAnswerIsAcknowledged(t *testing.T
 	p.landed()
 }
 
-// A partition that had lost its end has all that the ledger asks for again: an operator has
-// decided, or only what was not applied yet was lost. What was acknowledged here and is lost
-// is applied before it is written again, if that is soon.
+// A partition that has lost its end has all that the ledger asks for: an operator has decided,
+// or only what was not applied yet is lost. What was acknowledged here and is lost is applied
+// before it is written again, if that is soon.
 func TestAPartitionIsWrittenAgainOnceWhatItHasLostIsApplied(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newApplier(nil)
 		p, other := &partitionWriter{partition: 0}, &partitionWriter{partition: 1}
 		w := &topicWriter{applier: a, writers: []*partitionWriter{p, other}, log: slog.New(slog.DiscardHandler)}
 		look := func(applied, end int64, told bool) writeHold {
-			ends := map[int32]int64{1: 7}
+			known := extent{map[int32]int64{0: p.next.Load()}, map[int32]int64{1: 7}}
 			if told {
-				ends[0] = end
+				known.ends[0] = end
 			}
-			w.hold(map[int32]int64{0: applied, 1: 7}, ends)
+			w.hold(map[int32]int64{0: applied, 1: 7}, known)
 			if why := other.heldFor(); why != "" {
 				t.Errorf("the other partition: %s", why)
 			}
 			return p.heldFor()
 		}
-		a.recovering = true
 		for n, c := range []struct {
 			applied, end int64
 			untold       bool
+			acknowledged int64
 			after        time.Duration
 			recovered    bool
 			want         writeHold
 			truncated    int
 		}{
-			{applied: 5, end: 5, want: ""},
+			{applied: 5, end: 5, acknowledged: 5, want: ""},
 			{applied: 5, end: 3, want: holdLost},
 			{applied: 5, untold: true, want: holdLost},
 			{applied: 0, untold: true, want: holdLost}, // as an operator has it
@@ -204,17 +204,124 @@ func TestAPartitionIsWrittenAgainOnceWhatItHasLostIsApplied(t *testing.T) {
 			{applied: 3, end: 4, want: holdRecovering, truncated: 2},
 			{applied: 3, end: 4, after: recoverMost - 1, want: holdRecovering, truncated: 2},
 			{applied: 3, end: 4, after: 1, want: "", truncated: 2},
+			{applied: 3, end: 7, acknowledged: 9, want: holdRecovering, truncated: 3}, // nobody has written
+			{applied: 3, end: 7, recovered: true, want: "", truncated: 3},
+			{applied: 3, end: 6, acknowledged: 7, recovered: true, want: "", truncated: 4}, // it has the outcome by now
+			{applied: 3, end: 6, want: "", truncated: 4},
 		} {
 			time.Sleep(c.after)
 			a.recovering = !c.recovered
+			if c.acknowledged > 0 {
+				p.next.Store(c.acknowledged)
+			}
 			if why := look(c.applied, c.end, !c.untold); why != c.want || len(a.truncated) != c.truncated {
 				t.Errorf("look %d: %q, %d times lost, want %q, %d", n+1, why, len(a.truncated), c.want, c.truncated)
 			}
 		}
-		if want := []wallet.Receipt{{Offset: 3}, {Offset: 4}}; !slices.Equal(a.truncated, want) {
+		if want := []loss{{0, 3, 5}, {0, 4, 0}, {0, 7, 9}, {0, 6, 7}}; !slices.Equal(a.truncated, want) {
 			t.Errorf("said to be lost: %v, want %v", a.truncated, want)
 		}
 	})
+}
+
+// What follows a record in a lost one's place is in nobody's, and nobody knows it yet.
+func TestAFlushThatShowsALossIsNotAcknowledgedFromThereOn(t *testing.T) {
+	a := newApplier(nil)
+	p := &partitionWriter{ackTimeout: time.Hour}
+	w := &topicWriter{applier: a, writers: []*partitionWriter{p}, gap: make(chan struct{}, 1), log: slog.New(slog.DiscardHandler)}
+	p.judge(99, nil)
+	for range 4 {
+		if _, err := p.add(&entry{rec: operations(deposit(uuid.New(), 1)), done: func(wallet.Receipt, error) {}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, g := range p.take() {
+		w.answered(p, g, &kgo.Record{Offset: 98 + int64(i)}, nil)
+	}
+	p.landed()
+	if len(a.acked) > 0 || !slices.Equal(a.truncated, []loss{{0, 98, 100}}) {
+		t.Errorf("acknowledged %+v, lost %v", a.acked, a.truncated)
+	}
+}
+
+// A late flush may be judged while the meeting looks.
+func TestALookDoesNotLiftAHoldThatItHasNotSeen(t *testing.T) {
+	p := &partitionWriter{}
+	p.hold(holdRecovering)
+	p.hold(holdLost)
+	if p.rehold(holdRecovering, "") || p.heldFor() != holdLost {
+		t.Errorf("held for %q", p.heldFor())
+	}
+	if !p.rehold(holdLost, "") || p.heldFor() != "" {
+		t.Errorf("held for %q", p.heldFor())
+	}
+}
+
+// lapse is a ledger that does not answer some of the questions.
+type lapse struct {
+	*fakeLedger
+	left atomic.Int32
+}
+
+func (l *lapse) Followed(ctx context.Context) (wallet.Topic, map[int32]int64, error) {
+	if l.left.Load() > 0 {
+		l.left.Add(-1)
+		return wallet.Topic{}, nil, wallet.ErrUnavailable
+	}
+	return l.fakeLedger.Followed(ctx)
+}
+
+// meetingOf is the meeting of a journal that has met its topic, for the test to go on with.
+func meetingOf(t *testing.T, l Ledger, a Applier) *meeting {
+	t.Helper()
+	j, err := Open(testConfig(embeddedtest.Kfake(t).ListenAddrs()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(j.Close)
+	j.applier = a
+	j.closeBegun()
+	m := &meeting{journal: j, ledger: l}
+	eventually(t, "met", func() bool { _, err := m.meet(true); return err == nil })
+	return m
+}
+
+// PostgreSQL falls while partitions wait for what was lost: they do not wait longer for that.
+func TestAHoldEndsInTimeWhileTheLedgerDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	a, l := newApplier(nil), &lapse{fakeLedger: &fakeLedger{}}
+	m := meetingOf(t, l, a)
+	w := m.journal.writer.Load()
+	a.recovering = true
+	w.recoverFirst()
+	m.leave(w.topic)
+	l.left.Store(2)
+	for _, want := range []writeHold{holdRecovering, ""} {
+		if _, err := m.meet(true); !errors.Is(err, wallet.ErrUnavailable) || w.writers[0].heldFor() != want {
+			t.Errorf("%v, held for %q, want %q", err, w.writers[0].heldFor(), want)
+		}
+		w.recoverBy = time.Now()
+	}
+}
+
+// One answer of PostgreSQL is missing just after an operator has accepted another topic.
+func TestANewTopicWaitsForWhatWasLostThoughTheLedgerIsAwayForAMoment(t *testing.T) {
+	t.Parallel()
+	a, l := newApplier(nil), &lapse{fakeLedger: &fakeLedger{}}
+	m := meetingOf(t, l, a)
+	m.leave(wallet.Topic{ID: uuid.New()})
+	m.written = uuid.New() // the topic before
+	a.recovering = true
+	l.left.Store(1)
+	if _, err := m.meet(true); err == nil || a.replaced != 1 {
+		t.Fatalf("%v, replaced %d times", err, a.replaced)
+	}
+	if _, err := m.meet(true); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.journal.put(deposit(uuid.New(), 1)); !errors.Is(err, wallet.ErrNotJournaled) {
+		t.Errorf("written: %v", err)
+	}
 }
 
 // Partitions that have lost their ends are so for every replica, and until an operator has
