@@ -29,7 +29,7 @@ type gates struct {
 	backlog        Backlog
 	now            func() time.Time
 	replica        replicaGate
-	shards         [64]gateShard
+	shards         [shards]gateShard
 }
 
 type gateShard struct {
@@ -47,7 +47,7 @@ func newGates(limits Limits, backlog Backlog, now func() time.Time) *gates {
 	return g
 }
 
-func (g *gates) shard(id uuid.UUID) *gateShard { return &g.shards[id[15]%64] }
+func (g *gates) shard(id uuid.UUID) *gateShard { return &g.shards[shardOf(id)] }
 
 // enter lets a wallet's request of n operations in, and says whether it may wait for
 // their outcomes: the connections of those that wait must not be all that there are. leave

@@ -73,7 +73,7 @@ func (w *waiter) isElsewhere(r wallet.Receipt) bool {
 type waiters struct {
 	now        func() time.Time
 	firstShard atomic.Uint32
-	shards     [64]waiterShard
+	shards     [shards]waiterShard
 }
 
 type waiterShard struct {
@@ -89,7 +89,12 @@ func newWaiters(now func() time.Time) *waiters {
 	return ws
 }
 
-func (ws *waiters) shard(id uuid.UUID) *waiterShard { return &ws.shards[id[15]%64] }
+func (ws *waiters) shard(id uuid.UUID) *waiterShard { return &ws.shards[shardOf(id)] }
+
+// shards is over how many mutexes what is kept by wallet is spread.
+const shards = 64
+
+func shardOf(id uuid.UUID) int { return int(id[15]) % shards }
 
 // add has a request wait for its operations, in their order.
 func (ws *waiters) add(ops ...wallet.Operation) *waiter {

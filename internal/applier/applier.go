@@ -29,7 +29,7 @@ type Ledger interface {
 	Read(ctx context.Context, q wallet.SnapshotQuery) (wallet.Snapshot, error)
 	Commit(ctx context.Context, b *wallet.Batch) error
 	// Expect says that batches are on their way to Commit.
-	Expect(batches ...wallet.Coming)
+	Expect(batches ...wallet.ExpectedBatch)
 	Locked(ctx context.Context, ids []uuid.UUID) ([]uuid.UUID, error)
 	Due(ctx context.Context, partition int32, at time.Time, most time.Duration, limit int) ([]wallet.ListHead, error)
 	Unjournaled(ctx context.Context, beyond uuid.UUID, limit int) ([]wallet.Key, error)

@@ -206,14 +206,14 @@ func TestAnOperationOfAMissingWalletFailsAndItsLaterCreationIsNew(t *testing.T) 
 	early, beside := deposit(id, 5), deposit(neighbour, 6)
 	w.append(early)
 	w.append(beside)
-	wantOutcome(t, r.outcome(early), wallet.Failed, wallet.NotFound, 0, 0)
+	wantOutcome(t, r.outcome(early), wallet.Failed, wallet.WalletMissing, 0, 0)
 	wantOutcome(t, r.outcome(beside), wallet.Applied, wallet.NoReason, 1, 6)
 	w.log.Append(create(id))
 	w.append(early) // the same request again: it has its outcome for ever
 	late := deposit(id, 8)
 	w.append(late)
 	wantOutcome(t, r.outcome(late), wallet.Applied, wallet.NoReason, 1, 8)
-	wantOutcome(t, r.outcome(early), wallet.Failed, wallet.NotFound, 0, 0)
+	wantOutcome(t, r.outcome(early), wallet.Failed, wallet.WalletMissing, 0, 0)
 	wantHistory(t, w.settle(), id, late)
 }
 

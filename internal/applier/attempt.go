@@ -35,6 +35,9 @@ func newAttempt(w *worker, records []wallet.Record) *attempt {
 	}
 }
 
+// mostBlind is how many refusals that no reading explains are tried again as they are.
+const mostBlind = 2
+
 func (t *attempt) unlock() {
 	for _, ln := range t.locked {
 		ln.mu.Unlock()
@@ -86,7 +89,7 @@ func (t *attempt) adapt(err error) error {
 	case errors.Is(err, wallet.ErrConflict):
 		t.applier.metrics.conflicted()
 		t.again = reread{ids: true, versions: true}
-		if t.blind <= 1 {
+		if t.blind < mostBlind {
 			return nil
 		}
 	case errors.Is(err, wallet.ErrLocked):
@@ -111,7 +114,7 @@ func (t *attempt) findLocked() error {
 			found = true
 		}
 	}
-	if t.blind++; !found && t.blind > 2 {
+	if t.blind++; !found && t.blind > mostBlind {
 		// No wallet is held: it is a table, or the fence. Setting aside would not help.
 		return fmt.Errorf("%w: something else than a wallet is held locked", wallet.ErrUnavailable)
 	}

@@ -242,8 +242,8 @@ func (b *batch) finish() *wallet.Batch {
 			b.Lists = append(b.Lists, a.list.change())
 		}
 	}
-	slices.SortFunc(b.Changes, func(x, y wallet.Change) int { return compareIDs(x.ID, y.ID) })
-	slices.SortFunc(b.Lists, func(x, y wallet.ListChange) int { return compareIDs(x.WalletID, y.WalletID) })
+	slices.SortFunc(b.Changes, func(x, y wallet.Change) int { return wallet.CompareIDs(x.ID, y.ID) })
+	slices.SortFunc(b.Lists, func(x, y wallet.ListChange) int { return wallet.CompareIDs(x.WalletID, y.WalletID) })
 	return &b.Batch
 }
 

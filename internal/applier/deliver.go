@@ -41,7 +41,7 @@ func (a *Applier) Acknowledged(rec wallet.Record) {
 // transaction, if nothing speaks against it.
 func (a *Applier) Deliver(records ...wallet.Record) {
 	var owners []*worker
-	var batches []wallet.Coming
+	var batches []wallet.ExpectedBatch
 	for len(records) > 0 {
 		p, n := records[0].Receipt.Partition, 1
 		for n < len(records) && records[n].Receipt.Partition == p {
@@ -58,7 +58,7 @@ func (a *Applier) Deliver(records ...wallet.Record) {
 		}
 		owners = append(owners, w)
 		if w.oldestApplying.Load() == 0 { // else its batch comes later than the others'
-			batches = append(batches, wallet.Coming{Partition: p, Operations: operations})
+			batches = append(batches, wallet.ExpectedBatch{Partition: p, Operations: operations})
 		}
 	}
 	a.Ledger.Expect(batches...)

@@ -15,16 +15,16 @@ import (
 type expecting struct {
 	applier.Ledger
 	mu    sync.Mutex
-	calls [][]wallet.Coming
+	calls [][]wallet.ExpectedBatch
 }
 
-func (l *expecting) Expect(batches ...wallet.Coming) {
+func (l *expecting) Expect(batches ...wallet.ExpectedBatch) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.calls = append(l.calls, batches)
 }
 
-func (l *expecting) want(t *testing.T, calls ...[]wallet.Coming) {
+func (l *expecting) want(t *testing.T, calls ...[]wallet.ExpectedBatch) {
 	t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -79,7 +79,7 @@ func TestWhatIsDeliveredTogetherIsExpectedTogether(t *testing.T) {
 			t.Errorf("%+v", done)
 		}
 	}
-	told.want(t, []wallet.Coming{{Partition: 0, Operations: 2}, {Partition: 1, Operations: 2}, {Partition: 2, Operations: 2}}, nil)
+	told.want(t, []wallet.ExpectedBatch{{Partition: 0, Operations: 2}, {Partition: 1, Operations: 2}, {Partition: 2, Operations: 2}}, nil)
 }
 
 // A worker that is at another batch has the next one later than the others theirs.
@@ -94,5 +94,5 @@ func TestWhoIsAtAnotherBatchIsNotExpected(t *testing.T) {
 	r.Deliver(w.append(deposit(busy, 1)))
 	wait(t, "a commit is under way", committing)
 	r.Deliver(w.append(deposit(busy, 2)), w.append(deposit(r.in(1), 1)))
-	told.want(t, []wallet.Coming{{Partition: 0, Operations: 1}}, []wallet.Coming{{Partition: 1, Operations: 1}})
+	told.want(t, []wallet.ExpectedBatch{{Partition: 0, Operations: 1}}, []wallet.ExpectedBatch{{Partition: 1, Operations: 1}})
 }

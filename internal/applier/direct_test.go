@@ -43,7 +43,7 @@ func TestADirectOperationIsAnsweredAfterItsCommit(t *testing.T) {
 		t.Errorf("%+v", done)
 	}
 	wantOutcome(t, r.mustDirect(withdraw(id, 6)), wallet.Failed, wallet.InsufficientFunds, 2, 5)
-	wantOutcome(t, r.mustDirect(deposit(uuid.New(), 1)), wallet.Failed, wallet.NotFound, 0, 0)
+	wantOutcome(t, r.mustDirect(deposit(uuid.New(), 1)), wallet.Failed, wallet.WalletMissing, 0, 0)
 	for i, c := range r.told.Commits() {
 		if c.Partition != -1 || len(c.Results) != 1 || i < 2 && len(c.Wallets) != 1 {
 			t.Errorf("announced %+v", c)

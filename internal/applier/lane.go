@@ -104,7 +104,7 @@ func (l *lanes) lockIntake(id uuid.UUID) *lane {
 // lockAll locks the lanes of all ids in the order of the ids, the one order in
 // which anybody locks more than one.
 func (l *lanes) lockAll(ids []uuid.UUID) map[uuid.UUID]*lane {
-	slices.SortFunc(ids, compareIDs)
+	slices.SortFunc(ids, wallet.CompareIDs)
 	locked := make(map[uuid.UUID]*lane, len(ids))
 	for _, id := range ids {
 		locked[id] = l.lock(id)
@@ -166,7 +166,7 @@ func (l *lanes) forget(selected func(uuid.UUID) bool) {
 		}
 		return true
 	})
-	slices.SortFunc(ids, compareIDs)
+	slices.SortFunc(ids, wallet.CompareIDs)
 	for _, id := range ids {
 		if v, ok := l.m.Load(id); ok {
 			ln := v.(*lane)
@@ -200,5 +200,3 @@ func (a *Applier) NoteState(w wallet.Wallet) {
 		ln.state, ln.cached = w.State, true
 	}
 }
-
-func compareIDs(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) }

@@ -87,7 +87,7 @@ func (c *straggler) land(simtest.Fault) {
 }
 
 // Expect implements applier.Ledger.
-func (port) Expect(...wallet.Coming) {}
+func (port) Expect(...wallet.ExpectedBatch) {}
 
 // Partition implements applier.Ledger.
 func (p port) Partition(ctx context.Context, topic uuid.UUID, partition int32) (out wallet.Progress, err error) {

@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"cmp"
 	"context"
 	"slices"
 
@@ -18,7 +17,7 @@ func (a *Audit) stillThere(ctx context.Context) error {
 		keys = append(keys, k)
 	}
 	// By wallet, so that a list is read with few pages.
-	slices.SortFunc(keys, func(x, y wallet.Key) int { return cmp.Compare(x.WalletID.String(), y.WalletID.String()) })
+	slices.SortFunc(keys, func(x, y wallet.Key) int { return wallet.CompareIDs(x.WalletID, y.WalletID) })
 	for part := range slices.Chunk(keys, pageOperations) {
 		q := wallet.SnapshotQuery{Operations: part, EntriesPerList: mostListed}
 		for i, k := range part {

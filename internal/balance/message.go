@@ -57,7 +57,7 @@ func readMessage(b []byte) ([]wallet.Operation, error) {
 // isOutcome reports whether every part has a name: what has none cannot be answered.
 func isOutcome(op *wallet.Operation) bool {
 	decided := op.Status == wallet.Applied || op.Status == wallet.Failed
-	return decided && (op.Type.String() != "" || op.IsCreation()) && op.Reason <= wallet.NotFound && op.Origin <= wallet.Direct
+	return decided && (op.Type.String() != "" || op.IsCreation()) && op.Reason <= wallet.WalletMissing && op.Origin <= wallet.Direct
 }
 
 // readOperation returns how many bytes it took; 0: it is not whole, or no outcome.

@@ -22,11 +22,11 @@ type Config struct {
 // Breaker is open while its component does not answer. It starts open, until the
 // first probe succeeds. Only a probe closes it. Safe for concurrent use.
 type Breaker struct {
-	Config
-	mu   sync.Mutex
-	err  error         // why it is open
-	down chan struct{} // closed while the breaker is open
-	hint chan struct{} // asks for a probe now
+	config Config
+	mu     sync.Mutex
+	err    error         // why it is open
+	down   chan struct{} // closed while the breaker is open
+	hint   chan struct{} // asks for a probe now
 }
 
 // errUnasked is why a breaker is open at first.
@@ -34,14 +34,14 @@ var errUnasked = errors.New("not asked yet")
 
 // New returns an open breaker. Run probes.
 func New(cfg Config) *Breaker {
-	b := &Breaker{Config: cfg, err: errUnasked, down: make(chan struct{}), hint: make(chan struct{}, 1)}
+	b := &Breaker{config: cfg, err: errUnasked, down: make(chan struct{}), hint: make(chan struct{}, 1)}
 	close(b.down)
 	return b
 }
 
 // Run probes until ctx ends.
 func (b *Breaker) Run(ctx context.Context) {
-	tick := time.NewTicker(b.Interval)
+	tick := time.NewTicker(b.config.Interval)
 	defer tick.Stop()
 	for {
 		b.probe(ctx)
@@ -55,12 +55,12 @@ func (b *Breaker) Run(ctx context.Context) {
 }
 
 func (b *Breaker) probe(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, b.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, b.config.Timeout)
 	defer cancel()
-	err := b.Probe(ctx)
+	err := b.config.Probe(ctx)
 	// It may have been the connection: somebody in between has cut it while it was idle.
 	if err != nil && ctx.Err() == nil && b.Err() == nil {
-		err = b.Probe(ctx)
+		err = b.config.Probe(ctx)
 	}
 	b.set(err)
 }
@@ -90,12 +90,12 @@ func (b *Breaker) set(err error) {
 	switch {
 	case was == nil && err != nil:
 		close(b.down)
-		b.Log.Warn(b.Name+" is down", "error", err)
+		b.config.Log.Warn(b.config.Name+" is down", "error", err)
 	case errors.Is(was, errUnasked) && err != nil:
-		b.Log.Warn(b.Name+" does not answer yet", "error", err)
+		b.config.Log.Warn(b.config.Name+" does not answer yet", "error", err)
 	case was != nil && err == nil:
 		b.down = make(chan struct{})
-		b.Log.Info(b.Name + " is up")
+		b.config.Log.Info(b.config.Name + " is up")
 	}
 }
 

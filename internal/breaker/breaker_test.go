@@ -179,7 +179,7 @@ func TestHungComponentIsDownAfterTheTimeoutOfOneProbe(t *testing.T) {
 		c.set(errHung)
 		began := time.Now()
 		<-down
-		if d := time.Since(began); d != b.Interval+b.Timeout {
+		if d := time.Since(began); d != b.config.Interval+b.config.Timeout {
 			t.Errorf("down after %s", d)
 		}
 	})
@@ -193,7 +193,7 @@ func TestItClosesAgainWithinAnInterval(t *testing.T) {
 			t.Fatal(b.Err())
 		}
 		c.set(nil)
-		<-time.After(b.Interval) // of the test's own clock
+		<-time.After(b.config.Interval) // of the test's own clock
 		synctest.Wait()
 		if b.Err() != nil {
 			t.Error(b.Err())

@@ -128,10 +128,12 @@ func (d *decoder) money() bool {
 	return true
 }
 
-// parseAmount reads an amount in plain digits: no sign, fraction, exponent or
-// leading zero. Seventeen digits are too many anyway and cannot overflow.
+// amountDigits is one digit more than the largest amount has, which cannot overflow.
+const amountDigits = 17
+
+// parseAmount reads an amount in plain digits: no sign, fraction, exponent or leading zero.
 func parseAmount(digits []byte) (wallet.Amount, bool) {
-	if len(digits) == 0 || len(digits) > 17 || digits[0] == '0' {
+	if len(digits) == 0 || len(digits) > amountDigits || digits[0] == '0' {
 		return 0, false
 	}
 	var a wallet.Amount

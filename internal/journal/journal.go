@@ -132,15 +132,22 @@ func Open(cfg Config) (*Journal, error) {
 	return j, nil
 }
 
+// The pauses of the Kafka client.
+const (
+	metadataPause = 250 * time.Millisecond // between two looks for leaders, at least
+	metadataMost  = time.Minute            // at most
+	retryPause    = 250 * time.Millisecond // before a request is sent again
+)
+
 func clientOptions(cfg Config) []kgo.Opt {
 	options := []kgo.Opt{
 		kgo.SeedBrokers(cfg.Brokers...),
 		kgo.ClientID("walletd-" + cfg.Replica.String()),
 		kgo.DialTimeout(cfg.RequestTimeout),
 		kgo.RequestTimeoutOverhead(cfg.RequestTimeout),
-		kgo.MetadataMinAge(250 * time.Millisecond),
-		kgo.MetadataMaxAge(time.Minute),
-		kgo.RetryBackoffFn(func(int) time.Duration { return 250 * time.Millisecond }),
+		kgo.MetadataMinAge(metadataPause),
+		kgo.MetadataMaxAge(metadataMost),
+		kgo.RetryBackoffFn(func(int) time.Duration { return retryPause }),
 		kgo.DisableClientMetrics(),
 		kgo.WithLogger(clientLog{cfg.Log, &seldom{}}),
 	}

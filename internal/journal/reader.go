@@ -17,11 +17,13 @@ import (
 )
 
 const (
-	pollRecords    = 5_000           // of one poll, over all partitions
-	followInterval = 5 * time.Second // between commits of the group's own offsets
-	fetchAgain     = time.Second     // after a fetch that failed
-	missedMost     = 5               // answers that there is no such topic, a second apart, until that is believed
-	rejoinFirst    = 5 * time.Second // at least, a reader that misses a partition makes room for another; then twice as long each time
+	rebalanceMost  = 10 * time.Second       // how long the group waits for a member that is to give partitions up
+	fetchWait      = 500 * time.Millisecond // how long the broker holds a fetch that finds nothing
+	pollRecords    = 5_000                  // of one poll, over all partitions
+	followInterval = 5 * time.Second        // between commits of the group's own offsets
+	fetchAgain     = time.Second            // after a fetch that failed
+	missedMost     = 5                      // answers that there is no such topic, a second apart, until that is believed
+	rejoinFirst    = 5 * time.Second        // at least, a reader that misses a partition makes room for another; then twice as long each time
 	rejoinMost     = 5 * time.Minute
 )
 
@@ -62,8 +64,8 @@ func (j *Journal) read(t wallet.Topic) error {
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.SessionTimeout(j.SessionTimeout),
 		kgo.HeartbeatInterval(j.SessionTimeout/4),
-		kgo.RebalanceTimeout(10*time.Second),
-		kgo.FetchMaxWait(500*time.Millisecond),
+		kgo.RebalanceTimeout(rebalanceMost),
+		kgo.FetchMaxWait(fetchWait),
 		// An offset that is not there is never reset: the partition stops.
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.AdjustFetchOffsetsFn(r.startOffsets),

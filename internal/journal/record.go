@@ -186,7 +186,7 @@ func (d *decoder) check(kind wallet.Kind, op *wallet.Operation) error {
 		return fmt.Errorf("type %d is not known", op.Type)
 	case !op.Amount.Valid():
 		return fmt.Errorf("amount %d is out of range", op.Amount)
-	case op.Status > wallet.Failed || op.Reason > wallet.NotFound:
+	case op.Status > wallet.Failed || op.Reason > wallet.WalletMissing:
 		return fmt.Errorf("status %d or reason %d is not known", op.Status, op.Reason)
 	case op.Sequence < 0 || op.BalanceAfter < 0 || op.BalanceAfter > wallet.MaxAmount:
 		return fmt.Errorf("sequence %d or balance %d is out of range", op.Sequence, op.BalanceAfter)

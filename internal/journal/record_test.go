@@ -43,7 +43,7 @@ func drawOperation(t *rapid.T, kind wallet.Kind, walletID uuid.UUID) wallet.Oper
 	}
 	op.Origin = wallet.Direct
 	op.Status = rapid.SampledFrom([]wallet.Status{wallet.Applied, wallet.Failed}).Draw(t, "status")
-	op.Reason = wallet.Reason(rapid.Uint8Range(0, uint8(wallet.NotFound)).Draw(t, "reason"))
+	op.Reason = wallet.Reason(rapid.Uint8Range(0, uint8(wallet.WalletMissing)).Draw(t, "reason"))
 	op.Sequence = rapid.Int64Range(0, 1<<62).Draw(t, "sequence")
 	op.BalanceAfter = wallet.Amount(rapid.Int64Range(0, int64(wallet.MaxAmount)).Draw(t, "balance"))
 	op.AppliedAt = drawTime(t, "appliedAt")
@@ -85,7 +85,7 @@ func TestLargestRecordDecodesAndStaysFarBelowTheBrokersLimit(t *testing.T) {
 	rec := wallet.Record{Kind: wallet.KindBackfill, WalletID: uuid.New(), Receipt: wallet.Receipt{}}
 	op := wallet.Operation{
 		ID: uuid.New(), WalletID: rec.WalletID, Type: wallet.Withdraw, Amount: wallet.MaxAmount, AcceptedAt: lastTime,
-		Status: wallet.Failed, Reason: wallet.NotFound, Origin: wallet.Direct, Sequence: 1 << 62, BalanceAfter: wallet.MaxAmount,
+		Status: wallet.Failed, Reason: wallet.WalletMissing, Origin: wallet.Direct, Sequence: 1 << 62, BalanceAfter: wallet.MaxAmount,
 		AppliedAt: lastTime, Receipt: wallet.Receipt{Partition: 1<<31 - 1, Offset: 1 << 62},
 	}
 	for range wallet.MaxRecordOperations {
@@ -253,7 +253,7 @@ func FuzzDecode(f *testing.F) {
 	r := good()
 	f.Add(r.Key, r.Value, []byte("2"), []byte(uuid.NewString()))
 	for _, kind := range []wallet.Kind{wallet.KindCreate, wallet.KindBackfill} {
-		rec := wallet.Record{Kind: kind, WalletID: uuid.UUID{1}, Operations: []wallet.Operation{{ID: uuid.UUID{2}, Type: wallet.Withdraw, Amount: 300, Status: wallet.Failed, Reason: wallet.NotFound, Sequence: 400, Receipt: wallet.NoReceipt}}}
+		rec := wallet.Record{Kind: kind, WalletID: uuid.UUID{1}, Operations: []wallet.Operation{{ID: uuid.UUID{2}, Type: wallet.Withdraw, Amount: 300, Status: wallet.Failed, Reason: wallet.WalletMissing, Sequence: 400, Receipt: wallet.NoReceipt}}}
 		r := Encode(&rec)
 		f.Add(r.Key, r.Value, []byte{}, []byte{})
 	}

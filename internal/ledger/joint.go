@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -176,7 +175,7 @@ func (j *joint) leave() {
 // Expect says that batches are on their way to Commit: a transaction that could begin
 // waits for them, a moment, so that it is one for all. Those that will go alone are not
 // waited for.
-func (l *Ledger) Expect(batches ...wallet.Coming) {
+func (l *Ledger) Expect(batches ...wallet.ExpectedBatch) {
 	joining := make([]int32, 0, len(batches))
 	for _, b := range batches {
 		if b.Operations < aloneOperations {
@@ -252,6 +251,6 @@ func merge(parts []*part) ([]*wallet.Fence, *wallet.Batch) {
 		all.Operations = append(all.Operations, p.batch.Operations...)
 	}
 	slices.SortFunc(fences, func(x, y *wallet.Fence) int { return cmp.Compare(x.Partition, y.Partition) })
-	slices.SortFunc(all.Changes, func(x, y wallet.Change) int { return bytes.Compare(x.ID[:], y.ID[:]) })
+	slices.SortFunc(all.Changes, func(x, y wallet.Change) int { return wallet.CompareIDs(x.ID, y.ID) })
 	return fences, all
 }

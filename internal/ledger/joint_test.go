@@ -244,7 +244,7 @@ func expecting(t *testing.T, partitions ...int32) *jam {
 // expect says that a small batch of each partition is on its way.
 func (j *jam) expect(partitions ...int32) {
 	for _, p := range partitions {
-		j.Expect(wallet.Coming{Partition: p, Operations: 1})
+		j.Expect(wallet.ExpectedBatch{Partition: p, Operations: 1})
 	}
 }
 
@@ -354,7 +354,7 @@ func TestABatchIsWaitedForUntilItComesItself(t *testing.T) {
 func TestABatchThatWillGoAloneIsNotExpected(t *testing.T) {
 	t.Parallel()
 	j := expecting(t, 0)
-	j.Expect(wallet.Coming{Partition: 1, Operations: ledger.AloneOperations})
+	j.Expect(wallet.ExpectedBatch{Partition: 1, Operations: ledger.AloneOperations})
 	j.mustCommit(j.batchFor(0, 0))
 }
 

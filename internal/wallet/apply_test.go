@@ -133,7 +133,7 @@ func TestAnOutcomeDependsOnNothingButStateAndRequest(t *testing.T) {
 		wantState, want := wallet.Apply(s, op, at)
 		// An operation that already carries an outcome is decided anew, not believed.
 		tainted := op
-		tainted.Status, tainted.Reason, tainted.Sequence, tainted.BalanceAfter = wallet.Failed, wallet.NotFound, 77, 78
+		tainted.Status, tainted.Reason, tainted.Sequence, tainted.BalanceAfter = wallet.Failed, wallet.WalletMissing, 77, 78
 		if state, done := wallet.Apply(s, tainted, at); state != wantState || done != want {
 			t.Fatalf("%+v, then %+v", want, done)
 		}
@@ -144,7 +144,7 @@ func TestARefusalForAMissingWalletHasNeitherSequenceNorBalance(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		_, op := wallet.Apply(states.Draw(t, "state"), operations.Draw(t, "operation"), at)
 		done := wallet.Refuse(op, at)
-		if done.Status != wallet.Failed || done.Reason != wallet.NotFound || done.Sequence != 0 || done.BalanceAfter != 0 || !done.SameRequest(op) {
+		if done.Status != wallet.Failed || done.Reason != wallet.WalletMissing || done.Sequence != 0 || done.BalanceAfter != 0 || !done.SameRequest(op) {
 			t.Fatalf("%+v", done)
 		}
 	})

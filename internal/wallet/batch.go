@@ -23,8 +23,8 @@ type Batch struct {
 	Lists []ListChange
 }
 
-// Coming is a batch that is about to be committed.
-type Coming struct {
+// ExpectedBatch is a batch that is about to be committed.
+type ExpectedBatch struct {
 	Partition  int32
 	Operations int // so far
 }

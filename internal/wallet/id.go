@@ -1,6 +1,7 @@
 package wallet
 
 import (
+	"bytes"
 	"crypto/sha1"
 	"errors"
 
@@ -54,9 +55,9 @@ func named(space uuid.UUID, name string) (id uuid.UUID) {
 	return id
 }
 
-// NewID returns the id of a wallet to be created: the UUIDv5 of the key, the same
+// CreatedID returns the id of a wallet that is to be created: the UUIDv5 of the key, the same
 // for ever, or without a key a new UUIDv7.
-func NewID(key string) uuid.UUID {
+func CreatedID(key string) uuid.UUID {
 	if key == "" {
 		return uuid.Must(uuid.NewV7())
 	}
@@ -72,3 +73,6 @@ func ParseID(s string) (uuid.UUID, bool) {
 	id, err := uuid.Parse(s)
 	return id, err == nil && id != uuid.Nil
 }
+
+// CompareIDs orders UUIDs as PostgreSQL does: by their bytes.
+func CompareIDs(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) }

@@ -74,7 +74,7 @@ const (
 	NoReason          Reason = 0
 	InsufficientFunds Reason = 1
 	BalanceOverflow   Reason = 2
-	NotFound          Reason = 3
+	WalletMissing     Reason = 3
 )
 
 // String returns the name used on the wire; empty for NoReason.
@@ -110,7 +110,7 @@ type Operation struct {
 	Status       Status
 	Reason       Reason
 	Origin       Origin
-	Sequence     int64 // from 1; 0 while PENDING and for NotFound
+	Sequence     int64 // from 1; 0 while PENDING and for WalletMissing
 	BalanceAfter Amount
 	AppliedAt    time.Time
 }

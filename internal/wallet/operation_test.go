@@ -36,7 +36,7 @@ func TestStoredNumbersNeverChange(t *testing.T) {
 		"DEPOSIT": {int(wallet.Deposit), 1}, "WITHDRAW": {int(wallet.Withdraw), 2},
 		"PENDING": {int(wallet.Pending), 0}, "APPLIED": {int(wallet.Applied), 1}, "FAILED": {int(wallet.Failed), 2},
 		"insufficient_funds": {int(wallet.InsufficientFunds), 1}, "balance_overflow": {int(wallet.BalanceOverflow), 2},
-		"wallet_not_found": {int(wallet.NotFound), 3}, "journal": {int(wallet.FromJournal), 0}, "direct": {int(wallet.Direct), 1},
+		"wallet_not_found": {int(wallet.WalletMissing), 3}, "journal": {int(wallet.FromJournal), 0}, "direct": {int(wallet.Direct), 1},
 	} {
 		if pair[0] != pair[1] {
 			t.Errorf("%s is %d, was %d", what, pair[0], pair[1])

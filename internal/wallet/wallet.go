@@ -45,6 +45,6 @@ func Apply(s State, op Operation, at time.Time) (State, Operation) {
 // Refuse returns op as FAILED because its wallet does not exist. It has neither
 // a sequence nor a balance: there is no wallet that could number it.
 func Refuse(op Operation, at time.Time) Operation {
-	op.Status, op.Reason, op.Sequence, op.BalanceAfter, op.AppliedAt = Failed, NotFound, 0, 0, at
+	op.Status, op.Reason, op.Sequence, op.BalanceAfter, op.AppliedAt = Failed, WalletMissing, 0, 0, at
 	return op
 }

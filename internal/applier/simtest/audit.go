@@ -73,7 +73,7 @@ func (a *Audit) numbers() {
 		if k != op.Key() {
 			a.fault("operation %s is kept as %v", op.ID, k)
 		}
-		if op.Reason == wallet.NotFound {
+		if op.Reason == wallet.WalletMissing {
 			if op.Status != wallet.Failed || op.Sequence != 0 || op.BalanceAfter != 0 {
 				a.fault("operation %s of no wallet: %+v", op.ID, op)
 			}

@@ -197,7 +197,7 @@ func (l *Ledger) Lost(_ context.Context, placed []wallet.Placed) (lost []wallet.
 }
 
 // Expect implements applier.Ledger: here batches have nothing in common.
-func (l *Ledger) Expect(...wallet.Coming) {}
+func (l *Ledger) Expect(...wallet.ExpectedBatch) {}
 
 // Commit implements applier.Ledger: first everything is checked, then everything
 // is written.

@@ -9,7 +9,7 @@ type wireReason wallet.Reason
 // UnmarshalText reads the name.
 func (r *wireReason) UnmarshalText(name []byte) error {
 	*r = wireReason(wallet.NoReason)
-	for _, known := range []wallet.Reason{wallet.InsufficientFunds, wallet.BalanceOverflow, wallet.NotFound} {
+	for _, known := range []wallet.Reason{wallet.InsufficientFunds, wallet.BalanceOverflow, wallet.WalletMissing} {
 		if known.String() == string(name) {
 			*r = wireReason(known)
 		}
