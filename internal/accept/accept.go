@@ -71,6 +71,9 @@ type Applier interface {
 	// Direct applies operations of one wallet straight to the ledger, and returns them with
 	// their outcomes, in order. A *wallet.Error: nothing was applied; any other: nobody knows.
 	Direct(ctx context.Context, ops ...wallet.Operation) ([]wallet.Operation, error)
+	// Accepted returns an operation that this replica has accepted, and whose outcome is not
+	// known yet.
+	Accepted(key wallet.Key) (wallet.Operation, bool)
 	// Reconcile takes the ledger's offsets, settles own operations that the ledger has by
 	// now, and has those that the journal lost applied. One call is bounded; it returns how
 	// many got their outcome.

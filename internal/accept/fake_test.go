@@ -276,6 +276,7 @@ func (b *fakeBalances) Listening() bool { return !b.deaf }
 
 // fakeApplier knows wallets and answers the direct way with what the test sets.
 type fakeApplier struct {
+	accepted   map[wallet.Key]wallet.Operation // here, without an outcome
 	mu         sync.Mutex
 	known      map[uuid.UUID]bool
 	owns       bool
@@ -325,6 +326,11 @@ func (a *fakeApplier) Direct(ctx context.Context, ops ...wallet.Operation) ([]wa
 		}
 	}
 	return done, nil
+}
+
+func (a *fakeApplier) Accepted(key wallet.Key) (wallet.Operation, bool) {
+	op, ok := a.accepted[key]
+	return op, ok
 }
 
 func (a *fakeApplier) Reconcile(_ context.Context, offsets map[int32]int64) (settled int, err error) {

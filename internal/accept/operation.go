@@ -21,7 +21,11 @@ func (in *Intake) Operation(ctx context.Context, walletID, id uuid.UUID, r walle
 	case found:
 		in.refreshBalance(ctx, &op)
 		return op, nil
-	case !r.Known() || r.Offset < next:
+	}
+	if op, ok := in.Applier.Accepted(wallet.Key{WalletID: walletID, ID: id}); ok {
+		return op, nil // wherever its record is
+	}
+	if !r.Known() || r.Offset < next {
 		return op, &wallet.Error{Code: wallet.CodeOperationNotFound, Detail: "the wallet has no operation " + id.String()}
 	}
 	return in.pending(ctx, walletID, id, r)

@@ -36,6 +36,10 @@ func TestOperationWithItsReceiptIsFoundFromItsAcceptance(t *testing.T) {
 		{"in the ledger, no receipt", wallet.NoReceipt, func(w *world) { w.ledger.operations[applied.Key()] = applied }, applied, ""},
 		{"in the journal", place, func(*world) {}, pending, ""},
 		{"at the journal's end", place, func(w *world) { w.journal.end = place.Offset + 1 }, pending, ""},
+		{"accepted here, and lost", place, func(w *world) {
+			w.applier.accepted = map[wallet.Key]wallet.Operation{applied.Key(): pending}
+			w.ledger.next, w.journal.end = place.Offset+1, place.Offset
+		}, pending, ""},
 		{"nowhere, no receipt", wallet.NoReceipt, func(*world) {}, wallet.Operation{}, wallet.CodeOperationNotFound},
 		{"passed and not there", place, func(w *world) { w.ledger.next = place.Offset + 1 }, wallet.Operation{}, wallet.CodeOperationNotFound},
 		{"beyond the journal's end", place, func(w *world) { w.journal.end = place.Offset }, wallet.Operation{}, wallet.CodeInvalidRequest},

@@ -274,6 +274,38 @@ func TestWhatAShorterEndHasLostIsAppliedBehindWhatIsLeft(t *testing.T) {
 	})
 }
 
+// An operator has another topic followed, or more of the end is lost, before what is left is
+// applied: there is less, or nothing, to wait behind.
+func TestWhatIsLostWaitsBehindWhatIsLeft(t *testing.T) {
+	for name, shrink := range map[string]func(*replica){
+		"another topic": func(r *replica) { r.JournalReplaced() },
+		"a shorter end": func(r *replica) { r.JournalTruncated(0, 1, 0) },
+		"an empty one":  func(r *replica) { r.JournalTruncated(0, 0, 0) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newMemoryWorld(t, 1)
+				r, op, left := w.replica(), deposit(w.created(), 5), deposit(w.created(), 1)
+				w.append(left)
+				w.owning().outcome(left)
+				r.acknowledged(op, 1000)
+				r.JournalTruncated(0, 900, 1001)
+				if got, ok := r.Accepted(op.Key()); !ok || got.ID != op.ID || got.Status != wallet.Pending {
+					t.Errorf("it is not known to be accepted: %+v", got)
+				}
+				r.look()
+				wantHistory(t, w.books(), op.WalletID)
+				shrink(r)
+				r.look()
+				wantHistory(t, w.books(), op.WalletID, op)
+				if _, ok := r.Accepted(op.Key()); ok || r.Recovering() {
+					t.Error("it is still being recovered")
+				}
+			})
+		})
+	}
+}
+
 // Of a whole partition nothing is left.
 func TestWhatAnEmptyPartitionHasLostIsAppliedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package applier
 
 import (
+	"math"
 	"slices"
 	"sort"
 	"time"
@@ -112,7 +113,7 @@ func countOrphans(ops []unsettled) (n int) {
 // has the missing ones applied.
 func (a *Applier) JournalReplaced() {
 	a.ledgerNext.forgetBacklogs()
-	a.lanes.orphan(func(wallet.Receipt) bool { return true }, wallet.NoReceipt)
+	a.lanes.orphan(func(wallet.Receipt) bool { return true }, math.MaxInt64, wallet.NoReceipt)
 }
 
 // JournalTruncated notes that the journal has lost the records that a partition had from end
@@ -124,29 +125,50 @@ func (a *Applier) JournalTruncated(partition int32, end, acknowledged int64) {
 	if end == 0 {
 		behind = wallet.NoReceipt
 	}
-	a.lanes.orphan(func(r wallet.Receipt) bool {
-		return r.Partition == partition && end <= r.Offset && r.Offset < acknowledged
-	}, behind)
+	a.lanes.orphan(func(r wallet.Receipt) bool { return r.Partition == partition && r.Offset >= end }, acknowledged, behind)
 }
 
 // Recovering reports whether operations are orphaned and have no outcome yet.
 func (a *Applier) Recovering() bool { return a.lanes.orphans.Load() > 0 }
 
-// orphan takes the place in the journal from unsettled operations that had a lost one.
-func (l *lanes) orphan(lost func(wallet.Receipt) bool, behind wallet.Receipt) {
+// orphan takes the place in the journal from unsettled operations that had one that is gone,
+// if it was acknowledged before that offset. Those that wait behind one that is gone too wait
+// behind what is left.
+func (l *lanes) orphan(gone func(wallet.Receipt) bool, acknowledged int64, behind wallet.Receipt) {
+	lost := func(r wallet.Receipt) bool { return r.Known() && r.Offset < acknowledged && gone(r) }
 	for _, ln := range l.inUse() {
 		ln.intakeMu.Lock()
 		for i := range ln.unsettled {
-			if u := &ln.unsettled[i]; u.Receipt.Known() && lost(u.Receipt) {
+			switch u := &ln.unsettled[i]; {
+			case lost(u.Receipt):
 				u.Receipt, u.behind = wallet.NoReceipt, behind
 				l.orphans.Add(1)
+			case !u.Receipt.Known() && u.behind.Known() && gone(u.behind):
+				u.behind = behind
 			}
 		}
-		if ln.overflow.Known() && lost(ln.overflow) {
+		if lost(ln.overflow) {
 			ln.overflow = wallet.NoReceipt
 		}
 		ln.intakeMu.Unlock()
 	}
+}
+
+// Accepted returns an operation that was acknowledged to this replica and has no outcome yet,
+// as it was accepted: it is PENDING, also when the journal has lost it.
+func (a *Applier) Accepted(key wallet.Key) (wallet.Operation, bool) {
+	v, ok := a.lanes.m.Load(key.WalletID)
+	if !ok {
+		return wallet.Operation{}, false
+	}
+	ln := v.(*lane)
+	ln.intakeMu.Lock()
+	defer ln.intakeMu.Unlock()
+	i := slices.IndexFunc(ln.unsettled, func(u unsettled) bool { return u.ID == key.ID && u.kind == wallet.KindOperations })
+	if i < 0 {
+		return wallet.Operation{}, false
+	}
+	return ln.unsettled[i].Operation, true
 }
 
 // UnsettledInAll returns how many unsettled operations of all wallets count as load, as of

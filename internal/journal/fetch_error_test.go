@@ -263,7 +263,7 @@ func TestAPartitionThatHasWhatTheLedgerAsksForIsReadOn(t *testing.T) {
 	a.until(t, "what comes after it is read", func() bool { return len(a.fetched) == 2 })
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.halted[0] != nil || len(a.truncated) != 1 || a.truncated[0].end < a.truncated[0].acknowledged {
+	if a.halted[0] != nil || len(a.truncated) > 0 {
 		t.Errorf("halted: %v; lost are %v", a.halted[0], a.truncated)
 	}
 }
@@ -278,6 +278,7 @@ func TestAnErrorOfAPartitionThatWasTakenAwayHaltsNothing(t *testing.T) {
 	r.revoked(t.Context(), r.client, map[string][]int32{j.Topic: {0}})
 	r.failed(j.Topic, 0, &kgo.ErrDataLoss{Topic: j.Topic, ConsumedTo: 60, ResetTo: 55})
 	r.failed(j.Topic, 0, kerr.OffsetOutOfRange)
+	r.failed(j.Topic, 0, kerr.TopicAuthorizationFailed)
 	r.cancel()
 	r.ended.Wait()
 	if a.halted[0] != nil || r.missesSome(0) {

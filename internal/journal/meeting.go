@@ -232,7 +232,8 @@ func (m *meeting) openWriter(t wallet.Topic, applied map[int32]int64, known exte
 		w.recoverFirst()
 	}
 	if applied != nil {
-		w.hold(applied, extent{ends: known.ends}) // nothing is acknowledged to this writer yet
+		known.written = w.written()
+		w.hold(applied, known)
 	}
 	j.writer.Store(w)
 	j.Log.Info("journal ready", "topic", t.Name, "id", t.ID, "partitions", t.Partitions)

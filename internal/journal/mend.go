@@ -39,9 +39,10 @@ func (j *Journal) mendWriter(w *topicWriter) {
 	for i, p := range fresh.writers {
 		p.hold(w.writers[i].heldFor())
 		p.next.Store(w.writers[i].next.Load())
+		p.lostFrom = w.writers[i].lostFrom
 		p.reached(w.applied[p.partition])
 	}
-	fresh.applied, fresh.recoverBy = w.applied, w.recoverBy
+	fresh.applied, fresh.recoverBy, fresh.epochs = w.applied, w.recoverBy, w.epochs
 	j.writer.Store(fresh)
 	w.close()
 	j.Log.Warn("the journal is written with a new client; the brokers had refused the last one", "error", why)

@@ -44,6 +44,7 @@ type partitionWriter struct {
 	number     int      // number of the flush under way, or else of the next
 	stalled    bool
 	applied    int64       // the ledger's offset, as it was told last
+	lostFrom   int64       // where the end was when what was lost with it was told last; the meeting's
 	held       writeHold   // stalled while it is not known that the journal has what the ledger has applied
 	closed     bool        // stalled for good
 	late       *time.Timer // until the flush under way is to be acknowledged

@@ -47,13 +47,14 @@ type reader struct {
 	ending      sync.Mutex // held while the applier is told that a partition is revoked, or halted: one after the other
 	mu          sync.Mutex
 	given       map[int32]bool // partitions that the group has given; false: the client does not fetch it
+	assigned    map[int32]bool // the same, before startOffsets is asked about them
 	halted      map[int32]bool // stays paused while it is this replica's
 	revocations map[int32]int  // how often it was taken away: what was found out before says nothing of it
 }
 
 // read starts the reader.
 func (j *Journal) read(t wallet.Topic) error {
-	r := &reader{journal: j, topic: t, born: time.Now(), given: map[int32]bool{}, halted: map[int32]bool{}, revocations: map[int32]int{}}
+	r := &reader{journal: j, topic: t, born: time.Now(), given: map[int32]bool{}, assigned: map[int32]bool{}, halted: map[int32]bool{}, revocations: map[int32]int{}}
 	r.ctx, r.cancel = context.WithCancel(j.ctx)
 	var requests context.Context
 	requests, r.kill = context.WithCancel(context.Background())
@@ -69,6 +70,7 @@ func (j *Journal) read(t wallet.Topic) error {
 		// An offset that is not there is never reset: the partition stops.
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.AdjustFetchOffsetsFn(r.startOffsets),
+		kgo.OnPartitionsAssigned(r.noteAssigned),
 		kgo.OnPartitionsRevoked(r.revoked),
 		kgo.OnPartitionsLost(r.revoked),
 		// What was polled is delivered before its partition can be revoked.
@@ -116,6 +118,14 @@ func (r *reader) startOffsets(ctx context.Context, offsets map[string]map[int32]
 	return map[string]map[int32]kgo.Offset{r.topic.Name: begin}, nil
 }
 
+func (r *reader) noteAssigned(_ context.Context, _ *kgo.Client, added map[string][]int32) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, p := range added[r.topic.Name] {
+		r.assigned[p] = true
+	}
+}
+
 func (r *reader) revoked(_ context.Context, _ *kgo.Client, lost map[string][]int32) {
 	r.ending.Lock()
 	defer r.ending.Unlock()
@@ -125,6 +135,7 @@ func (r *reader) revoked(_ context.Context, _ *kgo.Client, lost map[string][]int
 		r.revocations[p]++
 		r.halted[p] = false
 		delete(r.given, p)
+		delete(r.assigned, p)
 		r.mu.Unlock()
 		r.resume(p)
 	}
@@ -220,8 +231,8 @@ func (r *reader) failed(topic string, partition int32, err error) {
 	}
 	var loss *kgo.ErrDataLoss
 	outOfRange := errors.Is(err, kerr.OffsetOutOfRange) || errors.As(err, &loss)
-	revocations, given := r.noteFailed(partition, outOfRange)
-	if outOfRange && !given {
+	revocations, ours := r.noteFailed(partition)
+	if !ours {
 		return // the client also tells errors of partitions that were halted, or taken away, since
 	}
 	r.pause(partition)
@@ -242,19 +253,17 @@ func (r *reader) failed(topic string, partition int32, err error) {
 	})
 }
 
-// noteFailed returns how often a partition was taken away, and whether it is this replica's.
-// One that is, and that startOffsets was not asked about, has failed before it was read:
-// it is missed.
-func (r *reader) noteFailed(partition int32, whileRead bool) (revocations int, given bool) {
+// noteFailed returns how often a partition was taken away, and whether it is this replica's and
+// not halted. If startOffsets was not asked about it, it has failed before it was read: it is
+// missed.
+func (r *reader) noteFailed(partition int32) (revocations int, ours bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, given = r.given[partition]; r.halted[partition] {
-		return r.revocations[partition], false
-	}
-	if !given && !whileRead && partition >= 0 {
+	ours = partition < 0 || r.assigned[partition] && !r.halted[partition] // below 0: it is the topic's
+	if _, given := r.given[partition]; ours && !given && partition >= 0 {
 		r.given[partition] = false
 	}
-	return r.revocations[partition], given
+	return r.revocations[partition], ours
 }
 
 // isComplete reports whether the journal has what the ledger's offset of a partition asks
@@ -262,16 +271,11 @@ func (r *reader) noteFailed(partition int32, whileRead bool) (revocations int, g
 func (r *reader) isComplete(partition int32) bool {
 	for {
 		next, owned := r.journal.applier.Offsets()[partition]
-		acknowledged := r.journal.acknowledged()[partition]
 		starts, ends, _ := r.journal.bounds(r.ctx, r.topic.Name) // not of a partition that does not tell
 		start, hasStart := starts[partition]
 		end, hasEnd := ends[partition]
 		if owned && hasStart && hasEnd {
-			if start > next || next > end {
-				return false
-			}
-			r.journal.applier.JournalTruncated(partition, end, acknowledged)
-			return true
+			return start <= next && next <= end
 		}
 		if !owned || !sleep(r.ctx, fetchAgain) {
 			return true

@@ -82,21 +82,34 @@ func (j *Journal) bounds(ctx context.Context, topic string) (starts, ends map[in
 func (j *Journal) extent() extent {
 	ctx, cancel := context.WithTimeout(j.ctx, j.RequestTimeout)
 	defer cancel()
-	known := extent{acknowledged: j.acknowledged()}
-	known.ends, _ = listedOffsets(j.admin.ListEndOffsets(ctx, j.Topic))
+	var known extent
+	last := epochs{}
+	if w := j.writer.Load(); w != nil {
+		known.written, last = w.written(), w.epochs
+	}
+	listed, err := j.admin.ListEndOffsets(ctx, j.Topic)
+	known.ends, _ = listedOffsets(last.fenced(listed), err)
 	return known
 }
 
-// acknowledged returns the offset behind the last record that was acknowledged to each
-// partition's writer.
-func (j *Journal) acknowledged() map[int32]int64 {
-	offsets := map[int32]int64{}
-	if w := j.writer.Load(); w != nil {
-		for _, p := range w.writers {
-			offsets[p.partition] = p.next.Load()
+// epochs are the highest leader epochs that ends were told by, by partition. A broker that was
+// deposed and does not know it, being cut off, tells an end that may be too short. Not safe
+// for concurrent use: they are the meeting's.
+type epochs map[int32]int32
+
+// fenced marks the ends that were told by leaders before the last ones, and notes the last.
+func (e epochs) fenced(listed kadm.ListedOffsets) kadm.ListedOffsets {
+	listed.Each(func(o kadm.ListedOffset) {
+		switch last := e[o.Partition]; {
+		case o.Err != nil || o.LeaderEpoch < 0:
+		case o.LeaderEpoch < last:
+			o.Err = kerr.FencedLeaderEpoch
+			listed[o.Topic][o.Partition] = o
+		default:
+			e[o.Partition] = o.LeaderEpoch
 		}
-	}
-	return offsets
+	})
+	return listed
 }
 
 func listedOffsets(listed kadm.ListedOffsets, err error) (map[int32]int64, error) {

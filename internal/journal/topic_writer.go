@@ -23,6 +23,7 @@ type topicWriter struct {
 	gap        chan<- struct{} // has the reader poll at once
 	applied    map[int32]int64 // the ledger's offsets, as they were told last; the meeting's
 	recoverBy  time.Time       // until then partitions wait for what was lost to be applied; the meeting's
+	epochs     epochs          // of this topic; the meeting's
 	writers    []*partitionWriter
 	ready      chan struct{}                      // holds one token while a partition writer has something to flush
 	pushing    atomic.Bool                        // somebody has the client send
@@ -62,7 +63,7 @@ func (j *Journal) newTopicWriter(t wallet.Topic) (*topicWriter, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &topicWriter{topic: t, client: client, applier: j.applier, log: j.Log, gap: j.gap, ready: make(chan struct{}, 1)}
+	w := &topicWriter{topic: t, client: client, applier: j.applier, log: j.Log, gap: j.gap, ready: make(chan struct{}, 1), epochs: epochs{}}
 	for p := range t.Partitions {
 		w.writers = append(w.writers, &partitionWriter{partition: p, topic: t.Name, ackTimeout: j.AckTimeout})
 	}
@@ -86,11 +87,12 @@ func (w *topicWriter) demanded(d demand) {
 // writers, so that what they are told of is on its way. It returns whether the record is
 // acknowledged.
 func (w *topicWriter) answered(p *partitionWriter, g *pendingRecord, r *kgo.Record, err error) bool {
+	before := p.next.Load()
 	v := p.judge(r.Offset, err)
 	if v < acknowledged {
 		if v == overtaking {
 			w.log.Error("a partition of the journal is not written: it has lost its end", "partition", p.partition, "written again", r.Offset)
-			w.applier.JournalTruncated(p.partition, r.Offset, p.next.Load())
+			w.applier.JournalTruncated(p.partition, r.Offset, before)
 		}
 		g.finish(wallet.NoReceipt, wallet.ErrUnacknowledged)
 		return false
@@ -120,43 +122,57 @@ func (w *topicWriter) close() {
 	w.running.Wait()
 }
 
-// extent is how far the partitions of a topic go. What is acknowledged is read before the ends
-// are asked for, and the ends after the ledger's offsets: so neither can be ahead of them,
-// unless an end is lost.
+// extent is how far the partitions of a topic go. How they were written is read before the ends
+// are asked for, and those after the ledger's offsets: so no end is below what was
+// acknowledged or applied, unless it is lost.
 type extent struct {
-	acknowledged map[int32]int64 // the offset behind the last record that was acknowledged here; 0: none
-	ends         map[int32]int64 // without partitions that do not tell
+	written map[int32]written
+	ends    map[int32]int64 // without partitions that do not tell
+}
+
+// written is how a partition was written.
+type written struct {
+	acknowledged int64 // the offset behind the last record that was acknowledged; 0: none
+	held         writeHold
+}
+
+func (w *topicWriter) written() map[int32]written {
+	partitions := make(map[int32]written, len(w.writers))
+	for _, p := range w.writers {
+		partitions[p.partition] = written{p.next.Load(), p.heldFor()}
+	}
+	return partitions
 }
 
 // hold blocks the writing of partitions that may lack records which the ledger has applied.
 // A new record would get a lost one's offset, and the ledger would pass it as applied. The
 // reader stops such a partition only for as long as it ends before the ledger's offset;
 // writing would close that gap and hide the loss. A partition that has lost only what the
-// ledger has not come to is held until what was acknowledged here of that is applied.
+// ledger has not come to is held too: until the next look says the same, and then until what
+// was acknowledged here of that is applied.
 func (w *topicWriter) hold(applied map[int32]int64, known extent) {
 	first := w.applied == nil
 	w.applied = applied
 	for _, p := range w.writers {
-		next, was := applied[p.partition], p.heldFor()
+		next, was := applied[p.partition], known.written[p.partition]
 		p.reached(next)
 		end, told := known.ends[p.partition]
-		acknowledged := known.acknowledged[p.partition]
-		why := was
+		why := was.held
 		switch {
-		case told && end < next:
+		case told && (end < next || was.held == "" && end < was.acknowledged):
 			why = holdLost
-		case told && (was == holdLost || end < acknowledged):
-			w.recoverFrom(p, end, acknowledged)
+		case told && (was.held == holdLost || was.held == holdRecovering && end < p.lostFrom):
+			w.recoverFrom(p, end, was.acknowledged)
 			why = w.recovering()
 		case !told && first && next > 0:
 			why = holdUntold
-		case was == holdRecovering:
+		case was.held == holdRecovering:
 			why = w.recovering()
-		case told || next == 0 && was != holdLost:
+		case told || next == 0 && was.held != holdLost:
 			why = ""
 		}
-		if p.rehold(was, why) && why == holdLost {
-			w.log.Error("a partition of the journal is not written: it has lost its end", "partition", p.partition, "ends", end, "applied", next)
+		if p.rehold(was.held, why) && why == holdLost {
+			w.log.Error("a partition of the journal is not written: it has lost its end", "partition", p.partition, "ends", end, "applied", next, "acknowledged", was.acknowledged)
 		}
 	}
 }
@@ -168,10 +184,9 @@ const recoverMost = 30 * time.Second
 
 // recoverFrom has what was acknowledged from end on applied, which is lost.
 func (w *topicWriter) recoverFrom(p *partitionWriter, end, acknowledged int64) {
-	w.log.Error("a partition of the journal has lost its end: what was acknowledged there is applied directly", "partition", p.partition, "ends", end, "acknowledged", acknowledged)
 	w.applier.JournalTruncated(p.partition, end, acknowledged)
 	p.next.CompareAndSwap(acknowledged, 0)
-	w.recoverBy = time.Now().Add(recoverMost)
+	p.lostFrom, w.recoverBy = end, time.Now().Add(recoverMost)
 }
 
 // recovering is why partitions are held that have lost something, "" once they need not be.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -143,7 +144,7 @@ func TestARecordInThePlaceOfALostOneIsNotAcknowledged(t *testing.T) {
 		if err := write(6); !errors.Is(err, wallet.ErrNotJournaled) {
 			t.Errorf("%s: after it: %v", name, err)
 		}
-		w.hold(map[int32]int64{3: 6}, extent{map[int32]int64{3: p.next.Load()}, map[int32]int64{3: 6}}) // as an operator has it
+		w.hold(map[int32]int64{3: 6}, extent{w.written(), map[int32]int64{3: 6}}) // as an operator has it
 		if err := write(6); err != nil || len(a.acked) != 1 || a.acked[0].Receipt.Offset != 6 {
 			t.Errorf("%s: once it may: %v, acknowledged %v", name, err, a.acked)
 		}
@@ -174,7 +175,7 @@ func TestAPartitionIsWrittenAgainOnceWhatItHasLostIsApplied(t *testing.T) {
 		p, other := &partitionWriter{partition: 0}, &partitionWriter{partition: 1}
 		w := &topicWriter{applier: a, writers: []*partitionWriter{p, other}, log: slog.New(slog.DiscardHandler)}
 		look := func(applied, end int64, told bool) writeHold {
-			known := extent{map[int32]int64{0: p.next.Load()}, map[int32]int64{1: 7}}
+			known := extent{w.written(), map[int32]int64{1: 7}}
 			if told {
 				known.ends[0] = end
 			}
@@ -204,10 +205,14 @@ func TestAPartitionIsWrittenAgainOnceWhatItHasLostIsApplied(t *testing.T) {
 			{applied: 3, end: 4, want: holdRecovering, truncated: 2},
 			{applied: 3, end: 4, after: recoverMost - 1, want: holdRecovering, truncated: 2},
 			{applied: 3, end: 4, after: 1, want: "", truncated: 2},
-			{applied: 3, end: 7, acknowledged: 9, want: holdRecovering, truncated: 3}, // nobody has written
-			{applied: 3, end: 7, recovered: true, want: "", truncated: 3},
-			{applied: 3, end: 6, acknowledged: 7, recovered: true, want: "", truncated: 4}, // it has the outcome by now
-			{applied: 3, end: 6, want: "", truncated: 4},
+			{applied: 3, end: 7, acknowledged: 9, want: holdLost, truncated: 2}, // nobody has written
+			{applied: 3, end: 7, want: holdRecovering, truncated: 3},
+			{applied: 3, end: 5, want: holdRecovering, truncated: 4}, // more is lost
+			{applied: 3, end: 5, want: holdRecovering, truncated: 4},
+			{applied: 3, end: 5, recovered: true, want: "", truncated: 4},
+			{applied: 3, end: 6, acknowledged: 7, want: holdLost, truncated: 4},
+			{applied: 3, end: 7, recovered: true, want: "", truncated: 5}, // only somebody has said so
+			{applied: 3, end: 7, want: "", truncated: 5},
 		} {
 			time.Sleep(c.after)
 			a.recovering = !c.recovered
@@ -218,7 +223,7 @@ func TestAPartitionIsWrittenAgainOnceWhatItHasLostIsApplied(t *testing.T) {
 				t.Errorf("look %d: %q, %d times lost, want %q, %d", n+1, why, len(a.truncated), c.want, c.truncated)
 			}
 		}
-		if want := []loss{{0, 3, 5}, {0, 4, 0}, {0, 7, 9}, {0, 6, 7}}; !slices.Equal(a.truncated, want) {
+		if want := []loss{{0, 3, 5}, {0, 4, 0}, {0, 7, 9}, {0, 5, 0}, {0, 7, 7}}; !slices.Equal(a.truncated, want) {
 			t.Errorf("said to be lost: %v, want %v", a.truncated, want)
 		}
 	})
@@ -241,6 +246,38 @@ func TestAFlushThatShowsALossIsNotAcknowledgedFromThereOn(t *testing.T) {
 	p.landed()
 	if len(a.acked) > 0 || !slices.Equal(a.truncated, []loss{{0, 98, 100}}) {
 		t.Errorf("acknowledged %+v, lost %v", a.acked, a.truncated)
+	}
+}
+
+// What a record shows while the ends are asked for is not known by that look.
+func TestALookOfBeforeALossDoesNotHideIt(t *testing.T) {
+	a := newApplier(nil)
+	p := &partitionWriter{partition: 3, ackTimeout: time.Hour}
+	w := &topicWriter{applier: a, writers: []*partitionWriter{p}, gap: make(chan struct{}, 1), log: slog.New(slog.DiscardHandler)}
+	p.judge(9, nil)
+	before := extent{w.written(), map[int32]int64{3: 10}}
+	if _, err := p.add(&entry{rec: operations(deposit(uuid.New(), 1)), done: func(wallet.Receipt, error) {}}); err != nil {
+		t.Fatal(err)
+	}
+	w.answered(p, p.take()[0], &kgo.Record{Partition: 3, Offset: 5}, nil)
+	p.landed()
+	w.hold(map[int32]int64{3: 5}, before)
+	if p.heldFor() != holdLost || p.next.Load() != 10 || !slices.Equal(a.truncated, []loss{{3, 5, 10}}) {
+		t.Errorf("held for %q, acknowledged to %d, lost %v", p.heldFor(), p.next.Load(), a.truncated)
+	}
+}
+
+func TestAnEndThatALeaderBeforeTheLastTellsIsNotBelieved(t *testing.T) {
+	known := epochs{}
+	for n, c := range []struct {
+		epoch int32
+		told  bool
+	}{{3, true}, {2, false}, {3, true}, {-1, true}, {4, true}, {3, false}} {
+		listed := kadm.ListedOffsets{"t": {0: {Topic: "t", Offset: 7, LeaderEpoch: c.epoch}, 1: {Topic: "t", Partition: 1, Offset: 8, LeaderEpoch: 0}}}
+		ends, _ := listedOffsets(known.fenced(listed), nil)
+		if _, told := ends[0]; told != c.told || ends[1] != 8 {
+			t.Errorf("answer %d: %v", n, ends)
+		}
 	}
 }
 
