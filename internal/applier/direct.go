@@ -174,11 +174,11 @@ func (a *Applier) drain(id uuid.UUID, ln *lane, turns chan struct{}, taken bool)
 			a.announce(b.committed)
 		}
 		again := a.answer(b.calls)
-		ln.requeue(again)
 		turns, taken = a.turns, false
 		if slices.ContainsFunc(again, func(c *call) bool { return errors.Is(c.lastRefusal, wallet.ErrLocked) }) {
 			turns = a.heldTurns
 		}
+		ln.requeue(again) // they are the queue's from here on
 		time.Sleep(a.Limits.yieldPause(b.took))
 	}
 }
