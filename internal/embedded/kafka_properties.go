@@ -14,6 +14,12 @@ func (k *Kafka) propertiesFile() string { return filepath.Join(k.dir, "server.pr
 
 func (k *Kafka) dataDir() string { return filepath.Join(k.dir, "data") }
 
+// SegmentFile is the first segment of a partition's log. While the broker does not run its end
+// may be cut off: the broker then has lost it, as by a crash before it was written.
+func (k *Kafka) SegmentFile(topic string, partition int32) string {
+	return filepath.Join(k.dataDir(), fmt.Sprintf("%s-%d", topic, partition), fmt.Sprintf("%020d.log", 0))
+}
+
 // properties is the content of server.properties. The session timeout is how long a killed broker's successor waits to be
 // let in (9 s by default), and also the pause after which a broker is taken for dead.
 func (k *Kafka) properties() []byte {
