@@ -48,8 +48,8 @@ type lanes struct {
 	settled        atomic.Int64 // of all lanes, ever
 	excluded       atomic.Int64 // of the unsettled ones, those that were no load at the last Reconcile (countExcluded)
 	orphans        atomic.Int64 // of the unsettled ones, those that the journal does not have any more
-	recovering     atomic.Int64 // wallets whose lost operations wait for the direct way, or are tried
-	recoveringHeld atomic.Int64 // the same of those whose row was held
+	recoveries     atomic.Int64 // wallets whose lost operations wait for the direct way, or are tried
+	heldRecoveries atomic.Int64 // the same of those whose row was held
 	recovered      atomic.Int64 // lost operations that got their outcome, since it was last read
 	overflowed     atomic.Bool  // some lane may have an overflow
 

@@ -70,10 +70,10 @@ func (a *Applier) recover(id uuid.UUID, lost map[uuid.UUID]bool, held bool) {
 		a.metrics.lost(n)
 		a.Log.Error("the journal has lost operations that it had acknowledged: they are applied directly", "wallet", id, "operations", n)
 	}
-	c := &call{ctx: a.ctx, wallet: id, lost: lost, done: make(chan struct{}), under: &a.lanes.recovering}
+	c := &call{ctx: a.ctx, wallet: id, lost: lost, done: make(chan struct{}), under: &a.lanes.recoveries}
 	most := int64(recoveriesAtMost)
 	if held {
-		c.under, most = &a.lanes.recoveringHeld, heldRecoveriesAtMost
+		c.under, most = &a.lanes.heldRecoveries, heldRecoveriesAtMost
 	}
 	if c.under.Load() >= most {
 		return

@@ -171,7 +171,7 @@ func (j *Journal) ReplayLetter(ctx context.Context, l Letter, topic wallet.Topic
 	r := l.record()
 	r.Topic, r.Offset, r.Partition = topic.Name, 0, max(r.Partition, 0)
 	if rec := l.Decode(); rec.Kind != wallet.KindPoison {
-		r.Partition = partitionOf(rec.WalletID, topic.Partitions)
+		r.Partition = PartitionAmong(rec.WalletID, topic.Partitions)
 	}
 	if r.Partition >= topic.Partitions {
 		r.Partition = 0

@@ -46,7 +46,7 @@ func reading(t *testing.T, cfg Config, l *fakeLedger, a Applier) *Journal {
 // inPartition is a new wallet of the partition.
 func inPartition(p, partitions int32) uuid.UUID {
 	for {
-		if id := uuid.New(); partitionOf(id, partitions) == p {
+		if id := uuid.New(); PartitionAmong(id, partitions) == p {
 			return id
 		}
 	}

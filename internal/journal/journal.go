@@ -202,7 +202,7 @@ func (j *Journal) enter(rec wallet.Record, done func(wallet.Receipt, error)) {
 		return
 	}
 	e := &entry{rec: rec, done: done}
-	d, err := w.writers[partitionOf(rec.WalletID, w.topic.Partitions)].add(e)
+	d, err := w.writers[PartitionAmong(rec.WalletID, w.topic.Partitions)].add(e)
 	if err != nil {
 		e.finish(wallet.NoReceipt, err)
 	}
@@ -232,14 +232,14 @@ func (j *Journal) PartitionOf(walletID uuid.UUID) int32 {
 	if w == nil {
 		return 0
 	}
-	return partitionOf(walletID, w.topic.Partitions)
+	return PartitionAmong(walletID, w.topic.Partitions)
 }
 
 // MayHave reports whether a partition is the one of a wallet's records; true before the topic
 // was met.
 func (j *Journal) MayHave(partition int32, walletID uuid.UUID) bool {
 	w := j.writer.Load()
-	return w == nil || partitionOf(walletID, w.topic.Partitions) == partition
+	return w == nil || PartitionAmong(walletID, w.topic.Partitions) == partition
 }
 
 // PartitionCount returns how many partitions the journal has; 0 before the topic was met.

@@ -133,7 +133,7 @@ func (m *meeting) untilLeft(met wallet.Topic) (wallet.Topic, bool) {
 			if err != nil || now != met {
 				applied = w.applied // which is no less true
 			}
-			w.hold(applied, j.extent())
+			w.hold(applied, j.look())
 		}
 		if r := j.reader.Load(); err == nil && r.missesSome(m.rejoin) {
 			m.rejoin = nextRejoin(m.rejoin, time.Since(r.born))
@@ -187,7 +187,7 @@ func (m *meeting) meet(impatient bool) (wallet.Topic, error) {
 		known, lerr = m.ledger.Follow(j.ctx, t)
 	}
 	if lerr != nil {
-		return t, errors.Join(fmt.Errorf("the ledger has not agreed to topic %s: %w", j.Topic, lerr), m.openWriter(t, nil, extent{}))
+		return t, errors.Join(fmt.Errorf("the ledger has not agreed to topic %s: %w", j.Topic, lerr), m.openWriter(t, nil, look{}))
 	}
 	t.Generation = known.Generation // the ledger's alone
 	if known != t {
@@ -195,7 +195,7 @@ func (m *meeting) meet(impatient bool) (wallet.Topic, error) {
 		return known, fmt.Errorf("%w: it follows %s with id %s and %d partitions; Kafka has id %s with %d",
 			wallet.ErrTopicChanged, known.Name, known.ID, known.Partitions, t.ID, t.Partitions)
 	}
-	far := j.extent() // after the ledger was asked: who writes meanwhile adds to it
+	far := j.look() // after the ledger was asked: who writes meanwhile adds to it
 	if err := m.openWriter(t, offsets, far); err != nil {
 		return t, err
 	}
@@ -208,7 +208,7 @@ func (m *meeting) meet(impatient bool) (wallet.Topic, error) {
 
 // openWriter starts writing the topic, unless it is being written. applied are the ledger's
 // offsets, if it has told them.
-func (m *meeting) openWriter(t wallet.Topic, applied map[int32]int64, known extent) error {
+func (m *meeting) openWriter(t wallet.Topic, applied map[int32]int64, known look) error {
 	j := m.journal
 	if w := j.writer.Load(); w != nil && w.topic.ID == t.ID {
 		if applied != nil {

@@ -2,10 +2,10 @@ package journal
 
 import "github.com/google/uuid"
 
-// partitionOf is the partition that every Kafka client's default partitioner
+// PartitionAmong is the partition, among so many, that every Kafka client's default partitioner
 // chooses for a wallet's key: murmur2 of the canonical text, sign bit dropped,
 // modulo the number of partitions.
-func partitionOf(walletID uuid.UUID, partitions int32) int32 {
+func PartitionAmong(walletID uuid.UUID, partitions int32) int32 {
 	return int32(murmur2([]byte(walletID.String()))&0x7fffffff) % partitions
 }
 
@@ -34,9 +34,4 @@ func murmur2(b []byte) uint32 {
 	h ^= h >> 13
 	h *= m
 	return h ^ h>>15
-}
-
-// PartitionAmong returns which of so many partitions has a wallet's records.
-func PartitionAmong(walletID uuid.UUID, partitions int32) int32 {
-	return partitionOf(walletID, partitions)
 }

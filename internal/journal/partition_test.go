@@ -28,7 +28,7 @@ func TestPartitionIsTheOneThatOtherClientsChoose(t *testing.T) {
 	for i := range 2_000 {
 		id := uuid.NewSHA1(uuid.NameSpaceOID, fmt.Append(nil, i))
 		for _, n := range []int{1, 2, 3, 12, 100, 10_000} {
-			got := int(partitionOf(id, int32(n)))
+			got := int(PartitionAmong(id, int32(n)))
 			if want := partitioner.Partition(&kgo.Record{Key: []byte(id.String())}, n); got != want {
 				t.Fatalf("%s of %d partitions: %d, want %d", id, n, got, want)
 			}

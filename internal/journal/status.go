@@ -78,11 +78,11 @@ func (j *Journal) bounds(ctx context.Context, topic string) (starts, ends map[in
 	return starts, ends, err
 }
 
-// extent asks where the partitions end.
-func (j *Journal) extent() extent {
+// look asks where the partitions end.
+func (j *Journal) look() look {
 	ctx, cancel := context.WithTimeout(j.ctx, j.RequestTimeout)
 	defer cancel()
-	var known extent
+	var known look
 	last := epochs{}
 	if w := j.writer.Load(); w != nil {
 		known.written, last = w.written(), w.epochs

@@ -122,10 +122,10 @@ func (w *topicWriter) close() {
 	w.running.Wait()
 }
 
-// extent is how far the partitions of a topic go. How they were written is read before the ends
+// look is what the meeting has seen of a topic's partitions. How they were written is read before the ends
 // are asked for, and those after the ledger's offsets: so no end is below what was
 // acknowledged or applied, unless it is lost.
-type extent struct {
+type look struct {
 	written map[int32]written
 	ends    map[int32]int64 // without partitions that do not tell
 }
@@ -150,7 +150,7 @@ func (w *topicWriter) written() map[int32]written {
 // writing would close that gap and hide the loss. A partition that has lost only what the
 // ledger has not come to is held too: until the next look says the same, and then until what
 // was acknowledged here of that is applied.
-func (w *topicWriter) hold(applied map[int32]int64, known extent) {
+func (w *topicWriter) hold(applied map[int32]int64, known look) {
 	first := w.applied == nil
 	w.applied = applied
 	for _, p := range w.writers {

@@ -144,7 +144,7 @@ func TestARecordInThePlaceOfALostOneIsNotAcknowledged(t *testing.T) {
 		if err := write(6); !errors.Is(err, wallet.ErrNotJournaled) {
 			t.Errorf("%s: after it: %v", name, err)
 		}
-		w.hold(map[int32]int64{3: 6}, extent{w.written(), map[int32]int64{3: 6}}) // as an operator has it
+		w.hold(map[int32]int64{3: 6}, look{w.written(), map[int32]int64{3: 6}}) // as an operator has it
 		if err := write(6); err != nil || len(a.acked) != 1 || a.acked[0].Receipt.Offset != 6 {
 			t.Errorf("%s: once it may: %v, acknowledged %v", name, err, a.acked)
 		}
@@ -175,7 +175,7 @@ func TestAPartitionIsWrittenAgainOnceWhatItHasLostIsApplied(t *testing.T) {
 		p, other := &partitionWriter{partition: 0}, &partitionWriter{partition: 1}
 		w := &topicWriter{applier: a, writers: []*partitionWriter{p, other}, log: slog.New(slog.DiscardHandler)}
 		look := func(applied, end int64, told bool) writeHold {
-			known := extent{w.written(), map[int32]int64{1: 7}}
+			known := look{w.written(), map[int32]int64{1: 7}}
 			if told {
 				known.ends[0] = end
 			}
@@ -255,7 +255,7 @@ func TestALookOfBeforeALossDoesNotHideIt(t *testing.T) {
 	p := &partitionWriter{partition: 3, ackTimeout: time.Hour}
 	w := &topicWriter{applier: a, writers: []*partitionWriter{p}, gap: make(chan struct{}, 1), log: slog.New(slog.DiscardHandler)}
 	p.judge(9, nil)
-	before := extent{w.written(), map[int32]int64{3: 10}}
+	before := look{w.written(), map[int32]int64{3: 10}}
 	if _, err := p.add(&entry{rec: operations(deposit(uuid.New(), 1)), done: func(wallet.Receipt, error) {}}); err != nil {
 		t.Fatal(err)
 	}

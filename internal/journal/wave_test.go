@@ -44,7 +44,7 @@ func requests(c *kfake.Cluster) func() []int {
 // in returns a new wallet of the partition.
 func (w *topicWriter) in(partition int32) uuid.UUID {
 	for {
-		if id := uuid.New(); partitionOf(id, w.topic.Partitions) == partition {
+		if id := uuid.New(); PartitionAmong(id, w.topic.Partitions) == partition {
 			return id
 		}
 	}
