@@ -130,9 +130,9 @@ func TestAKeyThatIsThereAgainIsAReplayOfItsFirstOccurrence(t *testing.T) {
 		want    string
 		pending string
 	}{
-		"first":       {[]wallet.Amount{5, 5, 6}, 0, "AaR", "PpR"},
-		"another has": {[]wallet.Amount{5, 5, 6}, 5, "aaR", "PpR"},
-		"the later":   {[]wallet.Amount{5, 6, 5, 6}, 6, "RaRa", "PRpR"},
+		"first":       {[]wallet.Amount{5, 5, 6}, 0, "AaR", "Ppp"},
+		"another has": {[]wallet.Amount{5, 5, 6}, 5, "aaR", "Ppp"},
+		"the later":   {[]wallet.Amount{5, 6, 5, 6}, 6, "RaRa", "Pppp"},
 		"none":        {[]wallet.Amount{5, 5}, 7, "RR", "Pp"},
 	} {
 		t.Run(name, func(t *testing.T) {

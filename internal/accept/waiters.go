@@ -155,10 +155,11 @@ func (w *waiter) pendAll() {
 	}
 }
 
-// pend makes an outcome PENDING, with the receipt of its record. It is for after remove.
+// pend makes an outcome PENDING, with the receipt of its record. It is for after remove. Of an
+// item that contradicts an earlier one under its key it is not known either that it is refused:
+// an operation before both may have the key.
 func (w *waiter) pend(i int) {
-	first := w.awaited[i].first
-	w.outcomes[i] = resolve(&w.ops[i], &w.ops[first], first != i)
+	w.outcomes[i] = wallet.Outcome{Operation: w.ops[i], Replayed: w.awaited[i].first != i}
 	w.outcomes[i].Operation.Receipt = w.receipt
 }
 

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"io"
 	"net/http"
 	"time"
 )
@@ -12,13 +13,14 @@ const (
 	writeTimeout      = 60 * time.Second // from the headers on: above the longest wait
 	longAnswerTimeout = 10 * time.Second // from the answer on, if it may not fit into the socket's buffer
 	idleTimeout       = 2 * time.Minute
-	maxHeaderBytes    = 12 << 10 // net/http takes 4 KiB more: 16 KiB in all
+	lingerTimeout     = 500 * time.Millisecond // from an answer to what was not read, before a connection that is to end is closed
+	maxHeaderBytes    = 12 << 10               // net/http takes 4 KiB more: 16 KiB in all
 )
 
 // NewServer returns a server for h with the bounds above: a client that sends
 // slowly, reads slowly or says nothing is cut off.
 func NewServer(address string, h http.Handler) *http.Server {
-	return &http.Server{Addr: address, Handler: oneRequestOfHTTP10(serverWide(h)), DisableGeneralOptionsHandler: true, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
+	return &http.Server{Addr: address, Handler: linger(oneRequestOfHTTP10(serverWide(h))), DisableGeneralOptionsHandler: true, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
 		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes, ConnContext: remember, ConnState: idle}
 }
 
@@ -31,6 +33,21 @@ func oneRequestOfHTTP10(next http.Handler) http.Handler {
 			w.Header()["Connection"] = []string{"close"}
 		}
 		next.ServeHTTP(w, r)
+	})
+}
+
+// linger answers a request that ends its connection before it reads what the request has left,
+// and only then lets it be closed: closing a connection with something unread resets it, which
+// may take the answer with it (RFC 9112, 9.6). net/http sees to that only where it is the one to end it.
+func linger(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(w, r)
+		if r.Close && r.ContentLength != 0 {
+			c := http.NewResponseController(w)
+			_ = c.Flush()
+			_ = c.SetReadDeadline(time.Now().Add(lingerTimeout))
+			_, _ = io.Copy(io.Discard, r.Body)
+		}
 	})
 }
 

@@ -137,6 +137,30 @@ walletd_http_requests_total{method="other",route="/api/v1/wallets/{walletId}",st
 	}
 }
 
+// Nor must it cost the answer, where the client wants the connection closed behind it.
+func TestARefusalArrivesBeforeTheConnectionIsClosed(t *testing.T) {
+	r := newRig(t)
+	body := strings.Repeat(" ", 3<<20)
+	for range 30 {
+		for _, length := range []int64{int64(len(body)), -1} { // or in chunks
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url+"/api/v1/wallet", io.NopCloser(strings.NewReader(body)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.ContentLength, request.Close = length, true
+			request.Header.Set("Content-Type", "application/json")
+			resp, err := http.DefaultClient.Do(request)
+			if err != nil {
+				t.Fatalf("a body of length %d: %v", length, err)
+			}
+			_ = resp.Body.Close()
+			if resp.StatusCode != http.StatusRequestEntityTooLarge {
+				t.Errorf("a body of length %d: %s", length, resp.Status)
+			}
+		}
+	}
+}
+
 // A body that is refused unread must not cost the next request of the connection.
 func TestConnectionIsKeptAfterRefusal(t *testing.T) {
 	r := newRig(t)

@@ -27,12 +27,18 @@ func (r Receipt) String() string {
 	return fmt.Sprintf("%d-%d", r.Partition, r.Offset)
 }
 
+// The most digits of a receipt's two numbers.
+const (
+	maxPartitionDigits = 10
+	maxOffsetDigits    = 19
+)
+
 // ParseReceipt reads <partition>-<offset>, in plain digits.
 func ParseReceipt(s string) (Receipt, bool) {
 	partition, offset, _ := strings.Cut(s, "-")
 	p, err := strconv.ParseUint(partition, 10, 31)
 	o, err2 := strconv.ParseUint(offset, 10, 63)
-	if err != nil || err2 != nil {
+	if err != nil || err2 != nil || len(partition) > maxPartitionDigits || len(offset) > maxOffsetDigits {
 		return NoReceipt, false
 	}
 	return Receipt{Partition: int32(p), Offset: int64(o)}, true

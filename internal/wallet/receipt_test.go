@@ -8,7 +8,7 @@ func TestAReceiptIsReadAsItIsWritten(t *testing.T) {
 			t.Errorf("%s: %+v, %t", r, got, ok)
 		}
 	}
-	for _, text := range []string{"", "-", "1", "1-", "-1", "1-2-3", "+1-2", "1--2", "1-+2", "0x1-1", "1_0-1", "2147483648-0", "0-9223372036854775808", NoReceipt.String()} {
+	for _, text := range []string{"", "-", "1", "1-", "-1", "1-2-3", "+1-2", "1--2", "1-+2", "0x1-1", "1_0-1", "2147483648-0", "0-9223372036854775808", "00000000001-1", "1-00000000000000000001", NoReceipt.String()} {
 		if got, ok := ParseReceipt(text); ok || got != NoReceipt {
 			t.Errorf("%q: %+v", text, got)
 		}

@@ -487,10 +487,10 @@ type ListOperationsParams struct {
 	// OperationType Only operations of this type.
 	OperationType *OperationType `form:"operationType,omitempty" json:"operationType,omitempty"`
 
-	// From Only operations applied at this time or later (RFC 3339).
+	// From Only operations applied at this time or later (RFC 3339, without leap seconds).
 	From *time.Time `form:"from,omitempty" json:"from,omitempty"`
 
-	// To Only operations applied before this time (RFC 3339); later than `from`.
+	// To Only operations applied before this time (RFC 3339, without leap seconds); later than `from`.
 	To *time.Time `form:"to,omitempty" json:"to,omitempty"`
 }
 
