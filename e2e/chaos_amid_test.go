@@ -9,7 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // amidWithin is how recently the ledger has moved when a replica is struck.
@@ -80,12 +81,31 @@ func (r *rig) amid(t testing.TB, at int) {
 }
 
 // leader asks who leads a partition; 0 when nobody is known to.
-func (r *rig) leader(p int32) int32 {
-	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
-	defer cancel()
-	topics, err := kadm.NewClient(r.kafkaAPI).ListTopics(ctx, r.topic)
+func (r *rig) leader(p int32) int32 { return r.leaderSaid(r.kafkaAPI, p) }
+
+// leaderBy asks one broker for it, which may not know of a newer one.
+func (r *rig) leaderBy(broker, p int32) int32 {
+	client, err := kgo.NewClient(kgo.SeedBrokers(r.brokerProcesses[broker-1].Brokers()...))
 	if err != nil {
 		return 0
 	}
-	return topics[r.topic].Partitions[p].Leader
+	defer client.Close()
+	return r.leaderSaid(client.SeedBrokers()[0], p)
+}
+
+func (r *rig) leaderSaid(by kmsg.Requestor, p int32) int32 {
+	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
+	defer cancel()
+	request := kmsg.NewPtrMetadataRequest()
+	request.Topics = []kmsg.MetadataRequestTopic{{Topic: &r.topic}}
+	answer, err := request.RequestWith(ctx, by)
+	if err != nil || len(answer.Topics) != 1 {
+		return 0
+	}
+	for _, partition := range answer.Topics[0].Partitions {
+		if partition.Partition == p {
+			return partition.Leader
+		}
+	}
+	return 0
 }

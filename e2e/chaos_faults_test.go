@@ -50,6 +50,7 @@ func chaosFaults() []chaos {
 		{"redis-empty", "redis", 0, 0, false, kill("redis", theRedis)},
 		{"kafka-leader-kill", "broker", 6 * time.Second, 3, false, strikeLeader(func(c component) { c.Kill() })},
 		{"kafka-leader-freeze", "broker", 12 * time.Second, 3, false, strikeLeader(func(c component) { c.Pause() })},
+		{"kafka-leader-isolate", "broker", 15 * time.Second, 3, false, isolateLeader},
 	}
 	for _, c := range []struct {
 		name string

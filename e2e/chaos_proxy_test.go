@@ -47,7 +47,12 @@ var proxies = sync.OnceValues(func() (string, error) {
 // newProxy listens on a port of its own; nothing need listen at upstream yet.
 func newProxy(t testing.TB, name, upstream string) *proxy {
 	t.Helper()
-	p, err := toxiproxy.NewClient(must[string](t)(proxies())).CreateProxy(name, "127.0.0.1:0", upstream)
+	return newProxyAt(t, name, "127.0.0.1:0", upstream)
+}
+
+func newProxyAt(t testing.TB, name, listen, upstream string) *proxy {
+	t.Helper()
+	p, err := toxiproxy.NewClient(must[string](t)(proxies())).CreateProxy(name, listen, upstream)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -97,6 +97,9 @@ func (r *rig) writeLogs(t *testing.T) {
 	if *chaosLogs == "" {
 		return
 	}
+	if err := os.MkdirAll(*chaosLogs, 0o755); err != nil {
+		t.Error(err)
+	}
 	for _, replica := range r.replicas {
 		var text strings.Builder
 		for _, l := range replica.lives {

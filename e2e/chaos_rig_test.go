@@ -26,6 +26,7 @@ type rig struct {
 	ledgerProxy     *proxy
 	cacheProxy      *proxy
 	brokerProxies   []*proxy
+	peerProxies     map[[2]int][]*proxy // from one broker to another, by their numbers
 	disk            *disk
 	balancer        *balancer
 	hot             uuid.UUID // the wallet that gets most requests
@@ -75,37 +76,24 @@ func (r *rig) through(extra ...string) []string {
 	}, extra...)
 }
 
-// startBrokers starts Kafka with two addresses for each broker: its own for the
-// other brokers and the test, and its proxy's for walletd.
+// startBrokers starts Kafka. Each broker has an address of its own for the test, a
+// proxy's for walletd, and others for its peers.
 func (r *rig) startBrokers(t testing.TB, dir string, n int) {
 	t.Helper()
-	ports := freePorts(t, 3*n)
-	var voters []string
-	for i := range n {
-		voters = append(voters, fmt.Sprintf("%d@127.0.0.1:%d", i+1, ports[3*i]))
-	}
-	id := embedded.NewClusterID()
+	id, ports := embedded.NewClusterID(), freePorts(t, 4*n)
+	properties := r.formCluster(t, ports[:2*n])
 	r.brokerProcesses = make([]*embedded.Kafka, n)
 	errs := make([]error, n)
 	var starting sync.WaitGroup
 	for i := range n {
-		controller, own, walletd := ports[3*i], ports[3*i+1], ports[3*i+2]
+		own, walletd := ports[2*n+2*i], ports[2*n+2*i+1]
 		p := newProxy(t, fmt.Sprintf("kafka-%d-%d", rigs, i+1), fmt.Sprint("127.0.0.1:", walletd))
 		r.brokerProxies = append(r.brokerProxies, p)
-		properties := map[string]string{
-			"node.id": strconv.Itoa(i + 1), "controller.quorum.voters": strings.Join(voters, ","),
-			"listeners":                      fmt.Sprintf("PLAINTEXT://127.0.0.1:%d,WALLETD://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d", own, walletd, controller),
-			"advertised.listeners":           fmt.Sprintf("PLAINTEXT://127.0.0.1:%d,WALLETD://%s", own, p.Listen),
-			"listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,WALLETD:PLAINTEXT,CONTROLLER:PLAINTEXT",
-			"inter.broker.listener.name":     "PLAINTEXT",
-		}
-		if n > 1 {
-			properties["offsets.topic.replication.factor"], properties["min.insync.replicas"] = "3", "2"
-			properties["replica.lag.time.max.ms"] = "5000" // how long a frozen broker holds up writes; Kafka's own is 30 s
-		}
+		properties[i]["listeners"] += fmt.Sprintf(",PLAINTEXT://127.0.0.1:%d,WALLETD://127.0.0.1:%d", own, walletd)
+		properties[i]["advertised.listeners"] += fmt.Sprintf(",PLAINTEXT://127.0.0.1:%d,WALLETD://%s", own, p.Listen)
 		starting.Go(func() {
 			r.brokerProcesses[i], errs[i] = embedded.StartKafka(context.Background(), embedded.KafkaConfig{
-				Dir: filepath.Join(dir, fmt.Sprint("kafka-", i+1)), Port: own, ClusterID: id, ExtraProperties: properties, Progress: os.Stderr,
+				Dir: filepath.Join(dir, fmt.Sprint("kafka-", i+1)), Port: own, ClusterID: id, ExtraProperties: properties[i], Hosts: peersOf(i, n), Progress: os.Stderr,
 			})
 		})
 	}

@@ -25,6 +25,7 @@ type KafkaConfig struct {
 	ClusterID       string            // of NewClusterID, the same for brokers that form a cluster; "" is one of this broker's own
 	Production      bool              // run as Kafka's own start script does: slower for some minutes, then faster, with short pauses
 	ExtraProperties map[string]string // of server.properties, over ours
+	Hosts           map[string]string // addresses of the host names that this broker knows; nil for those of the machine
 	Log             *slog.Logger      // nil discards
 	Progress        io.Writer         // told what takes long; nil for silence
 }
@@ -89,6 +90,9 @@ func (k *Kafka) launchBroker(ctx context.Context) (*child, error) {
 	if err := os.WriteFile(k.propertiesFile(), k.properties(), 0o644); err != nil {
 		return nil, err
 	}
+	if err := os.WriteFile(k.hostsFile(), k.hosts(), 0o644); err != nil {
+		return nil, err
+	}
 	if err := k.format(ctx); err != nil {
 		return nil, err
 	}
@@ -123,6 +127,9 @@ func (k *Kafka) command(class string, args ...string) command {
 	java := slices.Clone(forTests)
 	if k.config.Production {
 		java = append(slices.Clone(asProduction), fmt.Sprintf("-Xms%dm", k.config.HeapMiB))
+	}
+	if k.config.Hosts != nil {
+		java = append(java, "-Djdk.net.hosts.file="+k.hostsFile())
 	}
 	java = append(java, fmt.Sprintf("-Xmx%dm", k.config.HeapMiB), "-Xshare:auto", "-cp", filepath.Join(k.jars, "*"), class)
 	return command{

@@ -12,6 +12,17 @@ var PageCache = map[string]string{"log.flush.interval.messages": "92233720368547
 
 func (k *Kafka) propertiesFile() string { return filepath.Join(k.dir, "server.properties") }
 
+func (k *Kafka) hostsFile() string { return filepath.Join(k.dir, "hosts") }
+
+// hosts is the content of the file in which the Java machine looks names up.
+func (k *Kafka) hosts() []byte {
+	var text strings.Builder
+	for _, name := range sortedKeys(k.config.Hosts) {
+		fmt.Fprintf(&text, "%s %s\n", k.config.Hosts[name], name)
+	}
+	return []byte(text.String())
+}
+
 func (k *Kafka) dataDir() string { return filepath.Join(k.dir, "data") }
 
 // SegmentFile is the first segment of a partition's log. While the broker does not run its end

@@ -135,7 +135,7 @@ func Open(cfg Config) (*Journal, error) {
 // The pauses of the Kafka client.
 const (
 	metadataPause = 250 * time.Millisecond // between two looks for leaders, at least
-	metadataMost  = time.Minute            // at most
+	metadataMost  = 2 * time.Second        // at most, since a deposed leader that does not know it, being cut off, answers a fetch with nothing, and no error
 	retryPause    = 250 * time.Millisecond // before a request is sent again
 )
 
@@ -251,18 +251,14 @@ func (j *Journal) PartitionCount() int32 {
 	return w.topic.Partitions
 }
 
-// End returns the offset that the partition's next record will have.
+// End returns the offset that the partition's next record will have; 0 if there is no such
+// partition.
 func (j *Journal) End(ctx context.Context, partition int32) (int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, j.RequestTimeout)
-	defer cancel()
-	ends, err := j.admin.ListEndOffsets(ctx, j.Topic)
-	if err != nil {
-		return 0, err
+	ends, err := j.endsOf(ctx, j.Topic)
+	if end, ok := ends[partition]; ok {
+		return end, nil
 	}
-	if end, ok := ends.Lookup(j.Topic, partition); ok {
-		return end.Offset, end.Err
-	}
-	return 0, ends.Error() // of the topic: a broker may not have learnt of it yet
+	return 0, err
 }
 
 // closeTimeout bounds the goodbye to brokers that do not answer.

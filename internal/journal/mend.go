@@ -42,7 +42,7 @@ func (j *Journal) mendWriter(w *topicWriter) {
 		p.lostFrom = w.writers[i].lostFrom
 		p.reached(w.applied[p.partition])
 	}
-	fresh.applied, fresh.recoverBy, fresh.epochs = w.applied, w.recoverBy, w.epochs
+	fresh.applied, fresh.recoverBy = w.applied, w.recoverBy
 	j.writer.Store(fresh)
 	w.close()
 	j.Log.Warn("the journal is written with a new client; the brokers had refused the last one", "error", why)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/walletd/walletd/internal/wallet"
@@ -68,61 +67,18 @@ func (j *Journal) Extent(ctx context.Context) (t wallet.Topic, starts, ends map[
 // bounds asks for the first and the next offset of each partition of a topic. With an error
 // those of some are there.
 func (j *Journal) bounds(ctx context.Context, topic string) (starts, ends map[int32]int64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, j.RequestTimeout)
-	defer cancel()
-	starts, err = listedOffsets(j.admin.ListStartOffsets(ctx, topic))
-	ends, endsErr := listedOffsets(j.admin.ListEndOffsets(ctx, topic))
+	starts, err = j.startsOf(ctx, topic)
+	ends, endsErr := j.endsOf(ctx, topic)
 	if err = cmp.Or(err, endsErr); err != nil {
 		err = fmt.Errorf("%w: offsets of %s: %w", wallet.ErrUnreachable, topic, err)
 	}
 	return starts, ends, err
 }
 
-// look asks where the partitions end.
-func (j *Journal) look() look {
-	ctx, cancel := context.WithTimeout(j.ctx, j.RequestTimeout)
+func (j *Journal) startsOf(ctx context.Context, topic string) (map[int32]int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, j.RequestTimeout)
 	defer cancel()
-	var known look
-	last := epochs{}
-	if w := j.writer.Load(); w != nil {
-		known.written, last = w.written(), w.epochs
-	}
-	listed, err := j.admin.ListEndOffsets(ctx, j.Topic)
-	known.ends, _ = listedOffsets(last.fenced(listed), err)
-	return known
-}
-
-// epochs are the highest leader epochs that ends were told by, by partition. A broker that was
-// deposed and does not know it, being cut off, tells an end that may be too short. Not safe
-// for concurrent use: they are the meeting's.
-type epochs map[int32]int32
-
-// fenced marks the ends that were told by leaders before the last ones, and notes the last.
-func (e epochs) fenced(listed kadm.ListedOffsets) kadm.ListedOffsets {
-	listed.Each(func(o kadm.ListedOffset) {
-		switch last := e[o.Partition]; {
-		case o.Err != nil || o.LeaderEpoch < 0:
-		case o.LeaderEpoch < last:
-			o.Err = kerr.FencedLeaderEpoch
-			listed[o.Topic][o.Partition] = o
-		default:
-			e[o.Partition] = o.LeaderEpoch
-		}
-	})
-	return listed
-}
-
-func listedOffsets(listed kadm.ListedOffsets, err error) (map[int32]int64, error) {
-	if err == nil {
-		err = listed.Error()
-	}
-	byPartition := map[int32]int64{}
-	listed.Each(func(o kadm.ListedOffset) {
-		if o.Err == nil {
-			byPartition[o.Partition] = o.Offset
-		}
-	})
-	return byPartition, err
+	return listedOffsets(j.admin.ListStartOffsets(ctx, topic))
 }
 
 func (s Status) partition(number int32, offsets map[int32]int64, starts, ends map[int32]int64) Partition {

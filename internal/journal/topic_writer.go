@@ -23,7 +23,6 @@ type topicWriter struct {
 	gap        chan<- struct{} // has the reader poll at once
 	applied    map[int32]int64 // the ledger's offsets, as they were told last; the meeting's
 	recoverBy  time.Time       // until then partitions wait for what was lost to be applied; the meeting's
-	epochs     epochs          // of this topic; the meeting's
 	writers    []*partitionWriter
 	ready      chan struct{}                      // holds one token while a partition writer has something to flush
 	pushing    atomic.Bool                        // somebody has the client send
@@ -43,6 +42,11 @@ type topicWriter struct {
 // the client gets is pushed at once.
 const lingerMost = 10 * time.Millisecond
 
+// replicateMost is how long a leader waits for its followers before it says that it could not
+// reach them. The client then looks for another leader: this one may have been deposed, and
+// not know it.
+const replicateMost = 2 * time.Second
+
 // maxBufferedRecords is above what the requests that may be unanswered at once can
 // write: a full buffer would look like a broker that does not acknowledge.
 const maxBufferedRecords = 1_000_000
@@ -53,6 +57,7 @@ func producerOptions(cfg Config) []kgo.Opt {
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ManualFlushing(), // the partition writers batch
 		kgo.ProducerLinger(lingerMost),
+		kgo.ProduceRequestTimeout(replicateMost),
 		kgo.ProducerBatchCompression(kgo.NoCompression()),
 		kgo.MaxBufferedRecords(maxBufferedRecords),
 	)
@@ -63,7 +68,7 @@ func (j *Journal) newTopicWriter(t wallet.Topic) (*topicWriter, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &topicWriter{topic: t, client: client, applier: j.applier, log: j.Log, gap: j.gap, ready: make(chan struct{}, 1), epochs: epochs{}}
+	w := &topicWriter{topic: t, client: client, applier: j.applier, log: j.Log, gap: j.gap, ready: make(chan struct{}, 1)}
 	for p := range t.Partitions {
 		w.writers = append(w.writers, &partitionWriter{partition: p, topic: t.Name, ackTimeout: j.AckTimeout})
 	}
@@ -142,6 +147,15 @@ func (w *topicWriter) written() map[int32]written {
 		partitions[p.partition] = written{p.next.Load(), p.heldFor()}
 	}
 	return partitions
+}
+
+// look asks where the partitions end.
+func (j *Journal) look() (known look) {
+	if w := j.writer.Load(); w != nil {
+		known.written = w.written()
+	}
+	known.ends, _ = j.endsOf(j.ctx, j.Topic)
+	return known
 }
 
 // hold blocks the writing of partitions that may lack records which the ledger has applied.

@@ -268,15 +268,11 @@ func TestALookOfBeforeALossDoesNotHideIt(t *testing.T) {
 }
 
 func TestAnEndThatALeaderBeforeTheLastTellsIsNotBelieved(t *testing.T) {
-	known := epochs{}
-	for n, c := range []struct {
-		epoch int32
-		told  bool
-	}{{3, true}, {2, false}, {3, true}, {-1, true}, {4, true}, {3, false}} {
-		listed := kadm.ListedOffsets{"t": {0: {Topic: "t", Offset: 7, LeaderEpoch: c.epoch}, 1: {Topic: "t", Partition: 1, Offset: 8, LeaderEpoch: 0}}}
-		ends, _ := listedOffsets(known.fenced(listed), nil)
-		if _, told := ends[0]; told != c.told || ends[1] != 8 {
-			t.Errorf("answer %d: %v", n, ends)
+	for epoch, told := range map[int32]bool{2: false, 3: true, -1: true, 4: true} {
+		listed := kadm.ListedOffsets{"t": {0: {Topic: "t", Offset: 7, LeaderEpoch: epoch}, 1: {Topic: "t", Partition: 1, Offset: 8, LeaderEpoch: 0}}}
+		ends, err := listedOffsets(epochs{0: 3}.fenced(listed), nil)
+		if _, got := ends[0]; got != told || told != (err == nil) || ends[1] != 8 {
+			t.Errorf("epoch %d: %v, %v", epoch, ends, err)
 		}
 	}
 }
