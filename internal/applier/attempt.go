@@ -17,21 +17,26 @@ type attempt struct {
 	records []wallet.Record // the prefix that is being tried
 	locked  map[uuid.UUID]*lane
 
-	aside      map[uuid.UUID]string // wallets whose records go to their list, and why
-	unreadable map[uuid.UUID]bool   // of these, those of which reading was refused
-	conflicts  map[uuid.UUID]int    // how often a wallet's version had moved
-	again      reread
-	known      int // how many of the batch's ids the ledger had
-	blind      int // refusals that no reading explained
-	retries    int
-	reading    bool // what was refused last
+	aside     map[uuid.UUID]refusal // wallets whose records go to their list
+	conflicts map[uuid.UUID]int     // how often a wallet's version had moved
+	again     reread
+	known     int // how many of the batch's ids the ledger had
+	blind     int // refusals that no reading explained
+	retries   int
+	reading   bool // what was refused last
+}
+
+// refusal is why a wallet is set aside.
+type refusal struct {
+	why        string
+	unreadable bool // reading of it was refused
 }
 
 // newAttempt locks the lanes of the records.
 func newAttempt(w *worker, records []wallet.Record) *attempt {
 	return &attempt{
 		applier: w.applier, worker: w, records: records, locked: w.applier.lanes.lockAll(walletsOf(records)),
-		aside: map[uuid.UUID]string{}, unreadable: map[uuid.UUID]bool{}, conflicts: map[uuid.UUID]int{},
+		aside: map[uuid.UUID]refusal{}, conflicts: map[uuid.UUID]int{},
 	}
 }
 
@@ -50,7 +55,7 @@ func (t *attempt) commit() (*batch, error) {
 	ctx := context.Background()
 	b := newBatch(t.applier.rowTime(), t.records, t.locked, wallet.FromJournal, t.applier.Limits)
 	b.Fence = &wallet.Fence{Topic: t.worker.topic, Partition: t.worker.partition, From: t.worker.next.Load(), To: t.records[len(t.records)-1].Receipt.Offset + 1}
-	b.lists, b.aside, b.unreadable = t.worker.lists, t.aside, t.unreadable
+	b.lists, b.aside = t.worker.lists, t.aside
 	moved, known, err := b.load(ctx, t.applier.Ledger, t.records, t.again)
 	if t.reading = err != nil; t.reading {
 		return nil, err
@@ -66,7 +71,7 @@ func (t *attempt) commit() (*batch, error) {
 func (t *attempt) explain(moved []uuid.UUID, known int) {
 	for _, id := range moved {
 		if t.conflicts[id]++; t.conflicts[id] > t.applier.Limits.Conflicts {
-			t.setAside(id, "its version kept moving")
+			t.setAside(id, refusal{why: "its version kept moving"})
 		}
 	}
 	if len(moved) == 0 && known <= t.known {
@@ -110,7 +115,7 @@ func (t *attempt) findLocked() error {
 	found := false
 	for _, id := range held {
 		if _, ok := t.aside[id]; !ok {
-			t.setAside(id, "its row is held locked")
+			t.setAside(id, refusal{why: "its row is held locked"})
 			found = true
 		}
 	}
@@ -131,20 +136,19 @@ func (t *attempt) bisect(err error) error {
 		return nil
 	}
 	r := t.records[0]
-	_, aside := t.aside[r.WalletID]
-	if aside && (!t.reading || t.unreadable[r.WalletID]) || r.Kind == wallet.KindPoison {
+	was, aside := t.aside[r.WalletID]
+	if aside && (was.unreadable || !t.reading) || r.Kind == wallet.KindPoison {
 		// Not this wallet's fault: even passing its record is refused.
 		return fmt.Errorf("%w: offset %d cannot be passed: %w", wallet.ErrUnavailable, r.Receipt.Offset, err)
 	}
-	t.setAside(r.WalletID, err.Error())
-	t.unreadable[r.WalletID] = t.reading
+	t.setAside(r.WalletID, refusal{why: err.Error(), unreadable: t.reading})
 	return nil
 }
 
-func (t *attempt) setAside(id uuid.UUID, why string) {
-	t.aside[id] = why
+func (t *attempt) setAside(id uuid.UUID, because refusal) {
+	t.aside[id] = because
 	t.applier.metrics.setAside()
-	t.worker.log.Error("wallet set aside: its operations are requeued, the others go on", "wallet", id, "reason", why)
+	t.worker.log.Error("wallet set aside: its operations are requeued, the others go on", "wallet", id, "reason", because.why)
 }
 
 // dropsBatch reports whether the batch has to be dropped and the ledger read again: it does

@@ -14,14 +14,13 @@ import (
 // in order from the accounts' states. Nothing in it is true before the commit.
 type batch struct {
 	wallet.Batch
-	at         time.Time
-	origin     wallet.Origin
-	limits     Limits
-	lanes      map[uuid.UUID]*lane       // locked by whoever makes the batch
-	lists      map[uuid.UUID]wallet.List // of the partition; nil for the direct way
-	aside      map[uuid.UUID]string
-	unreadable map[uuid.UUID]bool // of these, those whose operations are not read
-	results    []wallet.Result
+	at      time.Time
+	origin  wallet.Origin
+	limits  Limits
+	lanes   map[uuid.UUID]*lane       // locked by whoever makes the batch
+	lists   map[uuid.UUID]wallet.List // of the partition; nil for the direct way
+	aside   map[uuid.UUID]refusal
+	results []wallet.Result
 
 	accounts map[uuid.UUID]*account
 	decided  map[wallet.Key]*wallet.Operation // those the ledger has, and those of this batch
@@ -95,7 +94,7 @@ func (b *batch) query(records []wallet.Record, again reread) wallet.SnapshotQuer
 			continue
 		}
 		a := b.account(r.WalletID)
-		_, aside := b.aside[a.id] // and reading it may be what is refused
+		because, aside := b.aside[a.id] // and reading it may be what is refused
 		applies := a.list != nil && r.Attempt > a.list.head.Attempt && !aside
 		if applies && !slices.Contains(q.Lists, a.id) {
 			q.Lists = append(q.Lists, a.id)
@@ -107,7 +106,7 @@ func (b *batch) query(records []wallet.Record, again reread) wallet.SnapshotQuer
 		}
 		// The ledger normally has a backfilled operation already: it is looked up, instead of
 		// inserted and refused as a key violation.
-		if again.ids && r.Kind == wallet.KindOperations && !aside || r.Kind == wallet.KindBackfill && !b.unreadable[a.id] {
+		if again.ids && r.Kind == wallet.KindOperations && !aside || r.Kind == wallet.KindBackfill && !because.unreadable {
 			for _, op := range r.Operations {
 				q.Operations = append(q.Operations, op.Key())
 			}
@@ -157,9 +156,9 @@ func (b *batch) add(r *wallet.Record) {
 			return
 		}
 	}
-	switch why, aside := b.aside[a.id]; {
+	switch because, aside := b.aside[a.id]; {
 	case aside:
-		b.setAside(a, r, why)
+		b.setAside(a, r, because.why)
 	case a.list != nil && r.Attempt > 0:
 		if r.Attempt > a.list.head.Attempt {
 			b.applyList(a, r)

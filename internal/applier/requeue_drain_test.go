@@ -33,9 +33,9 @@ func newRequeued(length int) *requeued {
 func (l *requeued) copy(t *testing.T, limits Limits, at time.Time, why string) wallet.ListChange {
 	t.Helper()
 	b := newBatch(at, nil, map[uuid.UUID]*lane{l.id: {cached: true, state: l.state}}, wallet.FromJournal, limits)
-	b.lists, b.aside = map[uuid.UUID]wallet.List{l.id: l.head}, map[uuid.UUID]string{}
+	b.lists, b.aside = map[uuid.UUID]wallet.List{l.id: l.head}, map[uuid.UUID]refusal{}
 	if why != "" {
-		b.aside[l.id] = why
+		b.aside[l.id] = refusal{why: why}
 	}
 	rec := wallet.Record{Kind: wallet.KindOperations, WalletID: l.id, Attempt: l.head.Attempt + 1, Operations: []wallet.Operation{l.left[0].Operation}}
 	if q := b.query([]wallet.Record{rec}, reread{}); len(q.Lists) > 0 {
