@@ -90,7 +90,7 @@ func (a *Applier) enqueue(c *call) error {
 	}
 	begins, err := a.queue(c)
 	if begins {
-		a.direct.Go(func() { a.drain(c.wallet, c.lane, a.turns, false) })
+		a.direct.Go(func() { a.turns <- struct{}{}; a.drain(c.lane, a.turns) })
 	}
 	return err
 }
@@ -128,7 +128,7 @@ func (a *Applier) enqueueRecovery(c *call, held bool) (err error) {
 	}
 	begins, err := a.queue(c)
 	if begins {
-		a.direct.Go(func() { a.drain(c.wallet, c.lane, a.turns, false) })
+		a.direct.Go(func() { a.turns <- struct{}{}; a.drain(c.lane, a.turns) })
 	} else {
 		c.under.Add(-1)
 	}
@@ -143,7 +143,7 @@ func (a *Applier) recoverHeld(c *call) {
 		return
 	}
 	if begins, _ := a.queue(c); begins {
-		a.drain(c.wallet, c.lane, a.heldTurns, true)
+		a.drain(c.lane, a.heldTurns)
 		return
 	}
 	<-a.heldTurns
@@ -156,16 +156,13 @@ func (a *Applier) recoverHeld(c *call) {
 // And it pauses: another replica has to read before it can write, and would never
 // come before this one's next commit.
 //
-// Each batch takes a turn, the first perhaps one that is taken already. Wallets wait here for
+// Each batch has a turn, of which the caller has taken the first. Wallets wait here for
 // each other, for as long as their callers do, and not for a connection to the ledger: that is
 // part of a commit's time, and the workers need theirs. Those whose row was held when they
 // were last tried have few turns.
-func (a *Applier) drain(id uuid.UUID, ln *lane, turns chan struct{}, taken bool) {
+func (a *Applier) drain(ln *lane, turns chan struct{}) {
 	for {
-		if !taken {
-			turns <- struct{}{}
-		}
-		b := a.drainBatch(id, ln)
+		b := a.drainBatch(ln)
 		<-turns
 		if len(b.calls) == 0 {
 			return
@@ -174,12 +171,13 @@ func (a *Applier) drain(id uuid.UUID, ln *lane, turns chan struct{}, taken bool)
 			a.announce(b.committed)
 		}
 		again := a.answer(b.calls)
-		turns, taken = a.turns, false
+		turns = a.turns
 		if slices.ContainsFunc(again, func(c *call) bool { return errors.Is(c.lastRefusal, wallet.ErrLocked) }) {
 			turns = a.heldTurns
 		}
 		ln.requeue(again) // they are the queue's from here on
 		time.Sleep(a.Limits.yieldPause(b.took))
+		turns <- struct{}{}
 	}
 }
 
@@ -191,13 +189,13 @@ type drained struct {
 }
 
 // drainBatch serves a batch; there are no calls if nothing was in the queue.
-func (a *Applier) drainBatch(id uuid.UUID, ln *lane) (b drained) {
+func (a *Applier) drainBatch(ln *lane) (b drained) {
 	began := a.Now()
 	ln.mu.Lock()
 	defer ln.mu.Unlock()
 	var earlier []unsettled
 	if b.calls, earlier = a.next(ln); len(b.calls) > 0 {
-		b.committed = a.applyCalls(id, ln, earlier, b.calls)
+		b.committed = a.applyCalls(ln, earlier, b.calls)
 	}
 	b.took = a.Now().Sub(began)
 	return b
@@ -286,7 +284,7 @@ func (ln *lane) requeue(calls []*call) {
 // applyCalls commits earlier operations and calls: in batches of their own what is too
 // much for one, and the rest and the calls as one. If SQL refuses that, one call after the
 // other, so that only the offender fails.
-func (a *Applier) applyCalls(id uuid.UUID, ln *lane, earlier []unsettled, calls []*call) wallet.Committed {
+func (a *Applier) applyCalls(ln *lane, earlier []unsettled, calls []*call) wallet.Committed {
 	n, most := len(earlier), a.Limits.BatchOperations
 	for _, c := range calls {
 		n += len(c.ops)
@@ -295,14 +293,14 @@ func (a *Applier) applyCalls(id uuid.UUID, ln *lane, earlier []unsettled, calls 
 		return wallet.Committed{Partition: wallet.NoPartition}
 	}
 	if piece := min(len(earlier), most); piece > 0 && n > most {
-		b, err := a.commitDirect(id, ln, earlier[:piece], nil)
+		b, err := a.commitDirect(ln, earlier[:piece], nil)
 		if err != nil {
 			return ln.fail(calls, err)
 		}
 		b.advance()
-		return b.announcement().And(a.applyCalls(id, ln, earlier[piece:], calls))
+		return b.announcement().And(a.applyCalls(ln, earlier[piece:], calls))
 	}
-	b, err := a.commitDirect(id, ln, earlier, calls)
+	b, err := a.commitDirect(ln, earlier, calls)
 	if err == nil {
 		b.advance()
 		for _, c := range calls {
@@ -314,7 +312,7 @@ func (a *Applier) applyCalls(id uuid.UUID, ln *lane, earlier []unsettled, calls 
 		ln.cached = false
 		all := wallet.Committed{Partition: wallet.NoPartition}
 		for i := range calls {
-			all = all.And(a.applyCalls(id, ln, earlier, calls[i:i+1]))
+			all = all.And(a.applyCalls(ln, earlier, calls[i:i+1]))
 		}
 		return all
 	}
@@ -341,12 +339,12 @@ func (b *batch) outcomes(ops []wallet.Operation) []wallet.Operation {
 
 // commitDirect tries until the ledger has decided. Conflicts are expected: other
 // replicas apply directly too. The tries are bounded.
-func (a *Applier) commitDirect(id uuid.UUID, ln *lane, earlier []unsettled, calls []*call) (*batch, error) {
+func (a *Applier) commitDirect(ln *lane, earlier []unsettled, calls []*call) (*batch, error) {
 	ctx := context.Background()
-	records := directRecords(id, earlier, calls)
+	records := directRecords(ln.wallet, earlier, calls)
 	var again reread
 	for try := 1; ; try++ {
-		b := newBatch(a.rowTime(), records, map[uuid.UUID]*lane{id: ln}, wallet.Direct, a.Limits)
+		b := newBatch(a.rowTime(), records, map[uuid.UUID]*lane{ln.wallet: ln}, wallet.Direct, a.Limits)
 		_, _, err := b.load(ctx, a.Ledger, records, again)
 		if err == nil {
 			b.compute(records)

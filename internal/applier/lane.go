@@ -14,6 +14,7 @@ import (
 // of the wallet, from computing until the commit is known; so one wallet is
 // applied in sequence and different wallets concurrently.
 type lane struct {
+	wallet uuid.UUID
 	mu     mutex
 	cached bool // state is what the ledger had at the last known commit
 	state  wallet.State
@@ -70,7 +71,7 @@ func (l *lanes) get(id uuid.UUID) *lane {
 	if v, ok := l.m.Load(id); ok {
 		return v.(*lane)
 	}
-	v, loaded := l.m.LoadOrStore(id, &lane{mu: l.mutex(id), overflow: wallet.NoReceipt})
+	v, loaded := l.m.LoadOrStore(id, &lane{wallet: id, mu: l.mutex(id), overflow: wallet.NoReceipt})
 	if !loaded {
 		l.added(id)
 	}
