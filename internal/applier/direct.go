@@ -113,41 +113,34 @@ func (a *Applier) queue(c *call) (begins bool, err error) {
 	return begins, nil
 }
 
-// enqueueRecovery is enqueue of a recovery. If the row is held it waits for one of the turns of
-// such wallets before it is in the queue: clients of the wallet do not wait with it.
-func (a *Applier) enqueueRecovery(c *call, held bool) (err error) {
+// enqueueRecovery has a recovery wait for its turn before it is in the queue: clients of the
+// wallet do not wait with it.
+func (a *Applier) enqueueRecovery(c *call, turns chan struct{}) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.closed {
-		return nil
+	if !a.closed {
+		c.under.Add(1)
+		a.direct.Go(func() { a.recoverIn(turns, c) })
 	}
-	c.under.Add(1)
-	if held {
-		a.direct.Go(func() { a.recoverHeld(c) })
-		return nil
-	}
-	begins, err := a.queue(c)
-	if begins {
-		a.direct.Go(func() { a.turns <- struct{}{}; a.drain(c.lane, a.turns) })
-	} else {
-		c.under.Add(-1)
-	}
-	return err
 }
 
-func (a *Applier) recoverHeld(c *call) {
+func (a *Applier) recoverIn(turns chan struct{}, c *call) {
 	select {
-	case a.heldTurns <- struct{}{}:
+	case turns <- struct{}{}:
 	case <-a.ctx.Done():
 		c.under.Add(-1)
 		return
 	}
-	if begins, _ := a.queue(c); begins {
-		a.drain(c.lane, a.heldTurns)
+	begins, err := a.queue(c)
+	if begins {
+		a.drain(c.lane, turns)
 		return
 	}
-	<-a.heldTurns
+	<-turns
 	c.under.Add(-1)
+	if err != nil {
+		a.Log.Warn("lost operations wait for the next look", "wallet", c.wallet, "error", err)
+	}
 }
 
 // drain serves a lane's queue until it is empty. What arrives while a commit is

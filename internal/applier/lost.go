@@ -70,16 +70,12 @@ func (a *Applier) recover(id uuid.UUID, lost map[uuid.UUID]bool, held bool) {
 		a.metrics.lost(n)
 		a.Log.Error("the journal has lost operations that it had acknowledged: they are applied directly", "wallet", id, "operations", n)
 	}
-	c := &call{ctx: a.ctx, wallet: id, lost: lost, done: make(chan struct{}), under: &a.lanes.recoveries}
-	most := int64(recoveriesAtMost)
+	under, most, turns := &a.lanes.recoveries, int64(recoveriesAtMost), a.turns
 	if held {
-		c.under, most = &a.lanes.heldRecoveries, heldRecoveriesAtMost
+		under, most, turns = &a.lanes.heldRecoveries, heldRecoveriesAtMost, a.heldTurns
 	}
-	if c.under.Load() >= most {
-		return
-	}
-	if err := a.enqueueRecovery(c, held); err != nil {
-		a.Log.Warn("lost operations wait for the next look", "wallet", id, "error", err)
+	if under.Load() < most {
+		a.enqueueRecovery(&call{ctx: a.ctx, wallet: id, lost: lost, done: make(chan struct{}), under: under}, turns)
 	}
 }
 
