@@ -56,15 +56,14 @@ func (t *attempt) commit() (*batch, error) {
 	b := newBatch(t.applier.rowTime(), t.records, t.locked, wallet.FromJournal, t.applier.Limits)
 	b.Fence = &wallet.Fence{Topic: t.worker.topic, Partition: t.worker.partition, From: t.worker.next.Load(), To: t.records[len(t.records)-1].Receipt.Offset + 1}
 	b.lists, b.aside = t.worker.lists, t.aside
-	moved, known, err := b.load(ctx, t.applier.Ledger, t.records, t.again)
+	moved, known, err := b.load(ctx, t.applier.Ledger, t.again)
 	if t.reading = err != nil; t.reading {
 		return nil, err
 	}
 	if t.again.versions {
 		t.explain(moved, known)
 	}
-	b.compute(t.records)
-	return b, t.applier.Ledger.Commit(ctx, b.finish())
+	return b, t.applier.Ledger.Commit(ctx, b.compute())
 }
 
 // explain counts what a reading after a conflict has shown.

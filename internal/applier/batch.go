@@ -14,6 +14,7 @@ import (
 // in order from the accounts' states. Nothing in it is true before the commit.
 type batch struct {
 	wallet.Batch
+	records []wallet.Record
 	at      time.Time
 	origin  wallet.Origin
 	limits  Limits
@@ -32,7 +33,7 @@ func newBatch(at time.Time, records []wallet.Record, lanes map[uuid.UUID]*lane, 
 	for i := range records {
 		n += len(records[i].Operations)
 	}
-	b := &batch{at: at, lanes: lanes, origin: origin, limits: limits,
+	b := &batch{records: records, at: at, lanes: lanes, origin: origin, limits: limits,
 		accounts: make(map[uuid.UUID]*account, len(lanes)), decided: make(map[wallet.Key]*wallet.Operation, n)}
 	b.Operations, b.results = make([]wallet.Operation, 0, n), make([]wallet.Result, 0, n)
 	return b
@@ -72,8 +73,8 @@ type reread struct {
 // balances and versions; what is to be read again; and the lists that a copy among the
 // records will apply, with their ids. It returns the wallets whose version was not what
 // their lane had, and how many of the ids the ledger has.
-func (b *batch) load(ctx context.Context, l Ledger, records []wallet.Record, again reread) (moved []uuid.UUID, known int, err error) {
-	q := b.query(records, again)
+func (b *batch) load(ctx context.Context, l Ledger, again reread) (moved []uuid.UUID, known int, err error) {
+	q := b.query(again)
 	if len(q.Wallets)+len(q.Operations)+len(q.Lists) == 0 {
 		return nil, 0, nil
 	}
@@ -85,11 +86,11 @@ func (b *batch) load(ctx context.Context, l Ledger, records []wallet.Record, aga
 }
 
 // query says what has to be read before the records can be computed.
-func (b *batch) query(records []wallet.Record, again reread) wallet.SnapshotQuery {
+func (b *batch) query(again reread) wallet.SnapshotQuery {
 	q := wallet.SnapshotQuery{EntriesPerList: b.limits.ListPerCopy}
 	seen := make(map[uuid.UUID]bool, len(b.lanes))
-	for i := range records {
-		r := &records[i]
+	for i := range b.records {
+		r := &b.records[i]
 		if r.Kind == wallet.KindPoison {
 			continue
 		}
@@ -137,11 +138,23 @@ func (b *batch) learn(q wallet.SnapshotQuery, s wallet.Snapshot) (moved []uuid.U
 	return moved
 }
 
-// compute computes the records, in order.
-func (b *batch) compute(records []wallet.Record) {
-	for i := range records {
-		b.add(&records[i])
+// compute computes the records, in order, and completes the transaction: the wallets that
+// moved, sorted by id, and the lists that changed.
+func (b *batch) compute() *wallet.Batch {
+	for i := range b.records {
+		b.add(&b.records[i])
 	}
+	for _, a := range b.accounts {
+		if a.now != a.from {
+			b.Changes = append(b.Changes, wallet.Change{ID: a.id, FromSequence: a.from.Sequence, State: a.now, At: b.at})
+		}
+		if a.list != nil && a.list.changed {
+			b.Lists = append(b.Lists, a.list.change())
+		}
+	}
+	slices.SortFunc(b.Changes, func(x, y wallet.Change) int { return wallet.CompareIDs(x.ID, y.ID) })
+	slices.SortFunc(b.Lists, func(x, y wallet.ListChange) int { return wallet.CompareIDs(x.WalletID, y.WalletID) })
+	return &b.Batch
 }
 
 // add computes a record. One operation's refusal is its own outcome and changes
@@ -228,22 +241,6 @@ func (b *batch) decide(a *account, kind wallet.Kind, op wallet.Operation, replic
 func (b *batch) create(a *account, at time.Time) {
 	a.exists, a.created = true, true
 	b.Creates = append(b.Creates, wallet.Creation{ID: a.id, At: at, Direct: b.origin == wallet.Direct})
-}
-
-// finish completes the transaction: the wallets that moved, sorted by id, and the
-// lists that changed.
-func (b *batch) finish() *wallet.Batch {
-	for _, a := range b.accounts {
-		if a.now != a.from {
-			b.Changes = append(b.Changes, wallet.Change{ID: a.id, FromSequence: a.from.Sequence, State: a.now, At: b.at})
-		}
-		if a.list != nil && a.list.changed {
-			b.Lists = append(b.Lists, a.list.change())
-		}
-	}
-	slices.SortFunc(b.Changes, func(x, y wallet.Change) int { return wallet.CompareIDs(x.ID, y.ID) })
-	slices.SortFunc(b.Lists, func(x, y wallet.ListChange) int { return wallet.CompareIDs(x.WalletID, y.WalletID) })
-	return &b.Batch
 }
 
 // advance moves the lanes to what is now known to be committed.

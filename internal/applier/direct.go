@@ -338,10 +338,9 @@ func (a *Applier) commitDirect(ln *lane, earlier []unsettled, calls []*call) (*b
 	var again reread
 	for try := 1; ; try++ {
 		b := newBatch(a.rowTime(), records, map[uuid.UUID]*lane{ln.wallet: ln}, wallet.Direct, a.Limits)
-		_, _, err := b.load(ctx, a.Ledger, records, again)
+		_, _, err := b.load(ctx, a.Ledger, again)
 		if err == nil {
-			b.compute(records)
-			err = a.Ledger.Commit(ctx, b.finish())
+			err = a.Ledger.Commit(ctx, b.compute())
 		}
 		final := err == nil || dropsBatch(err) || errors.Is(err, wallet.ErrRefused) || errors.Is(err, wallet.ErrLocked)
 		if final || try == a.Limits.DirectTries {

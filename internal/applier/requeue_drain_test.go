@@ -32,18 +32,17 @@ func newRequeued(length int) *requeued {
 // it is refused if why says so. It returns the list's change.
 func (l *requeued) copy(t *testing.T, limits Limits, at time.Time, why string) wallet.ListChange {
 	t.Helper()
-	b := newBatch(at, nil, map[uuid.UUID]*lane{l.id: {cached: true, state: l.state}}, wallet.FromJournal, limits)
+	rec := wallet.Record{Kind: wallet.KindOperations, WalletID: l.id, Attempt: l.head.Attempt + 1, Operations: []wallet.Operation{l.left[0].Operation}}
+	b := newBatch(at, []wallet.Record{rec}, map[uuid.UUID]*lane{l.id: {cached: true, state: l.state}}, wallet.FromJournal, limits)
 	b.lists, b.aside = map[uuid.UUID]wallet.List{l.id: l.head}, map[uuid.UUID]refusal{}
 	if why != "" {
 		b.aside[l.id] = refusal{why: why}
 	}
-	rec := wallet.Record{Kind: wallet.KindOperations, WalletID: l.id, Attempt: l.head.Attempt + 1, Operations: []wallet.Operation{l.left[0].Operation}}
-	if q := b.query([]wallet.Record{rec}, reread{}); len(q.Lists) > 0 {
+	if q := b.query(reread{}); len(q.Lists) > 0 {
 		read := l.left[:min(len(l.left), q.EntriesPerList)]
 		b.learn(q, wallet.Snapshot{Wallets: map[uuid.UUID]wallet.State{l.id: l.state}, Entries: map[uuid.UUID][]wallet.Entry{l.id: read}})
 	}
-	b.add(&rec)
-	done := b.finish()
+	done := b.compute()
 	if len(done.Lists) != 1 {
 		t.Fatalf("%d lists changed", len(done.Lists))
 	}
