@@ -77,13 +77,12 @@ type Applier struct {
 	lanes      *lanes
 	ledgerNext watermarks
 
-	ctx    context.Context // ends with Close: recoveries do
+	ctx    context.Context // ends with Close, while mu is held
 	cancel context.CancelFunc
 
 	mu      sync.Mutex
 	workers map[int32]*worker
 	stopped map[int32]error
-	closed  bool
 
 	progressed chan struct{} // holds one token: a worker has reached an offset, or is no more
 
@@ -120,7 +119,7 @@ func (a *Applier) Assigned(ctx context.Context, topic uuid.UUID, partition int32
 	w := newWorker(a, topic, partition, progress)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.closed {
+	if a.ctx.Err() != nil {
 		return 0, errors.New("the applier is closed")
 	}
 	delete(a.stopped, partition)
@@ -213,7 +212,6 @@ func (a *Applier) Stopped() error {
 // the direct way to become idle.
 func (a *Applier) Close() {
 	a.mu.Lock()
-	a.closed = true
 	a.cancel()
 	owned := make([]int32, 0, len(a.workers))
 	for p := range a.workers {

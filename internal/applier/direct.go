@@ -85,7 +85,7 @@ func (c *call) untried() error {
 func (a *Applier) enqueue(c *call) error {
 	a.mu.Lock() // Close waits for goroutines that are started before it only
 	defer a.mu.Unlock()
-	if a.closed {
+	if a.ctx.Err() != nil {
 		return &wallet.Error{Code: wallet.CodeUnavailable, Fate: wallet.NotApplied, Detail: "the service stops"}
 	}
 	begins, err := a.queue(c)
@@ -118,7 +118,7 @@ func (a *Applier) queue(c *call) (begins bool, err error) {
 func (a *Applier) enqueueRecovery(c *call, turns chan struct{}) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.closed {
+	if a.ctx.Err() == nil {
 		c.under.Add(1)
 		a.direct.Go(func() { a.recoverIn(turns, c) })
 	}
