@@ -49,6 +49,7 @@ const (
 	kafkaRequestTimeout = 3 * time.Second
 	directTimeout       = 15 * time.Second
 	mostDirtyBalances   = 100_000
+	mostRequeued        = 10_000 // entries of one requeued list; at it new requests of the wallet get 429
 )
 
 // NewSystem puts a replica together. Nothing is connected yet: every component
@@ -73,14 +74,13 @@ func (s *System) assemble() (err error) {
 	if s.balances, err = s.openBalances(); err != nil {
 		return err
 	}
-	limits := applierLimits(s.cfg)
 	s.applier = applier.New(applier.Config{
-		Ledger: s.ledger, Journal: s.journal, Announcer: s, Limits: limits,
+		Ledger: s.ledger, Journal: s.journal, Announcer: s, Limits: applierLimits(s.cfg),
 		Log: s.log, Registerer: s.metrics, Now: time.Now,
 	})
 	s.intake = accept.New(accept.Config{
 		Journal: s.journal, Ledger: s.ledger, Balances: s.balances, Applier: s.applier,
-		Limits:     acceptLimits(s.cfg, limits.ListLength),
+		Limits:     acceptLimits(s.cfg),
 		BalanceTTL: s.cfg.Redis.TTL, Log: s.log, Now: time.Now,
 	})
 	s.observe()
@@ -117,8 +117,8 @@ const workerConnections = 2
 
 // acceptLimits leave connections to those who do not wait: half of them to requests of other
 // wallets than one, a quarter to all.
-func acceptLimits(cfg config.Config, listLength int) accept.Limits {
-	return accept.Limits{WalletOperations: cfg.WalletRequests, Operations: cfg.Requests, DirectTimeout: directTimeout, ListLength: listLength,
+func acceptLimits(cfg config.Config) accept.Limits {
+	return accept.Limits{WalletOperations: cfg.WalletRequests, Operations: cfg.Requests, DirectTimeout: directTimeout, ListLength: mostRequeued,
 		WalletWaits: max(1, cfg.Connections/2), Waits: max(1, cfg.Connections*3/4)}
 }
 

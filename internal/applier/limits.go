@@ -18,7 +18,6 @@ type Limits struct {
 	Retries        int // of one batch for serialization failures; then it pauses, as for a ledger that is away
 	DirectCommits  int // direct batches under way at a time, beside HeldCommits; the other wallets' wait
 	DirectTries    int // of one direct batch, for conflicts; then the lane is let go before the next ones
-	ListLength     int // entries of one requeued list; at it new requests of the wallet get 429
 	ListPerCopy    int // entries that one copy applies; the rest is due at once
 	Attempts       int // refusals of one list in a row; from here on it alarms
 	CopiesPerRound int // lists that get a copy in one round; the others wait for the next
@@ -41,7 +40,7 @@ const HeldCommits = 2
 func DefaultLimits() Limits {
 	return Limits{
 		BatchOperations: 2_000, QueueOperations: 20_000, Lanes: 200_000, Unsettled: 500_000, UnsettledPerWallet: 10_000,
-		Conflicts: 5, Retries: 10, DirectCommits: 10, DirectTries: 50, ListLength: 10_000, ListPerCopy: 1_000, Attempts: 10,
+		Conflicts: 5, Retries: 10, DirectCommits: 10, DirectTries: 50, ListPerCopy: 1_000, Attempts: 10,
 		CopiesPerRound: 100, Backfills: 500,
 		KeeperInterval: 250 * time.Millisecond, RequeueFirst: 500 * time.Millisecond, RequeueMost: 30 * time.Second,
 		YieldMost:  100 * time.Millisecond,
