@@ -91,7 +91,7 @@ func (t *attempt) adapt(err error) error {
 		}
 		return nil
 	case errors.Is(err, wallet.ErrConflict):
-		t.applier.metrics.conflicted()
+		t.applier.metrics.conflicts.Inc()
 		t.again = reread{ids: true, versions: true}
 		if t.blind < mostBlind {
 			return nil
@@ -146,7 +146,7 @@ func (t *attempt) bisect(err error) error {
 
 func (t *attempt) setAside(id uuid.UUID, because refusal) {
 	t.aside[id] = because
-	t.applier.metrics.setAside()
+	t.applier.metrics.asides.Inc()
 	t.worker.log.Error("wallet set aside: its operations are requeued, the others go on", "wallet", id, "reason", because.why)
 }
 

@@ -95,7 +95,7 @@ func (k *keeper) requeue(ctx context.Context) {
 	}
 	for _, c := range k.append(ctx, copies) {
 		k.copies[c.WalletID] = c.Receipt.Offset
-		k.applier.metrics.requeued()
+		k.applier.metrics.copies.Inc()
 	}
 }
 

@@ -67,7 +67,7 @@ func (a *Applier) lost(ctx context.Context, missing [][]wallet.Placed) (map[uuid
 // who applies the wallet, holds its row: it then waits for one of the turns for such wallets.
 func (a *Applier) recover(id uuid.UUID, lost map[uuid.UUID]bool, held bool) {
 	if n := a.lanes.noteLost(id, lost); n > 0 {
-		a.metrics.lost(n)
+		a.metrics.losses.Add(float64(n))
 		a.Log.Error("the journal has lost operations that it had acknowledged: they are applied directly", "wallet", id, "operations", n)
 	}
 	under, most, turns := &a.lanes.recoveries, int64(recoveriesAtMost), a.turns

@@ -89,10 +89,3 @@ func (m *metrics) dropped(err error) {
 	}
 	m.drops.WithLabelValues(reason).Inc()
 }
-
-func (m *metrics) conflicted()    { m.conflicts.Inc() }
-func (m *metrics) setAside()      { m.asides.Inc() }
-func (m *metrics) requeued()      { m.copies.Inc() }
-func (m *metrics) alarm()         { m.alarms.Inc() }
-func (m *metrics) deadLettered()  { m.dead.Inc() }
-func (m *metrics) lost(count int) { m.losses.Add(float64(count)) }

@@ -131,7 +131,7 @@ func (w *worker) bury(ctx context.Context, records []wallet.Record) bool {
 			}
 		}
 		w.log.Info("record dead-lettered", "offset", r.Receipt.Offset)
-		w.applier.metrics.deadLettered()
+		w.applier.metrics.dead.Inc()
 	}
 	return true
 }
@@ -278,7 +278,7 @@ func (w *worker) remember(changes []wallet.ListChange) {
 		}
 		w.lists[c.WalletID] = c.List
 		if c.Refusals >= w.applier.Limits.Attempts {
-			w.applier.metrics.alarm()
+			w.applier.metrics.alarms.Inc()
 			w.log.Error("requeued list is refused again and again", "wallet", c.WalletID, "refusals", c.Refusals, "length", c.Length, "reason", c.LastError)
 		}
 	}
