@@ -356,7 +356,11 @@ func (a *Applier) commitDirect(ln *lane, earlier []unsettled, calls []*call) (*b
 func directRecords(id uuid.UUID, earlier []unsettled, calls []*call) []wallet.Record {
 	records := make([]wallet.Record, 0, len(earlier)+1)
 	for _, u := range earlier {
-		records = append(records, wallet.Record{Kind: u.kind, WalletID: id, Operations: []wallet.Operation{u.Operation}, Receipt: u.Receipt})
+		kind := wallet.KindOperations
+		if u.IsCreation() {
+			kind = wallet.KindCreate
+		}
+		records = append(records, wallet.Record{Kind: kind, WalletID: id, Operations: []wallet.Operation{u.Operation}, Receipt: u.Receipt})
 	}
 	last := wallet.Record{Kind: wallet.KindOperations, WalletID: id, Receipt: wallet.NoReceipt}
 	for _, c := range calls {

@@ -41,7 +41,7 @@ func (a *Applier) Reconcile(ctx context.Context, offsets map[int32]int64) (settl
 // settlePassed settles what the ledger has of the operations whose records it has passed,
 // and returns how many those were, and the operations that it does not have.
 func (a *Applier) settlePassed(ctx context.Context, lanes []*lane) (settled int, missing []wallet.Placed, err error) {
-	_, err = wallet.InParts(a.unsettledPassed(lanes), lookReads, func(some []sought) error {
+	_, err = wallet.InParts(a.unsettledPassed(lanes), lookReads, func(some []wallet.Placed) error {
 		without, err := a.settleKnown(ctx, some)
 		if err == nil {
 			settled += len(some) - len(without)
@@ -52,17 +52,11 @@ func (a *Applier) settlePassed(ctx context.Context, lanes []*lane) (settled int,
 	return settled, missing, err
 }
 
-// sought is an unsettled operation, or creation, to be looked for in the ledger.
-type sought struct {
-	kind wallet.Kind
-	wallet.Placed
-}
-
 // settleKnown settles what the ledger has of these, and returns the others.
-func (a *Applier) settleKnown(ctx context.Context, some []sought) (missing []wallet.Placed, err error) {
+func (a *Applier) settleKnown(ctx context.Context, some []wallet.Placed) (missing []wallet.Placed, err error) {
 	var q wallet.SnapshotQuery
 	for _, u := range some {
-		if u.kind == wallet.KindCreate {
+		if u.IsCreation() {
 			q.Wallets = append(q.Wallets, u.WalletID)
 		} else {
 			q.Operations = append(q.Operations, u.Key)
@@ -74,13 +68,13 @@ func (a *Applier) settleKnown(ctx context.Context, some []sought) (missing []wal
 	}
 	for _, u := range some {
 		_, known := s.Operations[u.Key]
-		if u.kind == wallet.KindCreate {
+		if u.IsCreation() {
 			_, known = s.Wallets[u.WalletID]
 		}
 		if known { // one that was repeated is there as often
 			a.lanes.settle(u.WalletID, u.ID)
 		} else {
-			missing = append(missing, u.Placed)
+			missing = append(missing, u)
 		}
 	}
 	return missing, nil
@@ -109,10 +103,10 @@ func (a *Applier) countExcluded(lanes []*lane) int64 {
 }
 
 // unsettledPassed returns unsettled operations and creations whose record, or, if that is
-// lost, what is left before it, the ledger has passed. Those that it does not have are on requeued lists, and stay unsettled: each wallet
-// has a share, and each look begins at another lane, so that they do not keep others from
-// being asked for.
-func (a *Applier) unsettledPassed(lanes []*lane) (passed []sought) {
+// lost, what is left before it, the ledger has passed. Those that it does not have are on
+// requeued lists, and stay unsettled: each wallet has a share, and each look begins at another
+// lane, so that they do not keep others from being asked for.
+func (a *Applier) unsettledPassed(lanes []*lane) (passed []wallet.Placed) {
 	first := rand.IntN(max(1, len(lanes))) //nolint:gosec // a place to begin, not a secret
 	for i := range lanes {
 		if len(passed) >= lookAtMost {
@@ -123,7 +117,7 @@ func (a *Applier) unsettledPassed(lanes []*lane) (passed []sought) {
 	return passed
 }
 
-func (a *Applier) unsettledPassedOf(ln *lane, passed []sought) []sought {
+func (a *Applier) unsettledPassedOf(ln *lane, passed []wallet.Placed) []wallet.Placed {
 	ln.intakeMu.Lock()
 	defer ln.intakeMu.Unlock()
 	orphans, others := 0, 0
@@ -136,7 +130,7 @@ func (a *Applier) unsettledPassedOf(ln *lane, passed []sought) []sought {
 			continue
 		}
 		if *share++; *share <= lookPerWallet {
-			passed = append(passed, sought{u.kind, wallet.Placed{Key: u.Key(), Receipt: u.behind}})
+			passed = append(passed, wallet.Placed{Key: u.Key(), Receipt: u.behind})
 		}
 	}
 	return passed

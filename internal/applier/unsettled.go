@@ -14,7 +14,6 @@ import (
 // unsettled is an own acknowledged operation (or creation) whose outcome this
 // replica does not know yet. The direct way applies it before anything newer.
 type unsettled struct {
-	kind             wallet.Kind
 	wallet.Operation                // without a Receipt if it is orphaned: the journal does not have it any more
 	behind           wallet.Receipt // once the ledger has passed this it has the operation, or it is lost; NoReceipt: it need pass nothing
 	lost             bool           // the ledger has been asked, and nobody else will apply it
@@ -35,7 +34,7 @@ func (l *lanes) keep(rec wallet.Record, most, mostInAll int) {
 	ln.unsettled = slices.Grow(ln.unsettled, len(rec.Operations))
 	for _, op := range rec.Operations {
 		op.WalletID, op.Receipt = rec.WalletID, rec.Receipt
-		ln.unsettled = append(ln.unsettled, unsettled{kind: rec.Kind, Operation: op, behind: rec.Receipt})
+		ln.unsettled = append(ln.unsettled, unsettled{Operation: op, behind: rec.Receipt})
 	}
 	l.unsettled.Add(int64(len(rec.Operations)))
 }
@@ -164,7 +163,7 @@ func (a *Applier) Accepted(key wallet.Key) (wallet.Operation, bool) {
 	ln := v.(*lane)
 	ln.intakeMu.Lock()
 	defer ln.intakeMu.Unlock()
-	i := slices.IndexFunc(ln.unsettled, func(u unsettled) bool { return u.ID == key.ID && u.kind == wallet.KindOperations })
+	i := slices.IndexFunc(ln.unsettled, func(u unsettled) bool { return u.ID == key.ID && !u.IsCreation() })
 	if i < 0 {
 		return wallet.Operation{}, false
 	}
