@@ -67,7 +67,7 @@ func (p *partitionWriter) available() error {
 	switch {
 	case p.held != "":
 		return fmt.Errorf("%w: %d: %s", ErrHeld, p.partition, p.held)
-	case p.stalled:
+	case p.stalled():
 		return fmt.Errorf("%w: %d", ErrStalled, p.partition)
 	}
 	return nil

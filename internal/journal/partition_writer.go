@@ -29,24 +29,24 @@ func (e *entry) finish(r wallet.Receipt, err error) {
 // calls nobody but the writers of its entries.
 //
 // A flush that is not acknowledged in time stalls it: its entries' writers are told so, and
-// new entries are refused at once, until the broker has answered after all.
+// new entries are refused at once, until the broker has answered after all. So does a hold,
+// and close for good.
 type partitionWriter struct {
 	partition  int32
-	topic      string
 	ackTimeout time.Duration
 	next       atomic.Int64 // offset after the last acknowledged record; 0: none since the partition has lost its end
 	least      int64        // the ledger's offset before the flush under way began: its records have none below
 
 	mu         sync.Mutex
 	waiting    []*entry
-	operations int      // that wait
-	flying     []*entry // of the flush under way, if there is one
-	number     int      // number of the flush under way, or else of the next
-	stalled    bool
-	applied    int64       // the ledger's offset, as it was told last
-	lostFrom   int64       // where the end was when what was lost with it was told last; the meeting's
-	held       writeHold   // stalled while it is not known that the journal has what the ledger has applied
-	closed     bool        // stalled for good
+	operations int       // that wait
+	flying     []*entry  // of the flush under way, if there is one
+	number     int       // number of the flush under way, or else of the next
+	givenUp    bool      // the flush under way was
+	applied    int64     // the ledger's offset, as it was told last
+	lostFrom   int64     // where the end was when what was lost with it was told last; the meeting's
+	held       writeHold // while it is not known that the journal has what the ledger has applied
+	closed     bool
 	late       *time.Timer // until the flush under way is to be acknowledged
 }
 
@@ -63,13 +63,16 @@ const (
 func (p *partitionWriter) add(e *entry) (demand, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.stalled {
+	if p.stalled() {
 		return noFlush, wallet.ErrNotJournaled
 	}
 	p.waiting = append(p.waiting, e)
 	p.operations += len(e.rec.Operations)
 	return p.demands(), nil
 }
+
+// stalled reports whether nothing may be written; mu is held.
+func (p *partitionWriter) stalled() bool { return p.givenUp || p.held != "" || p.closed }
 
 // demands is what the partition writer asks for now; mu is held.
 func (p *partitionWriter) demands() demand {
@@ -108,7 +111,7 @@ func (p *partitionWriter) landed() demand {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.late.Stop()
-	p.flying, p.stalled = nil, p.closed || p.held != ""
+	p.flying, p.givenUp = nil, false
 	p.number++
 	return p.demands()
 }
@@ -163,7 +166,7 @@ func (p *partitionWriter) overdue(flush int) {
 
 // giveUp lets everybody go who waits.
 func (p *partitionWriter) giveUp() {
-	p.stalled = true
+	p.givenUp = p.flying != nil
 	for _, e := range p.flying {
 		e.finish(wallet.NoReceipt, wallet.ErrUnacknowledged)
 	}
@@ -213,8 +216,6 @@ func (p *partitionWriter) rehold(was, why writeHold) bool {
 func (p *partitionWriter) holdFor(why writeHold) {
 	if p.held = why; why != "" {
 		p.giveUp()
-	} else if p.flying == nil {
-		p.stalled = p.closed
 	}
 }
 

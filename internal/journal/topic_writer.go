@@ -70,7 +70,7 @@ func (j *Journal) newTopicWriter(t wallet.Topic) (*topicWriter, error) {
 	}
 	w := &topicWriter{topic: t, client: client, applier: j.applier, log: j.Log, gap: j.gap, ready: make(chan struct{}, 1)}
 	for p := range t.Partitions {
-		w.writers = append(w.writers, &partitionWriter{partition: p, topic: t.Name, ackTimeout: j.AckTimeout})
+		w.writers = append(w.writers, &partitionWriter{partition: p, ackTimeout: j.AckTimeout})
 	}
 	ctx, cancel := context.WithCancel(j.ctx)
 	w.cancel = cancel

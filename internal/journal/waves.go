@@ -116,7 +116,7 @@ func (w *topicWriter) produce(ctx context.Context, v *wave, p *partitionWriter, 
 	acked := make([]wallet.Record, 0, len(groups))
 	for _, g := range groups {
 		r := Encode(&g.rec)
-		r.Topic, r.Partition = p.topic, p.partition
+		r.Topic, r.Partition = w.topic.Name, p.partition
 		w.client.TryProduce(ctx, r, func(r *kgo.Record, err error) {
 			if w.answered(p, g, r, err) {
 				acked = append(acked, g.rec)
