@@ -42,19 +42,35 @@ type reader struct {
 	kill    context.CancelFunc // ends the client's requests
 	ended   sync.WaitGroup
 
-	born        time.Time
-	repeats     seldom     // of the log
-	ending      sync.Mutex // held while the applier is told that a partition is revoked, or halted: one after the other
-	mu          sync.Mutex
-	given       map[int32]bool // partitions that the group has given; false: the client does not fetch it
-	assigned    map[int32]bool // the same, before startOffsets is asked about them
-	halted      map[int32]bool // stays paused while it is this replica's
-	revocations map[int32]int  // how often it was taken away: what was found out before says nothing of it
+	born       time.Time
+	repeats    seldom     // of the log
+	ending     sync.Mutex // held while the applier is told that a partition is revoked, or halted: one after the other
+	mu         sync.Mutex
+	partitions map[int32]*share
+}
+
+// share is what the reader knows of a partition.
+type share struct {
+	given       bool // by the group
+	asked       bool // startOffsets was, about it
+	missed      bool // the client does not fetch it
+	halted      bool // it stays paused while it is this replica's
+	revocations int  // how often it was taken away: what was found out before says nothing of it
+}
+
+// share returns the partition's; mu is held.
+func (r *reader) share(partition int32) *share {
+	s := r.partitions[partition]
+	if s == nil {
+		s = &share{}
+		r.partitions[partition] = s
+	}
+	return s
 }
 
 // read starts the reader.
 func (j *Journal) read(t wallet.Topic) error {
-	r := &reader{journal: j, topic: t, born: time.Now(), given: map[int32]bool{}, assigned: map[int32]bool{}, halted: map[int32]bool{}, revocations: map[int32]int{}}
+	r := &reader{journal: j, topic: t, born: time.Now(), partitions: map[int32]*share{}}
 	r.ctx, r.cancel = context.WithCancel(j.ctx)
 	var requests context.Context
 	requests, r.kill = context.WithCancel(context.Background())
@@ -112,7 +128,8 @@ func (r *reader) startOffsets(ctx context.Context, offsets map[string]map[int32]
 			begin[p] = kgo.NewOffset().At(next)
 		}
 		r.mu.Lock()
-		r.given[p] = true
+		s := r.share(p)
+		s.asked, s.missed = true, false
 		r.mu.Unlock()
 	}
 	return map[string]map[int32]kgo.Offset{r.topic.Name: begin}, nil
@@ -122,7 +139,7 @@ func (r *reader) noteAssigned(_ context.Context, _ *kgo.Client, added map[string
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, p := range added[r.topic.Name] {
-		r.assigned[p] = true
+		r.share(p).given = true
 	}
 }
 
@@ -132,10 +149,8 @@ func (r *reader) revoked(_ context.Context, _ *kgo.Client, lost map[string][]int
 	for _, p := range lost[r.topic.Name] {
 		r.journal.applier.Revoked(p)
 		r.mu.Lock()
-		r.revocations[p]++
-		r.halted[p] = false
-		delete(r.given, p)
-		delete(r.assigned, p)
+		s := r.share(p)
+		*s = share{revocations: s.revocations + 1}
 		r.mu.Unlock()
 		r.resume(p)
 	}
@@ -190,14 +205,14 @@ func (r *reader) pause(partition int32) {
 func (r *reader) revocationsOf(partition int32) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.revocations[partition]
+	return r.share(partition).revocations
 }
 
 // resume goes on fetching a partition that is not halted.
 func (r *reader) resume(partition int32) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.halted[partition] {
+	if r.share(partition).halted {
 		return
 	}
 	r.client.ResumeFetchPartitions(map[string][]int32{r.topic.Name: {partition}})
@@ -213,8 +228,8 @@ func (r *reader) missesSome(after time.Duration) bool {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, fetched := range r.given {
-		if !fetched {
+	for _, s := range r.partitions {
+		if s.missed {
 			return true
 		}
 	}
@@ -259,11 +274,12 @@ func (r *reader) failed(topic string, partition int32, err error) {
 func (r *reader) noteFailed(partition int32) (revocations int, ours bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	ours = partition < 0 || r.assigned[partition] && !r.halted[partition] // below 0: it is the topic's
-	if _, given := r.given[partition]; ours && !given && partition >= 0 {
-		r.given[partition] = false
+	s := r.share(partition)
+	ours = partition < 0 || s.given && !s.halted // below 0: it is the topic's
+	if ours && !s.asked && partition >= 0 {
+		s.missed = true
 	}
-	return r.revocations[partition], ours
+	return s.revocations, ours
 }
 
 // isComplete reports whether the journal has what the ledger's offset of a partition asks
@@ -288,8 +304,8 @@ func (r *reader) isComplete(partition int32) bool {
 func (r *reader) miss(partition int32, revocations int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.revocations[partition] == revocations {
-		r.given[partition] = false
+	if s := r.share(partition); s.revocations == revocations {
+		s.missed = true
 	}
 }
 
@@ -302,7 +318,7 @@ func (r *reader) stop(partition int32, revocations int, err error) {
 		return
 	}
 	r.mu.Lock()
-	r.halted[partition] = true
+	r.share(partition).halted = true
 	r.pause(partition)
 	r.mu.Unlock()
 	r.journal.applier.Halt(partition, fmt.Errorf("%w: %w", errLost, err))
