@@ -9,19 +9,34 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/walletd/walletd/internal/wallet"
 )
 
-// connections are a pool, and how long one call on it may take. Every error of a call goes
-// through heed.
+// connections are a pool, and how long one call on it may take. While down says why it would
+// be in vain a call fails at once; every other error of one goes through heed.
 type connections struct {
 	pool    *pgxpool.Pool
 	timeout time.Duration
+	down    func() error
 	heed    func(error) error
+}
+
+// begin bounds a call's time.
+func (c connections) begin(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	if err := c.down(); err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", wallet.ErrUnavailable, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	return ctx, cancel, nil
 }
 
 // collect returns what scan makes of the rows of a query.
 func collect[T any](ctx context.Context, c connections, scan pgx.RowToFunc[T], query string, args ...any) ([]T, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	ctx, cancel, err := c.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
 	defer cancel()
 	rows, err := c.pool.Query(ctx, query, args...)
 	if err != nil {
@@ -33,7 +48,10 @@ func collect[T any](ctx context.Context, c connections, scan pgx.RowToFunc[T], q
 
 // each calls row for every row of a query, with its columns in targets.
 func (c connections) each(ctx context.Context, targets []any, row func(), query string, args ...any) error {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	ctx, cancel, err := c.begin(ctx)
+	if err != nil {
+		return err
+	}
 	defer cancel()
 	rows, err := c.pool.Query(ctx, query, args...)
 	if err != nil {
@@ -45,14 +63,20 @@ func (c connections) each(ctx context.Context, targets []any, row func(), query 
 
 // row brings the one row of a query into the targets.
 func (c connections) row(ctx context.Context, targets []any, query string, args ...any) error {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	ctx, cancel, err := c.begin(ctx)
+	if err != nil {
+		return err
+	}
 	defer cancel()
 	return c.heed(c.pool.QueryRow(ctx, query, args...).Scan(targets...))
 }
 
 // exec runs a statement and returns how many rows it has changed.
 func (c connections) exec(ctx context.Context, statement string, args ...any) (int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	ctx, cancel, err := c.begin(ctx)
+	if err != nil {
+		return 0, err
+	}
 	defer cancel()
 	tag, err := c.pool.Exec(ctx, statement, args...)
 	return tag.RowsAffected(), c.heed(err)
@@ -61,7 +85,10 @@ func (c connections) exec(ctx context.Context, statement string, args ...any) (i
 // send runs the batch's statements as one transaction. It reads to the end of that: only
 // nil is a commit.
 func (c connections) send(ctx context.Context, p *pgx.Batch) error {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	ctx, cancel, err := c.begin(ctx)
+	if err != nil {
+		return err
+	}
 	defer cancel()
 	return c.heed(c.pool.SendBatch(ctx, p).Close())
 }

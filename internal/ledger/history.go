@@ -49,10 +49,7 @@ type pager struct {
 // have fewer than asked for, or none, before the end of the list. A wallet that does
 // not exist is a *wallet.Error with CodeWalletNotFound.
 func (l *Ledger) Operations(ctx context.Context, walletID uuid.UUID, q wallet.Query) (wallet.Page, error) {
-	ctx, cancel, err := l.reading(ctx)
-	if err != nil {
-		return wallet.Page{}, err
-	}
+	ctx, cancel := context.WithTimeout(ctx, l.config.ReadTimeout) // of all statements
 	defer cancel()
 	p := &pager{ledger: l, walletID: walletID, query: q, cursor: q.Before, room: q.Limit + 1}
 	// The top is read first, then the list, then the numbered operations: one that is applied
@@ -107,7 +104,7 @@ func (p *pager) entries(ctx context.Context) ([]wallet.Entry, error) {
 	if p.cursor.Position > 0 {
 		before = p.cursor.Position
 	}
-	return collect(ctx, p.ledger.reads, func(row pgx.CollectableRow) (wallet.Entry, error) {
+	return collect(ctx, p.ledger.asked, func(row pgx.CollectableRow) (wallet.Entry, error) {
 		e := wallet.Entry{Operation: wallet.Operation{WalletID: p.walletID}}
 		err := row.Scan(&e.Position, &e.ID, &e.Type, &e.Amount, &e.AcceptedAt, &e.Receipt.Partition, &e.Receipt.Offset)
 		e.AcceptedAt = e.AcceptedAt.UTC()
@@ -150,7 +147,7 @@ func (p *pager) numbered(ctx context.Context, top int64) error {
 // lets through, as many as there is room for.
 func (p *pager) between(ctx context.Context, least, before int64) ([]wallet.Operation, error) {
 	q := &p.query
-	return collect(ctx, p.ledger.reads, scanOperation, selectHistory, p.walletID, before, statusFilter(q.Status), typeFilter(q.Type), timeFilter(q.From), timeFilter(q.To), p.room, least)
+	return collect(ctx, p.ledger.asked, scanOperation, selectHistory, p.walletID, before, statusFilter(q.Status), typeFilter(q.Type), timeFilter(q.From), timeFilter(q.To), p.room, least)
 }
 
 // without returns the requeued operations that are not among the numbered ones:

@@ -28,10 +28,10 @@ func (p *pager) period(ctx context.Context, top int64) (first, end int64, err er
 	first, end = 1, top
 	var other int64
 	if from := p.query.From; !from.IsZero() {
-		err = p.ledger.reads.row(ctx, []any{&first, &other}, selectPlace, p.walletID, first, end, from.Add(-clockSkew))
+		err = p.ledger.asked.row(ctx, []any{&first, &other}, selectPlace, p.walletID, first, end, from.Add(-clockSkew))
 	}
 	if to := p.query.To; err == nil && !to.IsZero() {
-		err = p.ledger.reads.row(ctx, []any{&other, &end}, selectPlace, p.walletID, first, end, to.Add(clockSkew))
+		err = p.ledger.asked.row(ctx, []any{&other, &end}, selectPlace, p.walletID, first, end, to.Add(clockSkew))
 	}
 	return first, end, err
 }

@@ -7,7 +7,6 @@ package ledger
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -32,14 +31,15 @@ type Config struct {
 }
 
 // Ledger is the PostgreSQL ledger. Safe for concurrent use. While the breaker is
-// open, what a request asks fails at once (reading); batches, and what workers and
-// operators ask, always try, for they have nothing else to do.
+// open, what a request asks fails at once; batches, and what workers and operators ask,
+// always try, for they have nothing else to do.
 type Ledger struct {
 	*breaker.Breaker
 	config     Config
 	commits    connections
 	joint      joint
 	reads      connections
+	asked      connections // the same, for what requests ask
 	wallets    coalescer[uuid.UUID, wallet.Wallet]
 	operations coalescer[wallet.Key, wallet.Operation]
 	probes     *pgxpool.Pool // one connection that no load can occupy
@@ -61,8 +61,9 @@ func Open(cfg Config) (*Ledger, error) {
 	l.joint.overtakeAfter.Store(int64(jointMost))
 	l.joint.expectFor.Store(int64(expectedMost))
 	l.Breaker = breaker.New(breaker.Config{Name: "PostgreSQL", Probe: l.ping, Interval: probeInterval, Timeout: probeTimeout, Log: cfg.Log})
-	l.commits = connections{timeout: cfg.CommitTimeout, heed: l.heed}
-	l.reads = connections{timeout: cfg.ReadTimeout, heed: l.heed}
+	always := func() error { return nil }
+	l.commits = connections{timeout: cfg.CommitTimeout, down: always, heed: l.heed}
+	l.reads = connections{timeout: cfg.ReadTimeout, down: always, heed: l.heed}
 	var err, rerr, perr error
 	l.commits.pool, err = openPool(cfg, cfg.CommitConnections, cfg.CommitTimeout, map[string]string{
 		"lock_timeout": milliseconds(cfg.LockTimeout),
@@ -76,6 +77,7 @@ func Open(cfg Config) (*Ledger, error) {
 	// A partition that was empty when it was vacuumed costs nothing to scan, the statistics
 	// say; and with scans a page is sorted out of all that its range may hold.
 	l.reads.pool, rerr = openPool(cfg, cfg.ReadConnections, cfg.ReadTimeout, map[string]string{"enable_seqscan": "off"})
+	l.asked = connections{pool: l.reads.pool, timeout: cfg.ReadTimeout, down: l.Err, heed: l.heed}
 	l.probes, perr = openPool(cfg, 1, probeTimeout, nil)
 	if err := errors.Join(err, rerr, perr); err != nil {
 		l.Close()
@@ -114,16 +116,6 @@ func (l *Ledger) ping(ctx context.Context) error {
 		err = errors.New("the server is read-only")
 	}
 	return classify(err)
-}
-
-// reading begins a read: it fails at once while the breaker is open, and bounds
-// the read's time.
-func (l *Ledger) reading(ctx context.Context) (context.Context, context.CancelFunc, error) {
-	if err := l.Err(); err != nil {
-		return ctx, nil, fmt.Errorf("%w: %w", wallet.ErrUnavailable, err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, l.config.ReadTimeout)
-	return ctx, cancel, nil
 }
 
 // heed returns a call's error as one of wallet's kinds; one that says that PostgreSQL is not

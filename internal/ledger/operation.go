@@ -97,13 +97,8 @@ func (l *Ledger) Outcomes(ctx context.Context, keys []wallet.Key) ([]wallet.Oper
 }
 
 func (l *Ledger) outcomes(ctx context.Context, keys []wallet.Key) ([]wallet.Operation, error) {
-	ctx, cancel, err := l.reading(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer cancel()
 	walletIDs, ids := keyColumns(keys)
-	return collect(ctx, l.reads, scanOperation, selectOutcomes, walletIDs, ids)
+	return collect(ctx, l.asked, scanOperation, selectOutcomes, walletIDs, ids)
 }
 
 // A backfill is requeued for what a restored ledger lacks.
@@ -119,15 +114,10 @@ LEFT JOIN LATERAL (SELECT * FROM requeued WHERE wallet_id = $1 AND operation_id 
 // knows it; operation, list and offset are read in one statement, so an operation
 // whose receipt lies below next is not on its way.
 func (l *Ledger) Operation(ctx context.Context, walletID, id uuid.UUID, r wallet.Receipt) (op wallet.Operation, found bool, next int64, err error) {
-	ctx, cancel, err := l.reading(ctx)
-	if err != nil {
-		return op, false, 0, err
-	}
-	defer cancel()
 	var row, waiting operationRow
 	var reached *int64
 	targets := append(row.targets(), &waiting.kind, &waiting.amount, &waiting.accepted, &waiting.partition, &waiting.offset, &reached)
-	if err := l.reads.row(ctx, targets, selectOperation, walletID, id, r.Partition); err != nil {
+	if err := l.asked.row(ctx, targets, selectOperation, walletID, id, r.Partition); err != nil {
 		return op, false, 0, err
 	}
 	switch {

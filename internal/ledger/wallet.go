@@ -28,11 +28,6 @@ func (l *Ledger) Wallet(ctx context.Context, id uuid.UUID) (wallet.Wallet, error
 
 // lookUpWallets reads wallets in one statement; one that does not exist is left out.
 func (l *Ledger) lookUpWallets(ids []uuid.UUID) (map[uuid.UUID]wallet.Wallet, error) {
-	ctx, cancel, err := l.reading(context.Background())
-	if err != nil {
-		return nil, err
-	}
-	defer cancel()
 	asked := newArray(pgtype.UUIDOID, len(ids), 16)
 	for _, id := range ids {
 		asked.addID(id)
@@ -40,7 +35,7 @@ func (l *Ledger) lookUpWallets(ids []uuid.UUID) (map[uuid.UUID]wallet.Wallet, er
 	all := make(map[uuid.UUID]wallet.Wallet, len(ids))
 	var w wallet.Wallet
 	var at time.Time
-	err = l.reads.each(ctx, []any{&w.ID, &w.Balance, &w.Sequence, &at}, func() {
+	err := l.asked.each(context.Background(), []any{&w.ID, &w.Balance, &w.Sequence, &at}, func() {
 		w.UpdatedAt = at.UTC()
 		all[w.ID] = w
 	}, selectWalletsByKey, asked)

@@ -13,12 +13,9 @@ import (
 // returns the one that is already there under this id. created says whether this
 // request made it: a record of it may have come first.
 func (l *Ledger) Create(ctx context.Context, id uuid.UUID, at time.Time) (w wallet.Wallet, created bool, err error) {
-	ctx, cancel, err := l.reading(ctx)
-	if err != nil {
-		return w, false, err
-	}
+	ctx, cancel := context.WithTimeout(ctx, l.config.ReadTimeout) // of both statements
 	defer cancel()
-	inserted, err := l.reads.exec(ctx, `
+	inserted, err := l.asked.exec(ctx, `
 		INSERT INTO wallets (id, balance, version, created_at, updated_at) VALUES ($1, 0, 0, $2, $2)
 		ON CONFLICT DO NOTHING`, id, at)
 	if err != nil {
@@ -28,7 +25,7 @@ func (l *Ledger) Create(ctx context.Context, id uuid.UUID, at time.Time) (w wall
 		return wallet.Wallet{ID: id, UpdatedAt: at}, true, nil
 	}
 	w.ID = id
-	err = l.reads.row(ctx, []any{&w.Balance, &w.Sequence, &w.UpdatedAt, &created},
+	err = l.asked.row(ctx, []any{&w.Balance, &w.Sequence, &w.UpdatedAt, &created},
 		`SELECT balance, version, updated_at, created_at = $2 FROM wallets WHERE id = $1`, id, at)
 	w.UpdatedAt = w.UpdatedAt.UTC()
 	return w, created, err
