@@ -36,9 +36,9 @@ type Ledger interface {
 	// Create makes a wallet, or returns the one that is there.
 	Create(ctx context.Context, id uuid.UUID, at time.Time) (w wallet.Wallet, created bool, err error)
 	Wallet(ctx context.Context, id uuid.UUID) (wallet.Wallet, error)
-	// Operation returns an operation, PENDING while it is requeued. If it is not found, next
-	// is the offset that the ledger has reached of the receipt's partition.
-	Operation(ctx context.Context, walletID, id uuid.UUID, r wallet.Receipt) (op wallet.Operation, found bool, next int64, err error)
+	// Operation returns an operation, PENDING while it is requeued; nil if the ledger does not
+	// have it, and then the offset that it has reached of the partition.
+	Operation(ctx context.Context, key wallet.Key, partition int32) (op *wallet.Operation, next int64, err error)
 	Operations(ctx context.Context, walletID uuid.UUID, q wallet.Query) (wallet.Page, error)
 	// Outcomes returns those of the operations that the ledger has. Requests that ask for
 	// one each share the cost.

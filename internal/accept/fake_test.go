@@ -133,11 +133,13 @@ func (l *fakeLedger) Wallet(ctx context.Context, id uuid.UUID) (wallet.Wallet, e
 	return w, nil
 }
 
-func (l *fakeLedger) Operation(_ context.Context, walletID, id uuid.UUID, _ wallet.Receipt) (wallet.Operation, bool, int64, error) {
+func (l *fakeLedger) Operation(_ context.Context, key wallet.Key, _ int32) (*wallet.Operation, int64, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	op, ok := l.operations[wallet.Key{WalletID: walletID, ID: id}]
-	return op, ok, l.next, l.failure()
+	if op, ok := l.operations[key]; ok {
+		return &op, l.next, l.failure()
+	}
+	return nil, l.next, l.failure()
 }
 
 // Operations has a wallet's numbered operations, newest first.

@@ -14,19 +14,20 @@ import (
 // was accepted, on every replica: PENDING until the ledger has passed the receipt.
 // Errors are *wallet.Error, or the ledger's.
 func (in *Intake) Operation(ctx context.Context, walletID, id uuid.UUID, r wallet.Receipt) (wallet.Operation, error) {
-	op, found, next, err := in.Ledger.Operation(ctx, walletID, id, r)
+	key := wallet.Key{WalletID: walletID, ID: id}
+	done, next, err := in.Ledger.Operation(ctx, key, r.Partition)
 	switch {
 	case err != nil:
-		return op, err
-	case found:
-		in.refreshBalance(ctx, &op)
-		return op, nil
+		return wallet.Operation{}, err
+	case done != nil:
+		in.refreshBalance(ctx, done)
+		return *done, nil
 	}
-	if op, ok := in.Applier.Accepted(wallet.Key{WalletID: walletID, ID: id}); ok {
+	if op, ok := in.Applier.Accepted(key); ok {
 		return op, nil // wherever its record is
 	}
 	if !r.Known() || r.Offset < next {
-		return op, &wallet.Error{Code: wallet.CodeOperationNotFound, Detail: "the wallet has no operation " + id.String()}
+		return wallet.Operation{}, &wallet.Error{Code: wallet.CodeOperationNotFound, Detail: "the wallet has no operation " + id.String()}
 	}
 	return in.pending(ctx, walletID, id, r)
 }

@@ -44,9 +44,9 @@ func TestACommittedBatchIsThereWhole(t *testing.T) {
 		t.Errorf("offset %d", b.next(0))
 	}
 	for _, want := range batch.Operations {
-		got, found, _, err := b.Operation(testContext(t), want.WalletID, want.ID, wallet.NoReceipt)
-		if err != nil || !found || got != want {
-			t.Errorf("operation %+v, %t, %v; want %+v", got, found, err, want)
+		got, _, err := b.Operation(testContext(t), want.Key(), wallet.NoReceipt.Partition)
+		if err != nil || got == nil || *got != want {
+			t.Errorf("operation %+v, %v; want %+v", got, err, want)
 		}
 	}
 	if got := b.read(batch.Lists[0].WalletID).Entries[batch.Lists[0].WalletID]; len(got) != 2 {

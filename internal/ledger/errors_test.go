@@ -247,7 +247,7 @@ func wantAllUnavailable(t *testing.T, l *ledger.Ledger) {
 		"Create":     func() error { _, _, err := l.Create(ctx, id, now); return err },
 		"Wallet":     func() error { _, err := l.Wallet(ctx, id); return err },
 		"Outcomes":   func() error { _, err := l.Outcomes(ctx, []wallet.Key{{WalletID: id, ID: id}}); return err },
-		"Operation":  func() error { _, _, _, err := l.Operation(ctx, id, id, wallet.NoReceipt); return err },
+		"Operation":  func() error { _, _, err := l.Operation(ctx, wallet.Key{WalletID: id, ID: id}, -1); return err },
 		"Operations": func() error { _, err := l.Operations(ctx, id, wallet.Query{Limit: 1}); return err },
 	} {
 		t.Run(name, func(t *testing.T) { wantKind(t, call(), wallet.ErrUnavailable) })

@@ -366,33 +366,34 @@ func TestAnOperationIsFoundWhereverItIs(t *testing.T) {
 	refused := wallet.Refuse(missing, now)
 	b.mustCommit(&wallet.Batch{Operations: []wallet.Operation{refused}})
 
-	find := func(walletID, id uuid.UUID, r wallet.Receipt) (wallet.Operation, bool, int64) {
+	find := func(key wallet.Key, partition int32) (*wallet.Operation, int64) {
 		t.Helper()
-		op, found, passed, err := b.Operation(testContext(t), walletID, id, r)
+		op, passed, err := b.Operation(testContext(t), key, partition)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return op, found, passed
+		return op, passed
 	}
-	if op, found, _ := find(id, ops[0].ID, wallet.Receipt{Partition: 0, Offset: 1}); !found || op != ops[0] {
-		t.Errorf("applied: %+v, %t", op, found)
+	const nowhere = -1
+	if op, _ := find(ops[0].Key(), 0); op == nil || *op != ops[0] {
+		t.Errorf("applied: %+v", op)
 	}
-	if op, found, _ := find(id, waiting.ID, wallet.NoReceipt); !found || op != entries(waiting)[0].Operation {
-		t.Errorf("requeued: %+v, %t, want %+v", op, found, entries(waiting)[0].Operation)
+	if op, _ := find(waiting.Key(), nowhere); op == nil || *op != entries(waiting)[0].Operation {
+		t.Errorf("requeued: %+v, want %+v", op, entries(waiting)[0].Operation)
 	}
 	exec(t, b.conn, fmt.Sprintf("UPDATE requeued SET kind = 3 WHERE operation_id = '%s'", waiting.ID))
-	if op, found, _ := find(id, waiting.ID, wallet.NoReceipt); !found || op != entries(waiting)[0].Operation {
-		t.Errorf("a requeued backfill: %+v, %t", op, found)
+	if op, _ := find(waiting.Key(), nowhere); op == nil || *op != entries(waiting)[0].Operation {
+		t.Errorf("a requeued backfill: %+v", op)
 	}
-	if op, found, _ := find(missing.WalletID, missing.ID, wallet.NoReceipt); !found || op != refused {
-		t.Errorf("of a wallet that is not there: %+v, %t", op, found)
+	if op, _ := find(missing.Key(), nowhere); op == nil || *op != refused {
+		t.Errorf("of a wallet that is not there: %+v", op)
 	}
-	for partition, want := range map[int32]int64{0: 4, 1: 0, 99: 0, -1: 0} {
-		if _, found, passed := find(id, uuid.New(), wallet.Receipt{Partition: partition}); found || passed != want {
-			t.Errorf("unknown in partition %d: %t, passed %d, want %d", partition, found, passed, want)
+	for partition, want := range map[int32]int64{0: 4, 1: 0, 99: 0, nowhere: 0} {
+		if op, passed := find(wallet.Key{WalletID: id, ID: uuid.New()}, partition); op != nil || passed != want {
+			t.Errorf("unknown in partition %d: %+v, passed %d, want %d", partition, op, passed, want)
 		}
 	}
-	if _, found, _ := find(uuid.New(), ops[0].ID, wallet.NoReceipt); found {
+	if op, _ := find(wallet.Key{WalletID: uuid.New(), ID: ops[0].ID}, nowhere); op != nil {
 		t.Error("it is another wallet's too")
 	}
 }

@@ -110,22 +110,24 @@ LEFT JOIN operations o ON o.wallet_id = $1 AND o.operation_id = $2
 LEFT JOIN LATERAL (SELECT * FROM requeued WHERE wallet_id = $1 AND operation_id = $2 AND kind <> 2 ORDER BY position LIMIT 1) r ON true`
 
 // Operation returns an operation: as the ledger has it, or PENDING while it is
-// requeued. next is the partition's next offset (0 if it has none) when neither
-// knows it; operation, list and offset are read in one statement, so an operation
-// whose receipt lies below next is not on its way.
-func (l *Ledger) Operation(ctx context.Context, walletID, id uuid.UUID, r wallet.Receipt) (op wallet.Operation, found bool, next int64, err error) {
+// requeued. When it is neither there nor on a list it is nil, and next is how far the ledger
+// has come in the partition (0 if it has not begun): operation, list and offset are read in
+// one statement, so an operation whose receipt lies below next is not on its way.
+func (l *Ledger) Operation(ctx context.Context, key wallet.Key, partition int32) (op *wallet.Operation, next int64, err error) {
 	var row, waiting operationRow
 	var reached *int64
 	targets := append(row.targets(), &waiting.kind, &waiting.amount, &waiting.accepted, &waiting.partition, &waiting.offset, &reached)
-	if err := l.asked.row(ctx, targets, selectOperation, walletID, id, r.Partition); err != nil {
-		return op, false, 0, err
+	if err := l.asked.row(ctx, targets, selectOperation, key.WalletID, key.ID, partition); err != nil {
+		return nil, 0, err
 	}
 	switch {
 	case row.id != nil:
-		return row.operation(), true, 0, nil
+		found := row.operation()
+		return &found, 0, nil
 	case waiting.kind != nil:
-		waiting.walletID, waiting.id = &walletID, &id
-		return waiting.operation(), true, 0, nil
+		waiting.walletID, waiting.id = &key.WalletID, &key.ID
+		found := waiting.operation()
+		return &found, 0, nil
 	}
-	return op, false, value(reached), nil
+	return nil, value(reached), nil
 }
