@@ -52,7 +52,7 @@ type Ledger interface {
 type Journal interface {
 	// Extent returns the topic that is there now (a zero one if there is none), and
 	// each partition's first offset and end.
-	Extent(ctx context.Context) (t wallet.Topic, starts, ends map[int32]int64, err error)
+	Extent(ctx context.Context) (wallet.Extent, error)
 	// Replay delivers the records of each partition in [from, to), in offset order.
 	Replay(ctx context.Context, from, to map[int32]int64, deliver func([]wallet.Record) error) error
 	// BuriedPlaces returns where the records were that are dead letters.
@@ -149,19 +149,19 @@ func (a *Audit) begin(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	there, starts, ends, err := a.Journal.Extent(ctx)
+	there, err := a.Journal.Extent(ctx)
 	if err != nil {
 		return false, err
 	}
 	a.report.Topic = known.Name
 	there.Generation = known.Generation // the ledger's alone
-	if known != there {
+	if known != there.Topic {
 		a.find(Finding{Kind: TopicDiffers}, "the ledger follows %s with id %s and %d partitions; Kafka has %s with id %s and %d",
 			known.Name, known.ID, known.Partitions, there.Name, there.ID, there.Partitions)
 		return false, nil
 	}
-	a.partitions, a.starts = known.Partitions, starts
-	for p := range starts {
+	a.partitions, a.starts = known.Partitions, there.Starts
+	for p := range there.Starts {
 		if _, read := a.bounds[p]; !read {
 			a.bounds[p] = 0
 		}
@@ -170,7 +170,7 @@ func (a *Audit) begin(ctx context.Context) (bool, error) {
 		p := a.PartitionAmong(a.Wallet, known.Partitions)
 		maps.DeleteFunc(a.bounds, func(q int32, _ int64) bool { return p != q })
 	}
-	a.checkOffsets(ends)
+	a.checkOffsets(there.Ends)
 	return true, nil
 }
 

@@ -22,12 +22,12 @@ func (a *Audit) tail(ctx context.Context) error {
 	if len(a.owed) == 0 {
 		return nil
 	}
-	_, _, ends, err := a.Journal.Extent(ctx)
+	there, err := a.Journal.Extent(ctx)
 	if err != nil {
 		return err
 	}
-	maps.DeleteFunc(ends, func(p int32, _ int64) bool { _, ok := a.bounds[p]; return !ok })
-	if err := a.Journal.Replay(ctx, a.bounds, ends, a.meetTail); err != nil {
+	maps.DeleteFunc(there.Ends, func(p int32, _ int64) bool { _, ok := a.bounds[p]; return !ok })
+	if err := a.Journal.Replay(ctx, a.bounds, there.Ends, a.meetTail); err != nil {
 		return err
 	}
 	for _, k := range sorted(a.owed) {

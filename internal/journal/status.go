@@ -37,31 +37,31 @@ func (p Partition) Lag() int64 {
 
 // Status asks Kafka for the journal and compares it with what the ledger follows.
 func (j *Journal) Status(ctx context.Context, follows wallet.Topic, offsets map[int32]int64) (Status, error) {
-	there, starts, ends, err := j.Extent(ctx)
+	there, err := j.Extent(ctx)
 	if err != nil {
 		return Status{Ledger: follows}, err
 	}
 	if there.ID != uuid.Nil {
 		there.Generation = follows.Generation // the ledger's alone
 	}
-	s := Status{Ledger: follows, Kafka: there}
+	s := Status{Ledger: follows, Kafka: there.Topic}
 	for p := range max(follows.Partitions, s.Kafka.Partitions) {
-		s.Partitions = append(s.Partitions, s.partition(p, offsets, starts, ends))
+		s.Partitions = append(s.Partitions, s.partition(p, offsets, there))
 	}
 	return s, nil
 }
 
-// Extent returns the topic that is there now (a zero one if there is none), and
-// each partition's first offset and end.
-func (j *Journal) Extent(ctx context.Context) (t wallet.Topic, starts, ends map[int32]int64, err error) {
-	if t, err = j.topicInKafka(ctx); errors.Is(err, kerr.UnknownTopicOrPartition) {
-		return wallet.Topic{}, nil, nil, nil
+// Extent returns the topic that is there now.
+func (j *Journal) Extent(ctx context.Context) (wallet.Extent, error) {
+	t, err := j.topicInKafka(ctx)
+	if errors.Is(err, kerr.UnknownTopicOrPartition) {
+		return wallet.Extent{}, nil
 	}
 	if err != nil {
-		return t, nil, nil, err
+		return wallet.Extent{}, err
 	}
-	starts, ends, err = j.bounds(ctx, j.Topic)
-	return t, starts, ends, err
+	starts, ends, err := j.bounds(ctx, j.Topic)
+	return wallet.Extent{Topic: t, Starts: starts, Ends: ends}, err
 }
 
 // bounds asks for the first and the next offset of each partition of a topic. With an error
@@ -81,15 +81,15 @@ func (j *Journal) startsOf(ctx context.Context, topic string) (map[int32]int64, 
 	return listedOffsets(j.admin.ListStartOffsets(ctx, topic))
 }
 
-func (s Status) partition(number int32, offsets map[int32]int64, starts, ends map[int32]int64) Partition {
+func (s Status) partition(number int32, offsets map[int32]int64, there wallet.Extent) Partition {
 	p := Partition{Partition: number, Next: -1, Start: -1, End: -1}
 	if next, ok := offsets[number]; ok {
 		p.Next = next
 	}
-	if start, ok := starts[number]; ok {
+	if start, ok := there.Starts[number]; ok {
 		p.Start = start
 	}
-	if end, ok := ends[number]; ok {
+	if end, ok := there.Ends[number]; ok {
 		p.End = end
 	}
 	p.Stopped = s.stopped(p)

@@ -46,6 +46,13 @@ type Topic struct {
 	Generation int // how often an operator had the ledger go on from elsewhere; the ledger's alone
 }
 
+// Extent is a topic as it is in Kafka, zero if it is not, with the first and the next offset of
+// each partition.
+type Extent struct {
+	Topic
+	Starts, Ends map[int32]int64
+}
+
 // ListAudit is a requeued list as an audit looks at it.
 type ListAudit struct {
 	WalletID  uuid.UUID
