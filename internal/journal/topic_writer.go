@@ -127,9 +127,9 @@ func (w *topicWriter) close() {
 	w.running.Wait()
 }
 
-// look is what the meeting has seen of a topic's partitions. How they were written is read before the ends
-// are asked for, and those after the ledger's offsets: so no end is below what was
-// acknowledged or applied, unless it is lost.
+// look is what the meeting has seen of a topic's partitions. How they were written is read
+// before the ends are asked for, and those after the ledger's offsets: so no end is below what
+// was acknowledged or applied, unless it is lost.
 type look struct {
 	written map[int32]written
 	ends    map[int32]int64 // without partitions that do not tell
@@ -171,24 +171,45 @@ func (w *topicWriter) hold(applied map[int32]int64, known look) {
 		next, was := applied[p.partition], known.written[p.partition]
 		p.reached(next)
 		end, told := known.ends[p.partition]
-		why := was.held
+		var why writeHold
 		switch {
-		case told && (end < next || was.held == "" && end < was.acknowledged):
-			why = holdLost
-		case told && (was.held == holdLost || was.held == holdRecovering && end < p.lostFrom):
-			w.recoverFrom(p, end, was.acknowledged)
-			why = w.recovering()
-		case !told && first && next > 0:
+		case told:
+			why = w.holdAtEnd(p, end, next, was)
+		case first && next > 0:
 			why = holdUntold
-		case was.held == holdRecovering:
-			why = w.recovering()
-		case told || next == 0 && was.held != holdLost:
-			why = ""
+		default:
+			why = w.holdWithoutEnd(next, was.held)
 		}
 		if p.rehold(was.held, why) && why == holdLost {
 			w.log.Error("a partition of the journal is not written: it has lost its end", "partition", p.partition, "ends", end, "applied", next, "acknowledged", was.acknowledged)
 		}
 	}
+}
+
+// holdAtEnd is why a partition is held that was written so and that the ledger has applied up
+// to next, now that its end is told.
+func (w *topicWriter) holdAtEnd(p *partitionWriter, end, next int64, was written) writeHold {
+	switch {
+	case end < next || was.held == "" && end < was.acknowledged:
+		return holdLost
+	case was.held == holdLost || was.held == holdRecovering && end < p.lostFrom:
+		w.recoverFrom(p, end, was.acknowledged)
+		return w.recovering()
+	case was.held == holdRecovering:
+		return w.recovering()
+	}
+	return ""
+}
+
+// holdWithoutEnd is the same while its end is not told: nothing is found lost by that, nor there.
+func (w *topicWriter) holdWithoutEnd(next int64, was writeHold) writeHold {
+	switch {
+	case was == holdRecovering:
+		return w.recovering()
+	case next == 0 && was == holdUntold: // it has nothing that could be lost
+		return ""
+	}
+	return was
 }
 
 // recoverMost is how long a partition is not written so that what it has lost is applied
