@@ -195,7 +195,7 @@ func (w *topicWriter) holdAtEnd(p *partitionWriter, end, next int64, was written
 	case was.held == holdLost || was.held == holdRecovering && end < p.lostFrom:
 		w.recoverFrom(p, end, was.acknowledged)
 		return w.recovering()
-	case was.held == holdRecovering:
+	case was.held == holdRecovering || was.held == holdUntold: // what was lost with a topic before may not be applied yet
 		return w.recovering()
 	}
 	return ""

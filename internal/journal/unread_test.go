@@ -249,6 +249,28 @@ func TestAFlushThatShowsALossIsNotAcknowledgedFromThereOn(t *testing.T) {
 	}
 }
 
+// A new topic whose end is not told at first waits, once it is, for what was lost with the topic
+// before.
+func TestAnEndThatIsToldLateDoesNotEndTheWaitForWhatWasLost(t *testing.T) {
+	a := newApplier(nil)
+	a.recovering = true
+	p := &partitionWriter{partition: 3}
+	w := &topicWriter{applier: a, writers: []*partitionWriter{p}, log: slog.New(slog.DiscardHandler)}
+	w.recoverFirst()
+	applied := map[int32]int64{3: 5}
+	for _, c := range []struct {
+		ends       map[int32]int64
+		recovering bool
+		want       writeHold
+	}{{nil, true, holdUntold}, {map[int32]int64{3: 5}, true, holdRecovering}, {map[int32]int64{3: 5}, false, ""}} {
+		a.recovering = c.recovering
+		w.hold(applied, look{w.written(), c.ends})
+		if why := p.heldFor(); why != c.want {
+			t.Errorf("ends %v: held for %q, want %q", c.ends, why, c.want)
+		}
+	}
+}
+
 // What a record shows while the ends are asked for is not known by that look.
 func TestALookOfBeforeALossDoesNotHideIt(t *testing.T) {
 	a := newApplier(nil)
