@@ -64,7 +64,7 @@ func (c *journalAccept) Run(s *screen) error {
 	if s.flags.JSON {
 		return s.json(c.trace(now, a).Detail)
 	}
-	_, err = fmt.Fprintf(s.out, "the ledger follows %s from %d partitions' new offsets; walletd goes on within seconds\n"+
+	_, err = fmt.Fprintf(s.out, "the ledger follows %s, in %d of them from another offset; walletd goes on within seconds\n"+
 		"take a base backup of the ledger now: the journal cannot bring one from before up to date any more\n", described(a.To), len(a.Moves))
 	return err
 }

@@ -155,6 +155,10 @@ func (a *Audit) begin(ctx context.Context) (bool, error) {
 	}
 	a.report.Topic = known.Name
 	there.Generation = known.Generation // the ledger's alone
+	if there.ID == uuid.Nil {
+		a.find(Finding{Kind: TopicDiffers}, "the ledger follows %s with id %s; Kafka has no such topic", known.Name, known.ID)
+		return false, nil
+	}
 	if known != there.Topic {
 		a.find(Finding{Kind: TopicDiffers}, "the ledger follows %s with id %s and %d partitions; Kafka has %s with id %s and %d",
 			known.Name, known.ID, known.Partitions, there.Name, there.ID, there.Partitions)

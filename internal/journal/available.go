@@ -36,11 +36,12 @@ func (j *Journal) Writable() bool {
 	}
 	writable := 0
 	for _, p := range w.writers {
-		switch err := p.available(); {
-		case err == nil:
-			writable++
-		case p.heldFor() != holdLost && p.heldFor() != holdRecovering:
+		switch held, stalled := p.obstacle(); {
+		case held == holdLost || held == holdRecovering:
+		case stalled:
 			return false
+		default:
+			writable++
 		}
 	}
 	return writable > 0
@@ -62,12 +63,10 @@ func (j *Journal) met() (*topicWriter, error) {
 }
 
 func (p *partitionWriter) available() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	switch {
-	case p.held != "":
-		return fmt.Errorf("%w: %d: %s", ErrHeld, p.partition, p.held)
-	case p.stalled():
+	switch held, stalled := p.obstacle(); {
+	case held != "":
+		return fmt.Errorf("%w: %d: %s", ErrHeld, p.partition, held)
+	case stalled:
 		return fmt.Errorf("%w: %d", ErrStalled, p.partition)
 	}
 	return nil

@@ -74,6 +74,13 @@ func (p *partitionWriter) add(e *entry) (demand, error) {
 // stalled reports whether nothing may be written; mu is held.
 func (p *partitionWriter) stalled() bool { return p.givenUp || p.held != "" || p.closed }
 
+// obstacle is why nothing may be written, if that is so.
+func (p *partitionWriter) obstacle() (held writeHold, stalled bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.held, p.stalled()
+}
+
 // demands is what the partition writer asks for now; mu is held.
 func (p *partitionWriter) demands() demand {
 	switch {
@@ -191,6 +198,7 @@ const (
 	holdUntold     writeHold = "where it ends was not told yet"
 	holdLost       writeHold = "it has lost its end"
 	holdRecovering writeHold = "what was lost is being applied"
+	holdForeign    writeHold = "the topic is another"
 )
 
 // hold stalls the partition writer, or ends that.

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -278,5 +279,27 @@ func TestTopicMadeAnewFailsWritesAndHaltsReading(t *testing.T) {
 	}
 	if text := a.halted[0].Error(); !strings.Contains(text, "UNKNOWN_TOPIC_ID") {
 		t.Errorf("halted with %s", text)
+	}
+}
+
+// Where nothing was written yet neither an offset nor the client tells the two topics apart.
+func TestATopicMadeAnewIsNotWrittenWhereTheOldOneWasEmpty(t *testing.T) {
+	t.Parallel()
+	broker, _, j := metFour(t)
+	if err := errors.Join(broker.DeleteTopic(j.Topic), broker.CreateTopic(j.Topic, 4, nil)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "no partition is written", func() bool {
+		return !slices.ContainsFunc(j.writer.Load().writers, func(p *partitionWriter) bool { return p.heldFor() != holdForeign })
+	})
+	for range 8 {
+		if _, err := j.put(deposit(uuid.New(), 1)); !errors.Is(err, wallet.ErrNotJournaled) {
+			t.Error(err)
+		}
+	}
+	for p := range int32(4) {
+		if got := broker.PartitionInfo(j.Topic, p).HighWatermark; got != 0 {
+			t.Errorf("%d records in partition %d of the other topic", got, p)
+		}
 	}
 }

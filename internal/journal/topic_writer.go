@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/walletd/walletd/internal/wallet"
@@ -132,6 +133,7 @@ func (w *topicWriter) close() {
 // was acknowledged or applied, unless it is lost.
 type look struct {
 	written map[int32]written
+	topic   uuid.UUID       // that has the name now; zero if that is not told
 	ends    map[int32]int64 // without partitions that do not tell
 }
 
@@ -149,10 +151,13 @@ func (w *topicWriter) written() map[int32]written {
 	return partitions
 }
 
-// look asks where the partitions end.
+// look asks which topic is there, and where its partitions end.
 func (j *Journal) look() (known look) {
 	if w := j.writer.Load(); w != nil {
 		known.written = w.written()
+	}
+	if there, err := j.topicInKafka(j.ctx); err == nil {
+		known.topic = there.ID
 	}
 	known.ends, _ = j.endsOf(j.ctx, j.Topic)
 	return known
@@ -163,16 +168,20 @@ func (j *Journal) look() (known look) {
 // reader stops such a partition only for as long as it ends before the ledger's offset;
 // writing would close that gap and hide the loss. A partition that has lost only what the
 // ledger has not come to is held too: until the next look says the same, and then until what
-// was acknowledged here of that is applied.
+// was acknowledged here of that is applied. All are held while the topic is another, whose
+// records nobody would apply before an operator has accepted it.
 func (w *topicWriter) hold(applied map[int32]int64, known look) {
 	first := w.applied == nil
 	w.applied = applied
+	foreign := known.topic != uuid.Nil && known.topic != w.topic.ID
 	for _, p := range w.writers {
 		next, was := applied[p.partition], known.written[p.partition]
 		p.reached(next)
 		end, told := known.ends[p.partition]
 		var why writeHold
 		switch {
+		case foreign:
+			why = holdForeign
 		case told:
 			why = w.holdAtEnd(p, end, next, was)
 		case first && next > 0:
@@ -180,8 +189,8 @@ func (w *topicWriter) hold(applied map[int32]int64, known look) {
 		default:
 			why = w.holdWithoutEnd(next, was.held)
 		}
-		if p.rehold(was.held, why) && why == holdLost {
-			w.log.Error("a partition of the journal is not written: it has lost its end", "partition", p.partition, "ends", end, "applied", next, "acknowledged", was.acknowledged)
+		if p.rehold(was.held, why) && (why == holdLost || why == holdForeign) {
+			w.log.Error("a partition of the journal is not written: "+string(why), "partition", p.partition, "ends", end, "applied", next, "acknowledged", was.acknowledged)
 		}
 	}
 }

@@ -144,7 +144,7 @@ func TestARecordInThePlaceOfALostOneIsNotAcknowledged(t *testing.T) {
 		if err := write(6); !errors.Is(err, wallet.ErrNotJournaled) {
 			t.Errorf("%s: after it: %v", name, err)
 		}
-		w.hold(map[int32]int64{3: 6}, look{w.written(), map[int32]int64{3: 6}}) // as an operator has it
+		w.hold(map[int32]int64{3: 6}, look{written: w.written(), ends: map[int32]int64{3: 6}}) // as an operator has it
 		if err := write(6); err != nil || len(a.acked) != 1 || a.acked[0].Receipt.Offset != 6 {
 			t.Errorf("%s: once it may: %v, acknowledged %v", name, err, a.acked)
 		}
@@ -175,7 +175,7 @@ func TestAPartitionIsWrittenAgainOnceWhatItHasLostIsApplied(t *testing.T) {
 		p, other := &partitionWriter{partition: 0}, &partitionWriter{partition: 1}
 		w := &topicWriter{applier: a, writers: []*partitionWriter{p, other}, log: slog.New(slog.DiscardHandler)}
 		look := func(applied, end int64, told bool) writeHold {
-			known := look{w.written(), map[int32]int64{1: 7}}
+			known := look{written: w.written(), ends: map[int32]int64{1: 7}}
 			if told {
 				known.ends[0] = end
 			}
@@ -264,7 +264,7 @@ func TestAnEndThatIsToldLateDoesNotEndTheWaitForWhatWasLost(t *testing.T) {
 		want       writeHold
 	}{{nil, true, holdUntold}, {map[int32]int64{3: 5}, true, holdRecovering}, {map[int32]int64{3: 5}, false, ""}} {
 		a.recovering = c.recovering
-		w.hold(applied, look{w.written(), c.ends})
+		w.hold(applied, look{written: w.written(), ends: c.ends})
 		if why := p.heldFor(); why != c.want {
 			t.Errorf("ends %v: held for %q, want %q", c.ends, why, c.want)
 		}
@@ -277,7 +277,7 @@ func TestALookOfBeforeALossDoesNotHideIt(t *testing.T) {
 	p := &partitionWriter{partition: 3, ackTimeout: time.Hour}
 	w := &topicWriter{applier: a, writers: []*partitionWriter{p}, gap: make(chan struct{}, 1), log: slog.New(slog.DiscardHandler)}
 	p.judge(9, nil)
-	before := look{w.written(), map[int32]int64{3: 10}}
+	before := look{written: w.written(), ends: map[int32]int64{3: 10}}
 	if _, err := p.add(&entry{rec: operations(deposit(uuid.New(), 1)), done: func(wallet.Receipt, error) {}}); err != nil {
 		t.Fatal(err)
 	}
@@ -295,6 +295,27 @@ func TestAnEndThatALeaderBeforeTheLastTellsIsNotBelieved(t *testing.T) {
 		ends, err := listedOffsets(epochs{0: 3}.fenced(listed), nil)
 		if _, got := ends[0]; got != told || told != (err == nil) || ends[1] != 8 {
 			t.Errorf("epoch %d: %v, %v", epoch, ends, err)
+		}
+	}
+}
+
+func TestNoPartitionIsWrittenWhileTheTopicIsAnother(t *testing.T) {
+	p := &partitionWriter{partition: 3}
+	ours, another := wallet.Topic{ID: uuid.New()}, uuid.New()
+	w := &topicWriter{topic: ours, applier: newApplier(nil), writers: []*partitionWriter{p}, log: slog.New(slog.DiscardHandler)}
+	for n, c := range []struct {
+		topic uuid.UUID
+		ends  map[int32]int64
+		want  writeHold
+	}{
+		{ours.ID, map[int32]int64{3: 0}, ""},
+		{another, map[int32]int64{3: 0}, holdForeign}, // as empty as ours
+		{uuid.Nil, nil, holdForeign},
+		{ours.ID, map[int32]int64{3: 0}, ""}, // it was a broker that had not learnt of ours
+	} {
+		w.hold(map[int32]int64{3: 0}, look{w.written(), c.topic, c.ends})
+		if p.heldFor() != c.want {
+			t.Errorf("look %d: held for %q, want %q", n, p.heldFor(), c.want)
 		}
 	}
 }
