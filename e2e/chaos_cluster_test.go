@@ -14,43 +14,49 @@ import (
 
 // formCluster returns each broker's properties as a member of a cluster of brokers
 // that are controllers too. It has two ports: for its peers and for their controllers.
-// Each reaches each other one through proxies that nobody else uses, since a peer's
-// name has another address for each of them.
 func (r *rig) formCluster(t testing.TB, ports []int) []map[string]string {
 	t.Helper()
 	n := len(ports) / 2
 	r.peerProxies = map[[2]int][]*proxy{}
 	all := make([]map[string]string, n)
 	var voters []string
-	for to := range n {
-		peer, controller := ports[2*to], ports[2*to+1]
-		voters = append(voters, fmt.Sprintf("%d@%s:%d", to+1, peerName(to), controller))
-		for from := range n {
-			if from == to {
-				continue
-			}
-			for role, port := range map[string]int{"peer": peer, "controller": controller} {
-				p := newProxyAt(t, fmt.Sprintf("kafka-%d-%d-%d-%s", rigs, from+1, to+1, role),
-					fmt.Sprintf("%s:%d", peersOf(from, n)[peerName(to)], port), fmt.Sprint("127.0.0.1:", port))
-				r.peerProxies[[2]int{from + 1, to + 1}] = append(r.peerProxies[[2]int{from + 1, to + 1}], p)
-			}
-		}
-		all[to] = map[string]string{
-			"node.id":                        strconv.Itoa(to + 1),
+	for i := range n {
+		peer, controller := ports[2*i], ports[2*i+1]
+		r.addPeerProxies(t, i, n, peer, controller)
+		voters = append(voters, fmt.Sprintf("%d@%s:%d", i+1, peerName(i), controller))
+		all[i] = map[string]string{
+			"node.id":                        strconv.Itoa(i + 1),
 			"listeners":                      fmt.Sprintf("PEER://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d", peer, controller),
-			"advertised.listeners":           fmt.Sprintf("PEER://%s:%d", peerName(to), peer),
+			"advertised.listeners":           fmt.Sprintf("PEER://%s:%d", peerName(i), peer),
 			"listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,WALLETD:PLAINTEXT,PEER:PLAINTEXT,CONTROLLER:PLAINTEXT",
 			"inter.broker.listener.name":     "PEER",
+		}
+		if n > 1 {
+			all[i]["offsets.topic.replication.factor"], all[i]["min.insync.replicas"] = "3", "2"
+			all[i]["replica.lag.time.max.ms"] = "5000" // how long a frozen broker holds up writes; Kafka's own is 30 s
 		}
 	}
 	for _, properties := range all {
 		properties["controller.quorum.voters"] = strings.Join(voters, ",")
-		if n > 1 {
-			properties["offsets.topic.replication.factor"], properties["min.insync.replicas"] = "3", "2"
-			properties["replica.lag.time.max.ms"] = "5000" // how long a frozen broker holds up writes; Kafka's own is 30 s
-		}
 	}
 	return all
+}
+
+// addPeerProxies gives each other broker proxies to the broker i of n that nobody else
+// uses, since a peer's name has another address for each of them.
+func (r *rig) addPeerProxies(t testing.TB, i, n int, ports ...int) {
+	t.Helper()
+	for from := range n {
+		if from == i {
+			continue
+		}
+		ends := [2]int{from + 1, i + 1}
+		for _, port := range ports {
+			listen := fmt.Sprintf("%s:%d", peersOf(from, n)[peerName(i)], port)
+			p := newProxyAt(t, fmt.Sprintf("kafka-%d-%d-%d-%d", rigs, ends[0], ends[1], port), listen, fmt.Sprint("127.0.0.1:", port))
+			r.peerProxies[ends] = append(r.peerProxies[ends], p)
+		}
+	}
 }
 
 func peerName(i int) string { return fmt.Sprint("peer-", i+1) }

@@ -4,48 +4,58 @@ import (
 	"context"
 	"sync"
 
+	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// epochs are the leader epochs of a topic's partitions. Each leader of a partition has a higher
-// one than the leaders before it. A leader that was deposed and does not know it, being cut off
-// from the other brokers, answers on, and tells an end that may be too short.
-type epochs map[int32]int32
-
-// fenced replaces the ends that were told by leaders before these by an error.
-func (e epochs) fenced(listed kadm.ListedOffsets) kadm.ListedOffsets {
-	listed.Each(func(o kadm.ListedOffset) {
-		if o.Err == nil && o.LeaderEpoch >= 0 && o.LeaderEpoch < e[o.Partition] {
-			o.Err = kerr.FencedLeaderEpoch
-			listed[o.Topic][o.Partition] = o
-		}
-	})
-	return listed
+// leaders are what the brokers tell of a topic.
+type leaders struct {
+	topics map[uuid.UUID]bool // the ids that it has: more than one while some have not learnt that it was made anew
+	epochs map[int32]int32    // of its partitions' last leaders
 }
 
-// leaderEpochs asks every broker for a topic's leaders and returns the last ones, those with the
-// highest epochs: a broker knows that it leads before it does. Of brokers that do not
-// answer nothing is known.
-func (j *Journal) leaderEpochs(ctx context.Context, topic string) epochs {
+// leaders asks every broker. Each leader of a partition has a higher epoch than those before it,
+// and a broker knows that it leads before it does. Of brokers that do not answer nothing is known.
+func (j *Journal) leaders(ctx context.Context, topic string) leaders {
 	ctx, cancel := context.WithTimeout(ctx, j.RequestTimeout)
 	defer cancel()
 	var asking sync.WaitGroup
 	var mu sync.Mutex
-	last := epochs{}
+	last := leaders{map[uuid.UUID]bool{}, map[int32]int32{}}
 	for _, broker := range j.client.DiscoveredBrokers() {
 		asking.Go(func() {
 			told := topicAsToldBy(ctx, broker, topic)
 			mu.Lock()
 			defer mu.Unlock()
-			for _, p := range told.Partitions {
-				last[p.Partition] = max(last[p.Partition], p.LeaderEpoch)
-			}
+			last.add(told)
 		})
 	}
 	asking.Wait()
 	return last
+}
+
+func (l leaders) add(told kmsg.MetadataResponseTopic) {
+	if told.TopicID != uuid.Nil {
+		l.topics[told.TopicID] = true
+	}
+	for _, p := range told.Partitions {
+		l.epochs[p.Partition] = max(l.epochs[p.Partition], p.LeaderEpoch)
+	}
+}
+
+// fenced replaces the ends that were told by leaders before these by an error. A leader that was
+// deposed and does not know it, being cut off from the other brokers, answers on, and tells
+// an end that may be too short.
+func (l leaders) fenced(listed kadm.ListedOffsets) kadm.ListedOffsets {
+	listed.Each(func(o kadm.ListedOffset) {
+		if o.Err == nil && o.LeaderEpoch >= 0 && o.LeaderEpoch < l.epochs[o.Partition] {
+			o.Err = kerr.FencedLeaderEpoch
+			listed[o.Topic][o.Partition] = o
+		}
+	})
+	return listed
 }
 
 // topicAsToldBy is without partitions if the broker does not answer or know the topic.
@@ -63,7 +73,11 @@ func topicAsToldBy(ctx context.Context, broker kmsg.Requestor, topic string) (no
 // endsOf asks for the next offset of each partition of a topic. With an error, which may be that
 // only a deposed leader has answered, those of some are there.
 func (j *Journal) endsOf(ctx context.Context, topic string) (map[int32]int64, error) {
-	last := j.leaderEpochs(ctx, topic)
+	return j.endsToldBy(ctx, topic, j.leaders(ctx, topic))
+}
+
+// endsToldBy does not believe leaders before the last ones.
+func (j *Journal) endsToldBy(ctx context.Context, topic string, last leaders) (map[int32]int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, j.RequestTimeout)
 	defer cancel()
 	listed, err := j.admin.ListEndOffsets(ctx, topic)

@@ -133,8 +133,8 @@ func (w *topicWriter) close() {
 // was acknowledged or applied, unless it is lost.
 type look struct {
 	written map[int32]written
-	topic   uuid.UUID       // that has the name now; zero if that is not told
-	ends    map[int32]int64 // without partitions that do not tell
+	topics  map[uuid.UUID]bool // that have the name, as the brokers tell; none if they do not
+	ends    map[int32]int64    // without partitions that do not tell
 }
 
 // written is how a partition was written.
@@ -156,10 +156,9 @@ func (j *Journal) look() (known look) {
 	if w := j.writer.Load(); w != nil {
 		known.written = w.written()
 	}
-	if there, err := j.topicInKafka(j.ctx); err == nil {
-		known.topic = there.ID
-	}
-	known.ends, _ = j.endsOf(j.ctx, j.Topic)
+	last := j.leaders(j.ctx, j.Topic)
+	known.topics = last.topics
+	known.ends, _ = j.endsToldBy(j.ctx, j.Topic, last)
 	return known
 }
 
@@ -173,7 +172,7 @@ func (j *Journal) look() (known look) {
 func (w *topicWriter) hold(applied map[int32]int64, known look) {
 	first := w.applied == nil
 	w.applied = applied
-	foreign := known.topic != uuid.Nil && known.topic != w.topic.ID
+	foreign := len(known.topics) > 0 && !known.topics[w.topic.ID]
 	for _, p := range w.writers {
 		next, was := applied[p.partition], known.written[p.partition]
 		p.reached(next)

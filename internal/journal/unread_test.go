@@ -292,7 +292,7 @@ func TestALookOfBeforeALossDoesNotHideIt(t *testing.T) {
 func TestAnEndThatALeaderBeforeTheLastTellsIsNotBelieved(t *testing.T) {
 	for epoch, told := range map[int32]bool{2: false, 3: true, -1: true, 4: true} {
 		listed := kadm.ListedOffsets{"t": {0: {Topic: "t", Offset: 7, LeaderEpoch: epoch}, 1: {Topic: "t", Partition: 1, Offset: 8, LeaderEpoch: 0}}}
-		ends, err := listedOffsets(epochs{0: 3}.fenced(listed), nil)
+		ends, err := listedOffsets(leaders{epochs: map[int32]int32{0: 3}}.fenced(listed), nil)
 		if _, got := ends[0]; got != told || told != (err == nil) || ends[1] != 8 {
 			t.Errorf("epoch %d: %v, %v", epoch, ends, err)
 		}
@@ -304,16 +304,17 @@ func TestNoPartitionIsWrittenWhileTheTopicIsAnother(t *testing.T) {
 	ours, another := wallet.Topic{ID: uuid.New()}, uuid.New()
 	w := &topicWriter{topic: ours, applier: newApplier(nil), writers: []*partitionWriter{p}, log: slog.New(slog.DiscardHandler)}
 	for n, c := range []struct {
-		topic uuid.UUID
-		ends  map[int32]int64
-		want  writeHold
+		topics map[uuid.UUID]bool
+		ends   map[int32]int64
+		want   writeHold
 	}{
-		{ours.ID, map[int32]int64{3: 0}, ""},
-		{another, map[int32]int64{3: 0}, holdForeign}, // as empty as ours
-		{uuid.Nil, nil, holdForeign},
-		{ours.ID, map[int32]int64{3: 0}, ""}, // it was a broker that had not learnt of ours
+		{map[uuid.UUID]bool{ours.ID: true}, map[int32]int64{3: 0}, ""},
+		{map[uuid.UUID]bool{ours.ID: true, another: true}, map[int32]int64{3: 0}, ""}, // of before, by a broker that is cut off
+		{map[uuid.UUID]bool{another: true}, map[int32]int64{3: 0}, holdForeign},       // as empty as ours
+		{nil, nil, holdForeign},
+		{map[uuid.UUID]bool{ours.ID: true}, map[int32]int64{3: 0}, ""},
 	} {
-		w.hold(map[int32]int64{3: 0}, look{w.written(), c.topic, c.ends})
+		w.hold(map[int32]int64{3: 0}, look{w.written(), c.topics, c.ends})
 		if p.heldFor() != c.want {
 			t.Errorf("look %d: held for %q, want %q", n, p.heldFor(), c.want)
 		}
