@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -16,10 +17,13 @@ type leaders struct {
 	epochs map[int32]int32    // of its partitions' last leaders
 }
 
+// leadersMost is how long all are waited for: a start waits too, and one that hangs is no news.
+const leadersMost = time.Second
+
 // leaders asks every broker. Each leader of a partition has a higher epoch than those before it,
 // and a broker knows that it leads before it does. Of brokers that do not answer nothing is known.
 func (j *Journal) leaders(ctx context.Context, topic string) leaders {
-	ctx, cancel := context.WithTimeout(ctx, j.RequestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, min(leadersMost, j.RequestTimeout))
 	defer cancel()
 	var asking sync.WaitGroup
 	var mu sync.Mutex

@@ -198,12 +198,12 @@ func (w *topicWriter) hold(applied map[int32]int64, known look) {
 // to next, now that its end is told.
 func (w *topicWriter) holdAtEnd(p *partitionWriter, end, next int64, was written) writeHold {
 	switch {
-	case end < next || was.held == "" && end < was.acknowledged:
+	case end < next || (was.held == "" || was.held == holdForeign) && end < was.acknowledged:
 		return holdLost
 	case was.held == holdLost || was.held == holdRecovering && end < p.lostFrom:
 		w.recoverFrom(p, end, was.acknowledged)
 		return w.recovering()
-	case was.held == holdRecovering || was.held == holdUntold: // what was lost with a topic before may not be applied yet
+	case was.held != "": // what was lost, with a topic before perhaps, may not be applied yet
 		return w.recovering()
 	}
 	return ""

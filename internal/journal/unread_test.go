@@ -321,6 +321,32 @@ func TestNoPartitionIsWrittenWhileTheTopicIsAnother(t *testing.T) {
 	}
 }
 
+// A broker that has not learnt of a new topic is heard alone for one look.
+func TestALookAtAnotherTopicEndsNoOtherHold(t *testing.T) {
+	ours, another := wallet.Topic{ID: uuid.New()}, uuid.New()
+	looks := func(a *fakeApplier, p *partitionWriter, next int64, ends map[int32]int64) (holds []writeHold) {
+		w := &topicWriter{topic: ours, applier: a, writers: []*partitionWriter{p}, log: slog.New(slog.DiscardHandler)}
+		if a.recovering {
+			w.recoverFirst()
+		}
+		for _, topic := range []uuid.UUID{ours.ID, another, ours.ID} {
+			w.hold(map[int32]int64{3: next}, look{w.written(), map[uuid.UUID]bool{topic: true}, ends})
+			holds = append(holds, p.heldFor())
+		}
+		return holds
+	}
+	recovering := newApplier(nil)
+	recovering.recovering = true
+	if got := looks(recovering, &partitionWriter{partition: 3}, 0, map[int32]int64{3: 0}); !slices.Equal(got, []writeHold{holdRecovering, holdForeign, holdRecovering}) {
+		t.Errorf("while what was lost is applied: %q", got)
+	}
+	p := &partitionWriter{partition: 3}
+	p.judge(9, nil) // acknowledged up to 10
+	if got := looks(newApplier(nil), p, 4, map[int32]int64{3: 5}); !slices.Equal(got, []writeHold{holdLost, holdForeign, holdLost}) {
+		t.Errorf("of a partition that has lost its end: %q", got)
+	}
+}
+
 // A late flush may be judged while the meeting looks.
 func TestALookDoesNotLiftAHoldThatItHasNotSeen(t *testing.T) {
 	p := &partitionWriter{}
