@@ -153,7 +153,10 @@ func order(f *faults, sends []*send, place map[string]*operation, kafkaWentAway 
 		if place[x.id()] == nil || x.answer.err != nil {
 			continue
 		}
-		points = append(points, point{x.sent, x, false}, point{x.end, x, true})
+		points = append(points, point{x.sent, x, false})
+		if x.answer.code < http.StatusInternalServerError { // else it may get into the journal later: nobody was told
+			points = append(points, point{x.end, x, true})
+		}
 	}
 	slices.SortFunc(points, func(a, b point) int { return a.at.Compare(b.at) })
 	var told, accepted operation
