@@ -28,7 +28,7 @@ func (r *rig) formCluster(t testing.TB, ports []int) []map[string]string {
 			"node.id":                        strconv.Itoa(i + 1),
 			"listeners":                      fmt.Sprintf("PEER://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d", peer, controller),
 			"advertised.listeners":           fmt.Sprintf("PEER://%s:%d", peerName(i), peer),
-			"listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,WALLETD:PLAINTEXT,PEER:PLAINTEXT,CONTROLLER:PLAINTEXT",
+			"listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,PEER:PLAINTEXT,CONTROLLER:PLAINTEXT",
 			"inter.broker.listener.name":     "PEER",
 		}
 		if n > 1 {

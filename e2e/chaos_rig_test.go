@@ -25,7 +25,8 @@ type rig struct {
 	brokerProcesses []*embedded.Kafka
 	ledgerProxy     *proxy
 	cacheProxy      *proxy
-	brokerProxies   []*proxy
+	brokerProxies   []*proxy            // all of walletd's
+	lines           [][]*proxy          // those of one replica, to each broker
 	peerProxies     map[[2]int][]*proxy // from one broker to another, by their numbers
 	disk            *disk
 	balancer        *balancer
@@ -53,7 +54,9 @@ func newRig(t testing.TB, brokers int, env ...string) *rig {
 	r.exec(r.postgres.DSN(), "ALTER DATABASE "+r.database+" SET TABLESPACE small")
 	r.ledgerProxy = newProxy(t, fmt.Sprintf("postgres-%d", rigs), net.JoinHostPort("127.0.0.1", strconv.Itoa(postgres.Port())))
 	r.cacheProxy = newProxy(t, fmt.Sprintf("redis-%d", rigs), redis.Addr())
-	r.add(2, r.through(env...)...)
+	for i := range r.lines {
+		r.add(1, r.through(i, env...)...)
+	}
 	r.balancer = newBalancer(t, r.replicas)
 	for _, replica := range r.replicas {
 		replica.ready()
@@ -62,11 +65,11 @@ func newRig(t testing.TB, brokers int, env ...string) *rig {
 	return r
 }
 
-// through is the environment of replicas that reach the components by the proxies.
-func (r *rig) through(extra ...string) []string {
+// through is the environment of a replica that reaches the components by the proxies.
+func (r *rig) through(replica int, extra ...string) []string {
 	_, port, _ := net.SplitHostPort(r.ledgerProxy.Listen)
 	var brokers []string
-	for _, p := range r.brokerProxies {
+	for _, p := range r.lines[replica] {
 		brokers = append(brokers, p.Listen)
 	}
 	return append([]string{
@@ -76,21 +79,31 @@ func (r *rig) through(extra ...string) []string {
 	}, extra...)
 }
 
+// rigReplicas is how many replicas a rig has.
+const rigReplicas = 2
+
 // startBrokers starts Kafka. Each broker has an address of its own for the test, a
-// proxy's for walletd, and others for its peers.
+// proxy's for each replica, and others for its peers.
 func (r *rig) startBrokers(t testing.TB, dir string, n int) {
 	t.Helper()
-	id, ports := embedded.NewClusterID(), freePorts(t, 4*n)
+	const each = 2 + 1 + rigReplicas // ports of a broker: for its peers, the test and the replicas
+	id, ports := embedded.NewClusterID(), freePorts(t, each*n)
 	properties := r.formCluster(t, ports[:2*n])
-	r.brokerProcesses = make([]*embedded.Kafka, n)
+	r.brokerProcesses, r.lines = make([]*embedded.Kafka, n), make([][]*proxy, rigReplicas)
 	errs := make([]error, n)
 	var starting sync.WaitGroup
 	for i := range n {
-		own, walletd := ports[2*n+2*i], ports[2*n+2*i+1]
-		p := newProxy(t, fmt.Sprintf("kafka-%d-%d", rigs, i+1), fmt.Sprint("127.0.0.1:", walletd))
-		r.brokerProxies = append(r.brokerProxies, p)
-		properties[i]["listeners"] += fmt.Sprintf(",PLAINTEXT://127.0.0.1:%d,WALLETD://127.0.0.1:%d", own, walletd)
-		properties[i]["advertised.listeners"] += fmt.Sprintf(",PLAINTEXT://127.0.0.1:%d,WALLETD://%s", own, p.Listen)
+		own, walletd := ports[2*n+i], ports[3*n+rigReplicas*i:][:rigReplicas]
+		listeners, advertised := fmt.Sprintf(",PLAINTEXT://127.0.0.1:%d", own), fmt.Sprintf(",PLAINTEXT://127.0.0.1:%d", own)
+		for replica, port := range walletd {
+			p := newProxy(t, fmt.Sprintf("kafka-%d-%d-replica%d", rigs, i+1, replica), fmt.Sprint("127.0.0.1:", port))
+			r.brokerProxies, r.lines[replica] = append(r.brokerProxies, p), append(r.lines[replica], p)
+			listeners += fmt.Sprintf(",REPLICA%d://127.0.0.1:%d", replica, port)
+			advertised += fmt.Sprintf(",REPLICA%d://%s", replica, p.Listen)
+			properties[i]["listener.security.protocol.map"] += fmt.Sprintf(",REPLICA%d:PLAINTEXT", replica)
+		}
+		properties[i]["listeners"] += listeners
+		properties[i]["advertised.listeners"] += advertised
 		starting.Go(func() {
 			r.brokerProcesses[i], errs[i] = embedded.StartKafka(context.Background(), embedded.KafkaConfig{
 				Dir: filepath.Join(dir, fmt.Sprint("kafka-", i+1)), Port: own, ClusterID: id, ExtraProperties: properties[i], Hosts: peersOf(i, n), Progress: os.Stderr,
