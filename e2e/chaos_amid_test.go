@@ -81,31 +81,42 @@ func (r *rig) amid(t testing.TB, at int) {
 }
 
 // leader asks who leads a partition; 0 when nobody is known to.
-func (r *rig) leader(p int32) int32 { return r.leaderSaid(r.kafkaAPI, p) }
+func (r *rig) leader(p int32) int32 { return r.leaderOf(r.topic, p) }
+
+func (r *rig) leaderOf(topic string, p int32) int32 { return r.partitionBy(0, topic, p).Leader }
 
 // leaderBy asks one broker for it, which may not know of a newer one.
-func (r *rig) leaderBy(broker, p int32) int32 {
-	client, err := kgo.NewClient(kgo.SeedBrokers(r.brokerProcesses[broker-1].Brokers()...))
-	if err != nil {
-		return 0
-	}
-	defer client.Close()
-	return r.leaderSaid(client.SeedBrokers()[0], p)
-}
+func (r *rig) leaderBy(broker, p int32) int32 { return r.partitionBy(broker, r.topic, p).Leader }
 
-func (r *rig) leaderSaid(by kmsg.Requestor, p int32) int32 {
+// partitionBy is what a broker, or with 0 any, says of a partition; without a leader if it says
+// nothing.
+func (r *rig) partitionBy(broker int32, topic string, p int32) (none kmsg.MetadataResponseTopicPartition) {
+	by, end := r.by(broker)
+	defer end()
 	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
 	defer cancel()
 	request := kmsg.NewPtrMetadataRequest()
-	request.Topics = []kmsg.MetadataRequestTopic{{Topic: &r.topic}}
+	request.Topics = []kmsg.MetadataRequestTopic{{Topic: &topic}}
 	answer, err := request.RequestWith(ctx, by)
 	if err != nil || len(answer.Topics) != 1 {
-		return 0
+		return none
 	}
 	for _, partition := range answer.Topics[0].Partitions {
 		if partition.Partition == p {
-			return partition.Leader
+			return partition
 		}
 	}
-	return 0
+	return none
+}
+
+// by is who answers for a broker, or with 0 for any; end is called afterwards.
+func (r *rig) by(broker int32) (_ kmsg.Requestor, end func()) {
+	if broker == 0 {
+		return r.kafkaAPI, func() {}
+	}
+	client, err := kgo.NewClient(kgo.SeedBrokers(r.brokerProcesses[broker-1].Brokers()...))
+	if err != nil {
+		return r.kafkaAPI, func() {}
+	}
+	return client.SeedBrokers()[0], client.Close
 }

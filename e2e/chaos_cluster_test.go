@@ -25,9 +25,10 @@ func (r *rig) formCluster(t testing.TB, ports []int) []map[string]string {
 		r.addPeerProxies(t, i, n, peer, controller)
 		voters = append(voters, fmt.Sprintf("%d@%s:%d", i+1, peerName(i), controller))
 		all[i] = map[string]string{
-			"node.id":                        strconv.Itoa(i + 1),
-			"listeners":                      fmt.Sprintf("PEER://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d", peer, controller),
-			"advertised.listeners":           fmt.Sprintf("PEER://%s:%d", peerName(i), peer),
+			"node.id":   strconv.Itoa(i + 1),
+			"listeners": fmt.Sprintf("PEER://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d", peer, controller),
+			// a controller tells where it is when it is elected
+			"advertised.listeners":           fmt.Sprintf("PEER://%s:%d,CONTROLLER://%s:%d", peerName(i), peer, peerName(i), controller),
 			"listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,PEER:PLAINTEXT,CONTROLLER:PLAINTEXT",
 			"inter.broker.listener.name":     "PEER",
 		}
@@ -72,40 +73,55 @@ func peersOf(i, n int) map[string]string {
 	return addresses
 }
 
-// isolateLeader takes the broker that leads the hot wallet's partition away from its
-// peers, which elect another leader, while whoever is no broker reaches it. It
-// answers on, and does not know that it was deposed.
-func isolateLeader(t testing.TB, r *rig) wound {
-	p := r.hotPartition(t)
-	leader := r.leader(p)
-	var lines []*proxy
+// between is the lines from brokers to their peers, for which is says so.
+func (r *rig) between(is func(from, to int32) bool) (lines []*proxy) {
 	for ends, proxies := range r.peerProxies {
-		if ends[0] == int(leader) || ends[1] == int(leader) {
+		if is(int32(ends[0]), int32(ends[1])) {
 			lines = append(lines, proxies...)
 		}
 	}
+	return lines
+}
+
+// sever has nothing pass these lines any more, until mend: what waits on them then is cut off.
+func sever(t testing.TB, lines []*proxy) (mend func()) {
 	if err := inUse(lines); err != nil {
 		t.Error(err)
 	}
 	for _, line := range lines {
 		line.both(t, "timeout", toxiproxy.Attributes{"timeout": 0})
 	}
-	return wound{
-		felt: func() error {
-			if now := r.leaderBy(1+leader%int32(len(r.brokerProcesses)), p); now <= 0 || now == leader {
-				return fmt.Errorf("broker %d led the partition, broker %d leads it", leader, now)
-			}
-			if r.leaderBy(leader, p) != leader {
-				return errors.New("the broker knows that it was deposed")
-			}
-			return silent(lines)
-		},
-		heal: func() {
-			for _, line := range lines {
-				line.cut(t)
-				line.remove(t, "timeout")
-				line.mend(t)
-			}
-		},
+	return func() {
+		for _, line := range lines {
+			line.cut(t)
+			line.remove(t, "timeout")
+			line.mend(t)
+		}
 	}
 }
+
+// isolateLeader takes the broker that leads the hot wallet's partition away from its
+// peers, which elect another leader, while whoever is no broker reaches it. It
+// answers on, and does not know that it was deposed.
+func isolateLeader(t testing.TB, r *rig) wound {
+	p, leader := r.plainLeader(t)
+	lines := r.between(func(from, to int32) bool { return from == leader || to == leader })
+	return wound{
+		heal: sever(t, lines),
+		felt: func() error { return errors.Join(r.deposed(p, leader), silent(lines)) },
+	}
+}
+
+// deposed is nil while the brokers have another leader than this one, which does not know it.
+func (r *rig) deposed(p, leader int32) error {
+	if now := r.leaderBy(r.another(leader), p); now <= 0 || now == leader {
+		return fmt.Errorf("broker %d led the partition, broker %d leads it", leader, now)
+	}
+	if r.leaderBy(leader, p) != leader {
+		return errors.New("the broker knows that it was deposed")
+	}
+	return nil
+}
+
+// another is a broker that is not this one.
+func (r *rig) another(broker int32) int32 { return 1 + broker%int32(len(r.brokerProcesses)) }

@@ -1,0 +1,76 @@
+//go:build chaos
+
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// plainLeader returns the hot wallet's partition and a broker that leads it and is not the
+// active controller. Without that the controllers that are left elect another one, but Kafka
+// 4.2 may need a minute: their votes are refused with UNSUPPORTED_VERSION.
+func (r *rig) plainLeader(t testing.TB) (p, leader int32) {
+	p = r.hotPartition(t)
+	if leader = r.leader(p); leader == r.controller() {
+		leader = r.another(leader)
+		r.lead(t, r.topic, leader)
+	}
+	return p, leader
+}
+
+// offsetsTopic has as many partitions as the journal; who leads a group's coordinates it.
+const offsetsTopic = "__consumer_offsets"
+
+// lead has a broker lead all partitions of the journal, or of offsetsTopic.
+func (r *rig) lead(t testing.TB, topic string, broker int32) {
+	t.Helper()
+	admin := kadm.NewClient(r.kafkaAPI)
+	order, set := kadm.AlterPartitionAssignmentsReq{}, kadm.TopicsSet{}
+	replicas := []int32{broker}
+	for len(replicas) < len(r.brokerProcesses) {
+		replicas = append(replicas, r.another(replicas[len(replicas)-1]))
+	}
+	for p := range int32(partitions) {
+		order.Assign(topic, p, replicas)
+		set.Add(topic, p)
+	}
+	var err error
+	if !within(patience, func() bool {
+		ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
+		defer cancel()
+		if _, err = admin.AlterPartitionAssignments(ctx, order); err != nil {
+			return false
+		}
+		if _, err = admin.ElectLeaders(ctx, kadm.ElectPreferredReplica, set); err != nil {
+			return false
+		}
+		for p := range int32(partitions) {
+			if now := r.leaderOf(topic, p); now != broker {
+				err = fmt.Errorf("broker %d leads partition %d", now, p)
+				return false
+			}
+		}
+		return true
+	}) {
+		t.Errorf("broker %d is to lead: %v", broker, err)
+	}
+}
+
+// controller is the number of the active controller; 0 if that is not told.
+func (r *rig) controller() int32 {
+	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
+	defer cancel()
+	request, topic := kmsg.NewPtrDescribeQuorumRequest(), kmsg.NewDescribeQuorumRequestTopic()
+	topic.Topic, topic.Partitions = "__cluster_metadata", []kmsg.DescribeQuorumRequestTopicPartition{{}}
+	request.Topics = append(request.Topics, topic)
+	answer, err := request.RequestWith(ctx, r.kafkaAPI)
+	if err != nil || len(answer.Topics) != 1 || len(answer.Topics[0].Partitions) != 1 {
+		return 0
+	}
+	return answer.Topics[0].Partitions[0].LeaderID
+}
