@@ -4,12 +4,50 @@ package e2e_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/walletd/walletd/internal/embedded"
 )
+
+// killTwo kills the broker that leads the hot wallet's partition and another one, or both
+// that do not lead it: either way what is left has no majority, and acknowledges nothing.
+func killTwo(theLeader bool) func(testing.TB, *rig) wound {
+	return func(t testing.TB, r *rig) wound {
+		leader := r.leader(r.hotPartition(t))
+		victims := []*embedded.Kafka{r.brokerProcesses[r.another(leader)-1]}
+		if theLeader {
+			victims = append(victims, r.brokerProcesses[leader-1])
+		} else {
+			victims = append(victims, r.brokerProcesses[r.another(r.another(leader))-1])
+		}
+		var gone []<-chan struct{}
+		for _, victim := range victims {
+			gone = append(gone, victim.Exited())
+			victim.Kill()
+		}
+		return wound{
+			felt: func() error {
+				if !closed(gone[0]) || !closed(gone[1]) {
+					return errors.New("a broker runs on")
+				}
+				return r.missed("kafka")
+			},
+			heal: func() {
+				var starting sync.WaitGroup
+				for _, victim := range victims { // neither is ready without the other
+					starting.Go(func() { restart(t, victim) })
+				}
+				starting.Wait()
+			},
+		}
+	}
+}
 
 // plainLeader returns the hot wallet's partition and a broker that leads it and is not the
 // active controller. Without that the controllers that are left elect another one, but Kafka

@@ -51,6 +51,8 @@ func chaosFaults() []chaos {
 		{"kafka-leader-kill", "broker", 6 * time.Second, 3, false, strikeLeader(func(c component) { c.Kill() })},
 		{"kafka-leader-freeze", "broker", 12 * time.Second, 3, false, strikeLeader(func(c component) { c.Pause() })},
 		{"kafka-leader-isolate", "broker", 15 * time.Second, 3, false, isolateLeader},
+		{"kafka-majority-kill", "broker", 8 * time.Second, 3, false, killTwo(true)},
+		{"kafka-followers-kill", "broker", 8 * time.Second, 3, false, killTwo(false)},
 	}
 	for _, c := range []struct {
 		name string
