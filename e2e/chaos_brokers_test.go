@@ -49,6 +49,22 @@ func killTwo(theLeader bool) func(testing.TB, *rig) wound {
 	}
 }
 
+// leaveLeader takes the followers' way to the leader of the hot wallet's partition away, and
+// not its way to them: it stays the leader, and has no in-sync replicas.
+func leaveLeader(t testing.TB, r *rig) wound {
+	p, leader := r.plainLeader(t)
+	lines := r.between(func(_, to int32) bool { return to == leader })
+	return wound{
+		heal: sever(t, lines),
+		felt: func() error {
+			if told := r.partitionBy(leader, r.topic, p); told.Leader != leader || len(told.ISR) != 1 {
+				return fmt.Errorf("broker %d led the partition; it says that broker %d does, with %v in sync", leader, told.Leader, told.ISR)
+			}
+			return errors.Join(silent(lines), r.missed("kafka"))
+		},
+	}
+}
+
 // plainLeader returns the hot wallet's partition and a broker that leads it and is not the
 // active controller. Without that the controllers that are left elect another one, but Kafka
 // 4.2 may need a minute: their votes are refused with UNSUPPORTED_VERSION.

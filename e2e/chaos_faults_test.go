@@ -53,6 +53,7 @@ func chaosFaults() []chaos {
 		{"kafka-leader-isolate", "broker", 15 * time.Second, 3, false, isolateLeader},
 		{"kafka-majority-kill", "broker", 8 * time.Second, 3, false, killTwo(true)},
 		{"kafka-followers-kill", "broker", 8 * time.Second, 3, false, killTwo(false)},
+		{"kafka-leader-left", "broker", 12 * time.Second, 3, false, leaveLeader},
 	}
 	for _, c := range []struct {
 		name string
