@@ -65,6 +65,17 @@ func leaveLeader(t testing.TB, r *rig) wound {
 	}
 }
 
+// muteLeader takes the way of the hot wallet's leader to its peers away, and not theirs to
+// it: it cannot say that it lives, and does not learn that it was deposed.
+func muteLeader(t testing.TB, r *rig) wound {
+	p, leader := r.plainLeader(t)
+	lines := r.between(func(from, _ int32) bool { return from == leader })
+	return wound{
+		heal: sever(t, lines),
+		felt: func() error { return errors.Join(r.deposed(p, leader), silent(lines)) },
+	}
+}
+
 // plainLeader returns the hot wallet's partition and a broker that leads it and is not the
 // active controller. Without that the controllers that are left elect another one, but Kafka
 // 4.2 may need a minute: their votes are refused with UNSUPPORTED_VERSION.

@@ -54,6 +54,7 @@ func chaosFaults() []chaos {
 		{"kafka-majority-kill", "broker", 8 * time.Second, 3, false, killTwo(true)},
 		{"kafka-followers-kill", "broker", 8 * time.Second, 3, false, killTwo(false)},
 		{"kafka-leader-left", "broker", 12 * time.Second, 3, false, leaveLeader},
+		{"kafka-leader-mute", "broker", 15 * time.Second, 3, false, muteLeader},
 	}
 	for _, c := range []struct {
 		name string
