@@ -76,6 +76,24 @@ func muteLeader(t testing.TB, r *rig) wound {
 	}
 }
 
+// splitAll isolates the hot wallet's leader with the first replica, which reaches no other
+// broker; the second replica reaches the others only.
+func splitAll(t testing.TB, r *rig) wound {
+	p, leader := r.plainLeader(t)
+	lines := r.between(func(from, to int32) bool { return from == leader || to == leader })
+	for replica, toBrokers := range r.lines {
+		for i, line := range toBrokers {
+			if (replica == 0) != (int32(i+1) == leader) {
+				lines = append(lines, line)
+			}
+		}
+	}
+	return wound{
+		heal: sever(t, lines),
+		felt: func() error { return errors.Join(r.deposed(p, leader), silent(lines)) },
+	}
+}
+
 // plainLeader returns the hot wallet's partition and a broker that leads it and is not the
 // active controller. Without that the controllers that are left elect another one, but Kafka
 // 4.2 may need a minute: their votes are refused with UNSUPPORTED_VERSION.

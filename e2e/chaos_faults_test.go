@@ -55,6 +55,7 @@ func chaosFaults() []chaos {
 		{"kafka-followers-kill", "broker", 8 * time.Second, 3, false, killTwo(false)},
 		{"kafka-leader-left", "broker", 12 * time.Second, 3, false, leaveLeader},
 		{"kafka-leader-mute", "broker", 15 * time.Second, 3, false, muteLeader},
+		{"kafka-split", "broker", 15 * time.Second, 3, false, splitAll},
 	}
 	for _, c := range []struct {
 		name string
