@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 
@@ -94,6 +95,54 @@ func splitAll(t testing.TB, r *rig) wound {
 	}
 }
 
+// strikeCoordinator strikes the broker that coordinates the replicas' group, and does not lead
+// the hot wallet's partition.
+func strikeCoordinator(blow func(testing.TB, *rig, int32) (felt func() error, heal func())) func(testing.TB, *rig) wound {
+	return func(t testing.TB, r *rig) wound {
+		coordinator := r.coordinatorBy(0)
+		if coordinator == r.controller() {
+			coordinator = r.another(coordinator)
+			r.lead(t, offsetsTopic, coordinator)
+			eventually(t, "another broker coordinates the group", func() bool { return r.coordinatorBy(0) == coordinator })
+		}
+		if coordinator == r.leader(r.hotPartition(t)) {
+			r.lead(t, r.topic, r.another(coordinator))
+		}
+		felt, heal := blow(t, r, coordinator)
+		return wound{
+			felt: func() error {
+				if now := r.coordinatorBy(r.another(coordinator)); now <= 0 || now == coordinator {
+					return fmt.Errorf("broker %d coordinated the group, broker %d does", coordinator, now)
+				}
+				return felt()
+			},
+			heal: heal,
+		}
+	}
+}
+
+func killBroker(t testing.TB, r *rig, broker int32) (func() error, func()) {
+	victim := r.brokerProcesses[broker-1]
+	victim.Kill()
+	return func() error {
+		if !closed(victim.Exited()) {
+			return errors.New("the broker runs on")
+		}
+		return nil
+	}, func() { restart(t, victim) }
+}
+
+func isolateBroker(t testing.TB, r *rig, broker int32) (func() error, func()) {
+	lines := r.between(func(from, to int32) bool { return from == broker || to == broker })
+	mend := sever(t, lines)
+	return func() error {
+		if now := r.coordinatorBy(broker); now != broker {
+			return fmt.Errorf("the broker knows that broker %d is the coordinator", now)
+		}
+		return silent(lines)
+	}, mend
+}
+
 // plainLeader returns the hot wallet's partition and a broker that leads it and is not the
 // active controller. Without that the controllers that are left elect another one, but Kafka
 // 4.2 may need a minute: their votes are refused with UNSUPPORTED_VERSION.
@@ -156,4 +205,22 @@ func (r *rig) controller() int32 {
 		return 0
 	}
 	return answer.Topics[0].Partitions[0].LeaderID
+}
+
+// coordinatorBy asks a broker, or with 0 any, which one coordinates the replicas' group.
+func (r *rig) coordinatorBy(broker int32) int32 {
+	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
+	defer cancel()
+	request := kmsg.NewPtrFindCoordinatorRequest()
+	request.CoordinatorKey, request.CoordinatorKeys = r.topic, []string{r.topic}
+	by, end := r.by(broker)
+	defer end()
+	answer, err := request.RequestWith(ctx, by)
+	if err != nil {
+		return 0
+	}
+	if i := slices.IndexFunc(answer.Coordinators, func(c kmsg.FindCoordinatorResponseCoordinator) bool { return c.Key == r.topic }); i >= 0 {
+		return answer.Coordinators[i].NodeID
+	}
+	return answer.NodeID
 }

@@ -56,6 +56,8 @@ func chaosFaults() []chaos {
 		{"kafka-leader-left", "broker", 12 * time.Second, 3, false, leaveLeader},
 		{"kafka-leader-mute", "broker", 15 * time.Second, 3, false, muteLeader},
 		{"kafka-split", "broker", 15 * time.Second, 3, false, splitAll},
+		{"kafka-coordinator-kill", "broker", 8 * time.Second, 3, false, strikeCoordinator(killBroker)},
+		{"kafka-coordinator-isolate", "broker", 12 * time.Second, 3, false, strikeCoordinator(isolateBroker)},
 	}
 	for _, c := range []struct {
 		name string
