@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -141,6 +142,46 @@ func isolateBroker(t testing.TB, r *rig, broker int32) (func() error, func()) {
 		}
 		return silent(lines)
 	}, mend
+}
+
+const (
+	moveEvery = time.Second
+	movesMost = 8
+)
+
+// moveLeaders has all partitions' leaders move on, again and again.
+func moveLeaders(t testing.TB, r *rig) wound {
+	p := r.hotPartition(t)
+	stopped, moves, next := make(chan struct{}), 0, r.leader(p)
+	var mu sync.Mutex
+	var moving sync.WaitGroup
+	moving.Go(func() {
+		tick := time.NewTicker(moveEvery)
+		defer tick.Stop()
+		for !closed(stopped) {
+			next = r.another(next)
+			r.lead(t, r.topic, next)
+			mu.Lock()
+			moves++
+			mu.Unlock()
+			select {
+			case <-stopped:
+			case <-tick.C:
+			}
+		}
+	})
+	stop := sync.OnceFunc(func() { close(stopped); moving.Wait() })
+	return wound{
+		felt: func() error {
+			mu.Lock()
+			defer mu.Unlock()
+			if moves < movesMost {
+				return fmt.Errorf("%d moves", moves)
+			}
+			return nil
+		},
+		heal: stop,
+	}
 }
 
 // plainLeader returns the hot wallet's partition and a broker that leads it and is not the

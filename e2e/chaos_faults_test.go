@@ -58,6 +58,7 @@ func chaosFaults() []chaos {
 		{"kafka-split", "broker", 15 * time.Second, 3, false, splitAll},
 		{"kafka-coordinator-kill", "broker", 8 * time.Second, 3, false, strikeCoordinator(killBroker)},
 		{"kafka-coordinator-isolate", "broker", 12 * time.Second, 3, false, strikeCoordinator(isolateBroker)},
+		{"kafka-leader-moves", "broker", 8 * time.Second, 3, false, moveLeaders},
 	}
 	for _, c := range []struct {
 		name string
