@@ -184,6 +184,34 @@ func moveLeaders(t testing.TB, r *rig) wound {
 	}
 }
 
+// rollBrokers stops one after the other in order and starts it again.
+func rollBrokers(t testing.TB, r *rig) wound {
+	for i, victim := range r.brokerProcesses {
+		began := time.Now()
+		if err := victim.Restart(context.Background()); err != nil {
+			t.Error(err)
+		}
+		started := time.Now()
+		eventually(t, fmt.Sprintf("all replicas are in sync with broker %d", i+1), func() bool { return r.inSync() })
+		t.Logf("broker %d: restarted in %s, in sync %s later", i+1, round(started.Sub(began)), round(time.Since(started)))
+	}
+	return wound{felt: func() error { return nil }, heal: func() {}}
+}
+
+// inSync reports whether all replicas of the journal are.
+func (r *rig) inSync() bool {
+	topics, err := kadm.NewClient(r.kafkaAPI).ListTopics(context.Background(), r.topic)
+	if err != nil || topics.Error() != nil || len(topics[r.topic].Partitions) != partitions {
+		return false
+	}
+	for _, p := range topics[r.topic].Partitions {
+		if p.Leader < 0 || len(p.ISR) != len(r.brokerProcesses) {
+			return false
+		}
+	}
+	return true
+}
+
 // plainLeader returns the hot wallet's partition and a broker that leads it and is not the
 // active controller. Without that the controllers that are left elect another one, but Kafka
 // 4.2 may need a minute: their votes are refused with UNSUPPORTED_VERSION.

@@ -59,6 +59,7 @@ func chaosFaults() []chaos {
 		{"kafka-coordinator-kill", "broker", 8 * time.Second, 3, false, strikeCoordinator(killBroker)},
 		{"kafka-coordinator-isolate", "broker", 12 * time.Second, 3, false, strikeCoordinator(isolateBroker)},
 		{"kafka-leader-moves", "broker", 8 * time.Second, 3, false, moveLeaders},
+		{"kafka-roll", "broker", 0, 3, false, rollBrokers},
 	}
 	for _, c := range []struct {
 		name string
