@@ -144,6 +144,19 @@ func isolateBroker(t testing.TB, r *rig, broker int32) (func() error, func()) {
 	}, mend
 }
 
+// isolateLeaderWithoutPostgres isolates the leader and kills PostgreSQL, which starts again
+// once both are missed.
+func isolateLeaderWithoutPostgres(t testing.TB, r *rig) wound {
+	isolated := isolateLeader(t, r)
+	killed := kill("postgres", thePostgres)(t, r)
+	if !within(patience, func() bool { return killed.felt() == nil }) {
+		t.Error(killed.felt())
+	}
+	elapse(short)
+	killed.heal()
+	return isolated
+}
+
 const (
 	moveEvery = time.Second
 	movesMost = 8

@@ -27,6 +27,9 @@ type chaos struct {
 	strike  func(t testing.TB, r *rig) wound
 }
 
+// double says that PostgreSQL is struck too: while two are away at once a request may fail.
+func (c chaos) double() bool { return strings.Contains(c.name, "postgres") && c.of == "broker" }
+
 // wound is a fault that was injected.
 type wound struct {
 	felt func() error // nil when it has reached the code; asked until then
@@ -58,6 +61,7 @@ func chaosFaults() []chaos {
 		{"kafka-split", "broker", 15 * time.Second, 3, false, splitAll},
 		{"kafka-coordinator-kill", "broker", 8 * time.Second, 3, false, strikeCoordinator(killBroker)},
 		{"kafka-coordinator-isolate", "broker", 12 * time.Second, 3, false, strikeCoordinator(isolateBroker)},
+		{"kafka-leader-isolate-postgres-kill", "broker", 15 * time.Second, 3, false, isolateLeaderWithoutPostgres},
 		{"kafka-leader-moves", "broker", 8 * time.Second, 3, false, moveLeaders},
 		{"kafka-roll", "broker", 0, 3, false, rollBrokers},
 	}

@@ -83,6 +83,9 @@ func (s *sentinel) stop(faults ...chaos) (also string) {
 			delete(s.worst, "kafka")
 		}
 		delete(s.worst, c.of)
+		if c.double() {
+			delete(s.worst, "postgres")
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.worst)) {
 		if s.worst[name] > patienceOfProbes {

@@ -99,7 +99,7 @@ func chosenFaults(t *testing.T) (chosen []chaos, last bool) {
 // drawPair draws two faults of different components.
 func drawPair(random *rand.Rand, brokers int) []chaos {
 	all := slices.DeleteFunc(chaosFaults(), func(c chaos) bool {
-		return c.lasts == 0 || c.lasts == outlasts || c.root && os.Geteuid() != 0 || c.brokers != 0 && c.brokers != brokers
+		return c.lasts == 0 || c.lasts == outlasts || c.double() || c.root && os.Geteuid() != 0 || c.brokers != 0 && c.brokers != brokers
 	})
 	for {
 		a, b := all[random.IntN(len(all))], all[random.IntN(len(all))]
