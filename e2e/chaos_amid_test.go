@@ -81,22 +81,20 @@ func (r *rig) amid(t testing.TB, at int) {
 }
 
 // leader asks who leads a partition; 0 when nobody is known to.
-func (r *rig) leader(p int32) int32 { return r.leaderOf(r.topic, p) }
-
-func (r *rig) leaderOf(topic string, p int32) int32 { return r.partitionBy(0, topic, p).Leader }
+func (r *rig) leader(p int32) int32 { return r.leaderBy(0, p) }
 
 // leaderBy asks one broker for it, which may not know of a newer one.
-func (r *rig) leaderBy(broker, p int32) int32 { return r.partitionBy(broker, r.topic, p).Leader }
+func (r *rig) leaderBy(broker, p int32) int32 { return r.partitionBy(broker, p).Leader }
 
 // partitionBy is what a broker, or with 0 any, says of a partition; without a leader if it says
 // nothing.
-func (r *rig) partitionBy(broker int32, topic string, p int32) (none kmsg.MetadataResponseTopicPartition) {
+func (r *rig) partitionBy(broker, p int32) (none kmsg.MetadataResponseTopicPartition) {
 	by, end := r.by(broker)
 	defer end()
 	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
 	defer cancel()
 	request := kmsg.NewPtrMetadataRequest()
-	request.Topics = []kmsg.MetadataRequestTopic{{Topic: &topic}}
+	request.Topics = []kmsg.MetadataRequestTopic{{Topic: &r.topic}}
 	answer, err := request.RequestWith(ctx, by)
 	if err != nil || len(answer.Topics) != 1 {
 		return none

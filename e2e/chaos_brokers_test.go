@@ -54,12 +54,12 @@ func killTwo(theLeader bool) func(testing.TB, *rig) wound {
 // leaveLeader takes the followers' way to the leader of the hot wallet's partition away, and
 // not its way to them: it stays the leader, and has no in-sync replicas.
 func leaveLeader(t testing.TB, r *rig) wound {
-	p, leader := r.plainLeader(t)
+	p, leader := r.hotLeader(t)
 	lines := r.between(func(_, to int32) bool { return to == leader })
 	return wound{
 		heal: sever(t, lines),
 		felt: func() error {
-			if told := r.partitionBy(leader, r.topic, p); told.Leader != leader || len(told.ISR) != 1 {
+			if told := r.partitionBy(leader, p); told.Leader != leader || len(told.ISR) != 1 {
 				return fmt.Errorf("broker %d led the partition; it says that broker %d does, with %v in sync", leader, told.Leader, told.ISR)
 			}
 			return errors.Join(silent(lines), r.missed("kafka"))
@@ -70,7 +70,7 @@ func leaveLeader(t testing.TB, r *rig) wound {
 // muteLeader takes the way of the hot wallet's leader to its peers away, and not theirs to
 // it: it cannot say that it lives, and does not learn that it was deposed.
 func muteLeader(t testing.TB, r *rig) wound {
-	p, leader := r.plainLeader(t)
+	p, leader := r.hotLeader(t)
 	lines := r.between(func(from, _ int32) bool { return from == leader })
 	return wound{
 		heal: sever(t, lines),
@@ -81,7 +81,7 @@ func muteLeader(t testing.TB, r *rig) wound {
 // splitAll isolates the hot wallet's leader with the first replica, which reaches no other
 // broker; the second replica reaches the others only.
 func splitAll(t testing.TB, r *rig) wound {
-	p, leader := r.plainLeader(t)
+	p, leader := r.hotLeader(t)
 	lines := r.between(func(from, to int32) bool { return from == leader || to == leader })
 	for replica, toBrokers := range r.lines {
 		for i, line := range toBrokers {
@@ -101,13 +101,8 @@ func splitAll(t testing.TB, r *rig) wound {
 func strikeCoordinator(blow func(testing.TB, *rig, int32) (felt func() error, heal func())) func(testing.TB, *rig) wound {
 	return func(t testing.TB, r *rig) wound {
 		coordinator := r.coordinatorBy(0)
-		if coordinator == r.controller() {
-			coordinator = r.another(coordinator)
-			r.lead(t, offsetsTopic, coordinator)
-			eventually(t, "another broker coordinates the group", func() bool { return r.coordinatorBy(0) == coordinator })
-		}
 		if coordinator == r.leader(r.hotPartition(t)) {
-			r.lead(t, r.topic, r.another(coordinator))
+			r.lead(t, r.another(coordinator))
 		}
 		felt, heal := blow(t, r, coordinator)
 		return wound{
@@ -173,7 +168,7 @@ func moveLeaders(t testing.TB, r *rig) wound {
 		defer tick.Stop()
 		for !closed(stopped) {
 			next = r.another(next)
-			r.lead(t, r.topic, next)
+			r.lead(t, next)
 			mu.Lock()
 			moves++
 			mu.Unlock()
@@ -213,7 +208,9 @@ func rollBrokers(t testing.TB, r *rig) wound {
 
 // inSync reports whether all replicas of the journal are.
 func (r *rig) inSync() bool {
-	topics, err := kadm.NewClient(r.kafkaAPI).ListTopics(context.Background(), r.topic)
+	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
+	defer cancel()
+	topics, err := kadm.NewClient(r.kafkaAPI).ListTopics(ctx, r.topic)
 	if err != nil || topics.Error() != nil || len(topics[r.topic].Partitions) != partitions {
 		return false
 	}
@@ -225,23 +222,14 @@ func (r *rig) inSync() bool {
 	return true
 }
 
-// plainLeader returns the hot wallet's partition and a broker that leads it and is not the
-// active controller. Without that the controllers that are left elect another one, but Kafka
-// 4.2 may need a minute: their votes are refused with UNSUPPORTED_VERSION.
-func (r *rig) plainLeader(t testing.TB) (p, leader int32) {
+// hotLeader returns the hot wallet's partition and the broker that leads it.
+func (r *rig) hotLeader(t testing.TB) (p, leader int32) {
 	p = r.hotPartition(t)
-	if leader = r.leader(p); leader == r.controller() {
-		leader = r.another(leader)
-		r.lead(t, r.topic, leader)
-	}
-	return p, leader
+	return p, r.leader(p)
 }
 
-// offsetsTopic has as many partitions as the journal; who leads a group's coordinates it.
-const offsetsTopic = "__consumer_offsets"
-
-// lead has a broker lead all partitions of the journal, or of offsetsTopic.
-func (r *rig) lead(t testing.TB, topic string, broker int32) {
+// lead has a broker lead all partitions of the journal.
+func (r *rig) lead(t testing.TB, broker int32) {
 	t.Helper()
 	admin := kadm.NewClient(r.kafkaAPI)
 	order, set := kadm.AlterPartitionAssignmentsReq{}, kadm.TopicsSet{}
@@ -250,8 +238,8 @@ func (r *rig) lead(t testing.TB, topic string, broker int32) {
 		replicas = append(replicas, r.another(replicas[len(replicas)-1]))
 	}
 	for p := range int32(partitions) {
-		order.Assign(topic, p, replicas)
-		set.Add(topic, p)
+		order.Assign(r.topic, p, replicas)
+		set.Add(r.topic, p)
 	}
 	var err error
 	if !within(patience, func() bool {
@@ -264,7 +252,7 @@ func (r *rig) lead(t testing.TB, topic string, broker int32) {
 			return false
 		}
 		for p := range int32(partitions) {
-			if now := r.leaderOf(topic, p); now != broker {
+			if now := r.leader(p); now != broker {
 				err = fmt.Errorf("broker %d leads partition %d", now, p)
 				return false
 			}
@@ -273,20 +261,6 @@ func (r *rig) lead(t testing.TB, topic string, broker int32) {
 	}) {
 		t.Errorf("broker %d is to lead: %v", broker, err)
 	}
-}
-
-// controller is the number of the active controller; 0 if that is not told.
-func (r *rig) controller() int32 {
-	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
-	defer cancel()
-	request, topic := kmsg.NewPtrDescribeQuorumRequest(), kmsg.NewDescribeQuorumRequestTopic()
-	topic.Topic, topic.Partitions = "__cluster_metadata", []kmsg.DescribeQuorumRequestTopicPartition{{}}
-	request.Topics = append(request.Topics, topic)
-	answer, err := request.RequestWith(ctx, r.kafkaAPI)
-	if err != nil || len(answer.Topics) != 1 || len(answer.Topics[0].Partitions) != 1 {
-		return 0
-	}
-	return answer.Topics[0].Partitions[0].LeaderID
 }
 
 // coordinatorBy asks a broker, or with 0 any, which one coordinates the replicas' group.

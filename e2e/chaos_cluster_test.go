@@ -104,7 +104,7 @@ func sever(t testing.TB, lines []*proxy) (mend func()) {
 // peers, which elect another leader, while whoever is no broker reaches it. It
 // answers on, and does not know that it was deposed.
 func isolateLeader(t testing.TB, r *rig) wound {
-	p, leader := r.plainLeader(t)
+	p, leader := r.hotLeader(t)
 	lines := r.between(func(from, to int32) bool { return from == leader || to == leader })
 	return wound{
 		heal: sever(t, lines),

@@ -39,6 +39,7 @@ type wound struct {
 const (
 	short    = 4 * time.Second
 	session  = 9 * time.Second  // longer than a replica's session with Kafka
+	deposes  = 18 * time.Second // longer than brokers need for another leader, also if the active controller is gone
 	outlasts = 40 * time.Second // longer than every timeout: the longest is a request's wait of 30 s
 )
 
@@ -53,15 +54,15 @@ func chaosFaults() []chaos {
 		{"redis-empty", "redis", 0, 0, false, kill("redis", theRedis)},
 		{"kafka-leader-kill", "broker", 6 * time.Second, 3, false, strikeLeader(func(c component) { c.Kill() })},
 		{"kafka-leader-freeze", "broker", 12 * time.Second, 3, false, strikeLeader(func(c component) { c.Pause() })},
-		{"kafka-leader-isolate", "broker", 15 * time.Second, 3, false, isolateLeader},
+		{"kafka-leader-isolate", "broker", deposes, 3, false, isolateLeader},
 		{"kafka-majority-kill", "broker", 8 * time.Second, 3, false, killTwo(true)},
 		{"kafka-followers-kill", "broker", 8 * time.Second, 3, false, killTwo(false)},
 		{"kafka-leader-left", "broker", 12 * time.Second, 3, false, leaveLeader},
-		{"kafka-leader-mute", "broker", 15 * time.Second, 3, false, muteLeader},
-		{"kafka-split", "broker", 15 * time.Second, 3, false, splitAll},
+		{"kafka-leader-mute", "broker", deposes, 3, false, muteLeader},
+		{"kafka-split", "broker", deposes, 3, false, splitAll},
 		{"kafka-coordinator-kill", "broker", 8 * time.Second, 3, false, strikeCoordinator(killBroker)},
-		{"kafka-coordinator-isolate", "broker", 12 * time.Second, 3, false, strikeCoordinator(isolateBroker)},
-		{"kafka-leader-isolate-postgres-kill", "broker", 15 * time.Second, 3, false, isolateLeaderWithoutPostgres},
+		{"kafka-coordinator-isolate", "broker", deposes, 3, false, strikeCoordinator(isolateBroker)},
+		{"kafka-leader-isolate-postgres-kill", "broker", deposes, 3, false, isolateLeaderWithoutPostgres},
 		{"kafka-leader-moves", "broker", 8 * time.Second, 3, false, moveLeaders},
 		{"kafka-roll", "broker", 0, 3, false, rollBrokers},
 	}
