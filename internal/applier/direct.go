@@ -114,21 +114,32 @@ func (a *Applier) queue(c *call) (begins bool, err error) {
 }
 
 // enqueueRecovery has a recovery wait for its turn before it is in the queue: clients of the
-// wallet do not wait with it.
+// wallet do not wait with it. A wallet has one under way: each Reconcile asks again.
 func (a *Applier) enqueueRecovery(c *call, turns chan struct{}) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.ctx.Err() == nil {
-		c.under.Add(1)
-		a.direct.Go(func() { a.recoverIn(turns, c) })
+	ln := a.lanes.lockIntake(c.wallet)
+	defer ln.intakeMu.Unlock()
+	if a.ctx.Err() != nil || ln.recovering {
+		return
 	}
+	c.lane, ln.recovering = ln, true
+	c.under.Add(1)
+	a.direct.Go(func() { a.recoverIn(turns, c) })
+}
+
+func (c *call) endRecovery() {
+	c.under.Add(-1)
+	c.lane.intakeMu.Lock()
+	defer c.lane.intakeMu.Unlock()
+	c.lane.recovering = false
 }
 
 func (a *Applier) recoverIn(turns chan struct{}, c *call) {
 	select {
 	case turns <- struct{}{}:
 	case <-a.ctx.Done():
-		c.under.Add(-1)
+		c.endRecovery()
 		return
 	}
 	begins, err := a.queue(c)
@@ -137,7 +148,7 @@ func (a *Applier) recoverIn(turns chan struct{}, c *call) {
 		return
 	}
 	<-turns
-	c.under.Add(-1)
+	c.endRecovery()
 	if err != nil {
 		a.Log.Warn("lost operations wait for the next look", "wallet", c.wallet, "error", err)
 	}
@@ -255,7 +266,7 @@ func (a *Applier) end(c *call) {
 	if !c.isRecovery() {
 		return
 	}
-	c.under.Add(-1)
+	c.endRecovery()
 	switch {
 	case c.err == nil:
 		a.lanes.recovered.Add(int64(len(c.lost)))

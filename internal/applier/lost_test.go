@@ -541,3 +541,40 @@ func TestALostCreationIsJournaledAgain(t *testing.T) {
 		return slices.ContainsFunc(w.log.Records(0), func(r wallet.Record) bool { return r.Kind == wallet.KindCreate && r.WalletID == made })
 	})
 }
+
+// While the turns are taken each look asks again: that must not take the places of others.
+func TestAWalletHasOneRecoveryUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newMemoryWorld(t, 1)
+		busy, id, other := w.created(), w.created(), w.created()
+		open := make(chan struct{})
+		var blocked atomic.Bool
+		blocked.Store(true)
+		r := w.replica(withLimits(func(l *applier.Limits) { l.DirectCommits = 1 }), withFaults(func(c simtest.Call) simtest.Fault {
+			if c.Method == "Commit" && blocked.Load() {
+				<-open
+			}
+			return simtest.None
+		}))
+		r.begin(t.Context(), deposit(busy, 1))
+		synctest.Wait()
+		lose := func(id uuid.UUID, offset int64) {
+			r.acknowledged(deposit(id, 5), offset)
+			r.JournalTruncated(0, 0, offset+1)
+		}
+		lose(id, 1000)
+		for range 600 {
+			r.look()
+		}
+		lose(other, 2000)
+		r.look()
+		blocked.Store(false)
+		close(open)
+		synctest.Wait()
+		for _, id := range []uuid.UUID{id, other} {
+			if n := len(history(w.books(), id)); n != 1 {
+				t.Errorf("%d operations are applied", n)
+			}
+		}
+	})
+}
