@@ -68,9 +68,14 @@ func leaveLeader(t testing.TB, r *rig) wound {
 }
 
 // muteLeader takes the way of the hot wallet's leader to its peers away, and not theirs to
-// it: it cannot say that it lives, and does not learn that it was deposed.
+// it: it cannot say that it lives, and does not learn that it was deposed. The active controller
+// would not be deposed so, for the others follow it by asking it.
 func muteLeader(t testing.TB, r *rig) wound {
 	p, leader := r.hotLeader(t)
+	if leader == r.controller() {
+		leader = r.another(leader)
+		r.lead(t, leader)
+	}
 	lines := r.between(func(from, _ int32) bool { return from == leader })
 	return wound{
 		heal: sever(t, lines),
@@ -226,6 +231,20 @@ func (r *rig) inSync() bool {
 func (r *rig) hotLeader(t testing.TB) (p, leader int32) {
 	p = r.hotPartition(t)
 	return p, r.leader(p)
+}
+
+// controller is the number of the active controller; 0 if that is not told.
+func (r *rig) controller() int32 {
+	ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
+	defer cancel()
+	request, topic := kmsg.NewPtrDescribeQuorumRequest(), kmsg.NewDescribeQuorumRequestTopic()
+	topic.Topic, topic.Partitions = "__cluster_metadata", []kmsg.DescribeQuorumRequestTopicPartition{{}}
+	request.Topics = append(request.Topics, topic)
+	answer, err := request.RequestWith(ctx, r.kafkaAPI)
+	if err != nil || len(answer.Topics) != 1 || len(answer.Topics[0].Partitions) != 1 {
+		return 0
+	}
+	return answer.Topics[0].Partitions[0].LeaderID
 }
 
 // lead has a broker lead all partitions of the journal.
