@@ -82,7 +82,7 @@ func (j *Journal) VisitLetters(ctx context.Context, from wallet.Receipt, visit f
 	if !ok || errors.Is(topic.Err, kerr.UnknownTopicOrPartition) {
 		return nil
 	}
-	starts, ends, err := j.bounds(ctx, name)
+	starts, ends, err := j.bounds(ctx, name, uuid.UUID(topic.ID))
 	if err != nil {
 		return err
 	}

@@ -104,6 +104,7 @@ type Journal struct {
 	letters       atomic.Pointer[kgo.Client] // writes dead letters
 	lettersFailed atomic.Bool                // mend is to look why
 
+	leaders    leaders
 	finding    chan struct{}               // a place for each look-up under way
 	brokers    *breaker.Breaker            // do they answer, also when nobody writes
 	writer     atomic.Pointer[topicWriter] // nil until the topic was met
@@ -254,7 +255,11 @@ func (j *Journal) PartitionCount() int32 {
 // End returns the offset that the partition's next record will have; 0 if there is no such
 // partition.
 func (j *Journal) End(ctx context.Context, partition int32) (int64, error) {
-	ends, err := j.endsOf(ctx, j.Topic)
+	var topic uuid.UUID
+	if w := j.writer.Load(); w != nil {
+		topic = w.topic.ID
+	}
+	ends, _, err := j.endsOf(ctx, j.Topic, topic)
 	if end, ok := ends[partition]; ok {
 		return end, nil
 	}

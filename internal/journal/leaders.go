@@ -11,50 +11,36 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// leaders are what the brokers tell of a topic.
+// leaders remember the last leaders of topics' partitions by their epochs: each leader has a higher
+// one than those before it. One that was deposed and does not know it, being cut off from the
+// other brokers, answers on, and tells an end that may be too short. Safe for concurrent use.
 type leaders struct {
-	topics map[uuid.UUID]bool // the ids that it has: more than one while some have not learnt that it was made anew
-	epochs map[int32]int32    // of its partitions' last leaders
+	mu     sync.Mutex
+	epochs map[uuid.UUID]map[int32]int32 // by topic and partition
 }
 
-// leadersMost is how long all are waited for: a start waits too, and one that hangs is no news.
-const leadersMost = time.Second
-
-// leaders asks every broker. Each leader of a partition has a higher epoch than those before it,
-// and a broker knows that it leads before it does. Of brokers that do not answer nothing is known.
-func (j *Journal) leaders(ctx context.Context, topic string) leaders {
-	ctx, cancel := context.WithTimeout(ctx, min(leadersMost, j.RequestTimeout))
-	defer cancel()
-	var asking sync.WaitGroup
-	var mu sync.Mutex
-	last := leaders{map[uuid.UUID]bool{}, map[int32]int32{}}
-	for _, broker := range j.client.DiscoveredBrokers() {
-		asking.Go(func() {
-			told := topicAsToldBy(ctx, broker, topic)
-			mu.Lock()
-			defer mu.Unlock()
-			last.add(told)
-		})
+// hear notes what a broker tells.
+func (l *leaders) hear(told kmsg.MetadataResponseTopic) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	id := uuid.UUID(told.TopicID)
+	if l.epochs == nil {
+		l.epochs = map[uuid.UUID]map[int32]int32{}
 	}
-	asking.Wait()
-	return last
-}
-
-func (l leaders) add(told kmsg.MetadataResponseTopic) {
-	if told.TopicID != uuid.Nil {
-		l.topics[told.TopicID] = true
+	if l.epochs[id] == nil {
+		l.epochs[id] = map[int32]int32{}
 	}
 	for _, p := range told.Partitions {
-		l.epochs[p.Partition] = max(l.epochs[p.Partition], p.LeaderEpoch)
+		l.epochs[id][p.Partition] = max(l.epochs[id][p.Partition], p.LeaderEpoch)
 	}
 }
 
-// fenced replaces the ends that were told by leaders before these by an error. A leader that was
-// deposed and does not know it, being cut off from the other brokers, answers on, and tells
-// an end that may be too short.
-func (l leaders) fenced(listed kadm.ListedOffsets) kadm.ListedOffsets {
+// fenced replaces the ends of a topic that were not told by its last leaders by an error.
+func (l *leaders) fenced(topic uuid.UUID, listed kadm.ListedOffsets) kadm.ListedOffsets {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	listed.Each(func(o kadm.ListedOffset) {
-		if o.Err == nil && o.LeaderEpoch >= 0 && o.LeaderEpoch < l.epochs[o.Partition] {
+		if o.Err == nil && o.LeaderEpoch >= 0 && o.LeaderEpoch < l.epochs[topic][o.Partition] {
 			o.Err = kerr.FencedLeaderEpoch
 			listed[o.Topic][o.Partition] = o
 		}
@@ -62,7 +48,33 @@ func (l leaders) fenced(listed kadm.ListedOffsets) kadm.ListedOffsets {
 	return listed
 }
 
-// topicAsToldBy is without partitions if the broker does not answer or know the topic.
+// askMost is how long all brokers are waited for: a start waits too, and one that hangs is no news.
+const askMost = time.Second
+
+// askLeaders asks every broker for a topic's leaders, for a broker knows that it leads before it
+// does. It returns the ids that the topic has: more than one while some have not learnt that
+// it was made anew, and none if nobody answers.
+func (j *Journal) askLeaders(ctx context.Context, topic string) map[uuid.UUID]bool {
+	ctx, cancel := context.WithTimeout(ctx, min(askMost, j.RequestTimeout))
+	defer cancel()
+	var asking sync.WaitGroup
+	var mu sync.Mutex
+	ids := map[uuid.UUID]bool{}
+	for _, broker := range j.client.DiscoveredBrokers() {
+		asking.Go(func() {
+			if told := topicAsToldBy(ctx, broker, topic); told.TopicID != uuid.Nil {
+				j.leaders.hear(told)
+				mu.Lock()
+				defer mu.Unlock()
+				ids[told.TopicID] = true
+			}
+		})
+	}
+	asking.Wait()
+	return ids
+}
+
+// topicAsToldBy is without an id if the broker does not answer or know the topic.
 func topicAsToldBy(ctx context.Context, broker kmsg.Requestor, topic string) (none kmsg.MetadataResponseTopic) {
 	request, asked := kmsg.NewPtrMetadataRequest(), kmsg.NewMetadataRequestTopic()
 	asked.Topic = &topic
@@ -74,18 +86,15 @@ func topicAsToldBy(ctx context.Context, broker kmsg.Requestor, topic string) (no
 	return answer.Topics[0]
 }
 
-// endsOf asks for the next offset of each partition of a topic. With an error, which may be that
-// only a deposed leader has answered, those of some are there.
-func (j *Journal) endsOf(ctx context.Context, topic string) (map[int32]int64, error) {
-	return j.endsToldBy(ctx, topic, j.leaders(ctx, topic))
-}
-
-// endsToldBy does not believe leaders before the last ones.
-func (j *Journal) endsToldBy(ctx context.Context, topic string, last leaders) (map[int32]int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, j.RequestTimeout)
+// endsOf asks for the next offset of each partition of a topic, and for its ids. With an error,
+// which may be that only a deposed leader has answered, those of some partitions are there.
+func (j *Journal) endsOf(ctx context.Context, name string, id uuid.UUID) (ends map[int32]int64, ids map[uuid.UUID]bool, err error) {
+	listing, cancel := context.WithTimeout(ctx, j.RequestTimeout)
 	defer cancel()
-	listed, err := j.admin.ListEndOffsets(ctx, topic)
-	return listedOffsets(last.fenced(listed), err)
+	listed, err := j.admin.ListEndOffsets(listing, name)
+	ids = j.askLeaders(ctx, name) // afterwards: who was deposed before it told an end is found out
+	ends, err = listedOffsets(j.leaders.fenced(id, listed), err)
+	return ends, ids, err
 }
 
 func listedOffsets(listed kadm.ListedOffsets, err error) (map[int32]int64, error) {

@@ -133,7 +133,7 @@ func (m *meeting) untilLeft(met wallet.Topic) (wallet.Topic, bool) {
 			if err != nil || now != met {
 				applied = w.applied // which is no less true
 			}
-			w.hold(applied, j.look())
+			w.hold(applied, j.look(w.topic.ID))
 		}
 		if r := j.reader.Load(); err == nil && r.missesSome(m.rejoin) {
 			m.rejoin = nextRejoin(m.rejoin, time.Since(r.born))
@@ -195,7 +195,7 @@ func (m *meeting) meet(impatient bool) (wallet.Topic, error) {
 		return known, fmt.Errorf("%w: it follows %s with id %s and %d partitions; Kafka has id %s with %d",
 			wallet.ErrTopicChanged, known.Name, known.ID, known.Partitions, t.ID, t.Partitions)
 	}
-	far := j.look() // after the ledger was asked: who writes meanwhile adds to it
+	far := j.look(t.ID) // after the ledger was asked: who writes meanwhile adds to it
 	if err := m.openWriter(t, offsets, far); err != nil {
 		return t, err
 	}

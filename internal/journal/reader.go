@@ -287,7 +287,7 @@ func (r *reader) noteFailed(partition int32) (revocations int, ours bool) {
 func (r *reader) isComplete(partition int32) bool {
 	for {
 		next, owned := r.journal.applier.Offsets()[partition]
-		starts, ends, _ := r.journal.bounds(r.ctx, r.topic.Name) // not of a partition that does not tell
+		starts, ends, _ := r.journal.bounds(r.ctx, r.topic.Name, r.topic.ID) // not of a partition that does not tell
 		start, hasStart := starts[partition]
 		end, hasEnd := ends[partition]
 		if owned && hasStart && hasEnd {

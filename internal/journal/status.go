@@ -60,25 +60,25 @@ func (j *Journal) Extent(ctx context.Context) (wallet.Extent, error) {
 	if err != nil {
 		return wallet.Extent{}, err
 	}
-	starts, ends, err := j.bounds(ctx, j.Topic)
+	starts, ends, err := j.bounds(ctx, j.Topic, t.ID)
 	return wallet.Extent{Topic: t, Starts: starts, Ends: ends}, err
 }
 
 // bounds asks for the first and the next offset of each partition of a topic. With an error
 // those of some are there.
-func (j *Journal) bounds(ctx context.Context, topic string) (starts, ends map[int32]int64, err error) {
-	starts, err = j.startsOf(ctx, topic)
-	ends, endsErr := j.endsOf(ctx, topic)
+func (j *Journal) bounds(ctx context.Context, name string, id uuid.UUID) (starts, ends map[int32]int64, err error) {
+	starts, err = j.startsOf(ctx, name)
+	ends, _, endsErr := j.endsOf(ctx, name, id)
 	if err = cmp.Or(err, endsErr); err != nil {
-		err = fmt.Errorf("%w: offsets of %s: %w", wallet.ErrUnreachable, topic, err)
+		err = fmt.Errorf("%w: offsets of %s: %w", wallet.ErrUnreachable, name, err)
 	}
 	return starts, ends, err
 }
 
-func (j *Journal) startsOf(ctx context.Context, topic string) (map[int32]int64, error) {
+func (j *Journal) startsOf(ctx context.Context, name string) (map[int32]int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, j.RequestTimeout)
 	defer cancel()
-	return listedOffsets(j.admin.ListStartOffsets(ctx, topic))
+	return listedOffsets(j.admin.ListStartOffsets(ctx, name))
 }
 
 func (s Status) partition(number int32, offsets map[int32]int64, there wallet.Extent) Partition {

@@ -151,14 +151,12 @@ func (w *topicWriter) written() map[int32]written {
 	return partitions
 }
 
-// look asks which topic is there, and where its partitions end.
-func (j *Journal) look() (known look) {
+// look asks which topic is there, and where the partitions of this one end.
+func (j *Journal) look(topic uuid.UUID) (known look) {
 	if w := j.writer.Load(); w != nil {
 		known.written = w.written()
 	}
-	last := j.leaders(j.ctx, j.Topic)
-	known.topics = last.topics
-	known.ends, _ = j.endsToldBy(j.ctx, j.Topic, last)
+	known.ends, known.topics, _ = j.endsOf(j.ctx, j.Topic, topic)
 	return known
 }
 

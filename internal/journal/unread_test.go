@@ -290,9 +290,17 @@ func TestALookOfBeforeALossDoesNotHideIt(t *testing.T) {
 }
 
 func TestAnEndThatALeaderBeforeTheLastTellsIsNotBelieved(t *testing.T) {
+	ours := uuid.New()
+	var known leaders
+	for _, told := range []struct {
+		topic uuid.UUID
+		epoch int32
+	}{{ours, 3}, {ours, 2}, {uuid.New(), 7}} { // of which one was deposed, and one has not learnt that the topic was made anew
+		known.hear(kmsg.MetadataResponseTopic{TopicID: told.topic, Partitions: []kmsg.MetadataResponseTopicPartition{{LeaderEpoch: told.epoch}}})
+	}
 	for epoch, told := range map[int32]bool{2: false, 3: true, -1: true, 4: true} {
 		listed := kadm.ListedOffsets{"t": {0: {Topic: "t", Offset: 7, LeaderEpoch: epoch}, 1: {Topic: "t", Partition: 1, Offset: 8, LeaderEpoch: 0}}}
-		ends, err := listedOffsets(leaders{epochs: map[int32]int32{0: 3}}.fenced(listed), nil)
+		ends, err := listedOffsets(known.fenced(ours, listed), nil)
 		if _, got := ends[0]; got != told || told != (err == nil) || ends[1] != 8 {
 			t.Errorf("epoch %d: %v, %v", epoch, ends, err)
 		}
