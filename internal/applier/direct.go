@@ -118,21 +118,19 @@ func (a *Applier) queue(c *call) (begins bool, err error) {
 func (a *Applier) enqueueRecovery(c *call, turns chan struct{}) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	ln := a.lanes.lockIntake(c.wallet)
+	ln := a.lanes.lockIntake(c.wallet) // so that it is not retired at this moment
 	defer ln.intakeMu.Unlock()
-	if a.ctx.Err() != nil || ln.recovering {
+	if a.ctx.Err() != nil || !ln.recovering.CompareAndSwap(false, true) {
 		return
 	}
-	c.lane, ln.recovering = ln, true
+	c.lane = ln
 	c.under.Add(1)
 	a.direct.Go(func() { a.recoverIn(turns, c) })
 }
 
 func (c *call) endRecovery() {
 	c.under.Add(-1)
-	c.lane.intakeMu.Lock()
-	defer c.lane.intakeMu.Unlock()
-	c.lane.recovering = false
+	c.lane.recovering.Store(false)
 }
 
 func (a *Applier) recoverIn(turns chan struct{}, c *call) {

@@ -29,7 +29,7 @@ type lane struct {
 	queue     []*call        // the direct way's waiting operations
 	draining  bool           // a goroutine of the direct way serves the queue
 
-	recovering bool // what was lost of the wallet waits for the direct way, or is tried
+	recovering atomic.Bool // what was lost of the wallet waits for the direct way, or is tried
 
 	closed bool // retired: written under both mutexes, get another lane
 }
@@ -156,7 +156,7 @@ func (l *lanes) retire(id uuid.UUID) bool {
 func (ln *lane) close() bool {
 	ln.intakeMu.Lock()
 	defer ln.intakeMu.Unlock()
-	ln.closed = !ln.closed && len(ln.unsettled) == 0 && len(ln.queue) == 0 && !ln.draining && !ln.recovering && !ln.overflow.Known()
+	ln.closed = !ln.closed && len(ln.unsettled) == 0 && len(ln.queue) == 0 && !ln.draining && !ln.recovering.Load() && !ln.overflow.Known()
 	return ln.closed
 }
 
