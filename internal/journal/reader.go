@@ -240,8 +240,10 @@ func (r *reader) missesSome(after time.Duration) bool {
 // is another one; everything else may pass. The client tries again at once, so a
 // partition that fails is paused: for good, or for a moment.
 func (r *reader) failed(topic string, partition int32, err error) {
-	if topic != r.topic.Name {
-		r.journal.Log.Warn("fetch failed", "error", err)
+	if topic != r.topic.Name { // the group's trouble, which repeats while its coordinator is away
+		if r.repeats.may("group") {
+			r.journal.Log.Warn("fetch failed", "error", err)
+		}
 		return
 	}
 	var loss *kgo.ErrDataLoss
