@@ -177,7 +177,7 @@ func (a *Applier) drain(ln *lane, turns chan struct{}) {
 		if slices.ContainsFunc(again, func(c *call) bool { return errors.Is(c.lastRefusal, wallet.ErrLocked) }) {
 			turns = a.heldTurns
 		}
-		ln.requeue(again) // they are the queue's from here on
+		ln.putBack(again) // they are the queue's from here on
 		time.Sleep(a.Limits.yieldPause(b.took))
 		turns <- struct{}{}
 	}
@@ -273,8 +273,8 @@ func (a *Applier) end(c *call) {
 	}
 }
 
-// requeue puts calls back to the front of the queue.
-func (ln *lane) requeue(calls []*call) {
+// putBack puts calls back to the front of the queue.
+func (ln *lane) putBack(calls []*call) {
 	if len(calls) == 0 {
 		return
 	}
@@ -353,7 +353,7 @@ func (a *Applier) commitDirect(ln *lane, earlier []unsettled, calls []*call) (*b
 		}
 		final := err == nil || dropsBatch(err) || errors.Is(err, wallet.ErrRefused) || errors.Is(err, wallet.ErrLocked)
 		if final || try == a.Limits.DirectTries {
-			a.metrics.direct(err)
+			a.metrics.direct(b, err)
 			return b, err
 		}
 		again = reread{ids: true, versions: true}

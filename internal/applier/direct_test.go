@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/walletd/walletd/internal/applier"
 	"github.com/walletd/walletd/internal/applier/simtest"
@@ -50,6 +54,32 @@ func TestADirectOperationIsAnsweredAfterItsCommit(t *testing.T) {
 		}
 	}
 	w.clean()
+}
+
+// Operations per second must not fall to nothing in a panel because Kafka is away.
+func TestOperationsAreCountedOnBothWays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newMemoryWorld(t, 1)
+		registry := prometheus.NewRegistry()
+		id, r := w.created(), w.owning(func(_ *replica, c *applier.Config) { c.Registerer = registry })
+		journaled := deposit(id, 5)
+		w.append(journaled)
+		r.outcome(journaled)
+		r.mustDirect(deposit(id, 5))
+		r.mustDirect(withdraw(id, 11))
+		if err := testutil.GatherAndCompare(registry, strings.NewReader(`
+# HELP walletd_direct_batches_total Batches of the direct way, by result.
+# TYPE walletd_direct_batches_total counter
+walletd_direct_batches_total{result="committed"} 2
+walletd_direct_batches_total{result="failed"} 0
+# HELP walletd_operations_total Operations decided, by outcome, on either way.
+# TYPE walletd_operations_total counter
+walletd_operations_total{outcome="applied"} 2
+walletd_operations_total{outcome="failed"} 1
+`), "walletd_operations_total", "walletd_direct_batches_total"); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func TestWhatQueuesForTheDirectWayIsOneBatch(t *testing.T) {
