@@ -70,7 +70,7 @@ func shownTopic(t wallet.Topic) *topic {
 	return &topic{t.Name, t.ID, t.Partitions}
 }
 
-// standing asks the ledger, which the caller closes unless there is an error, and
+// status asks the ledger, which the caller closes unless there is an error, and
 // Kafka.
 func (c *components) status(s *screen) (journal.Status, *ledger.Ledger, error) {
 	l, err := c.ledger(s.flags.Timeout)

@@ -32,7 +32,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, started fun
 	collectLess(cfg)
 	s, err := NewSystem(cfg, log)
 	if err != nil {
-		return err
+		return usageError{err} // nothing is connected yet
 	}
 	if err := s.Start(); err != nil {
 		return err

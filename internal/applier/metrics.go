@@ -47,7 +47,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		dead:       counter("walletd_dead_letters_total", "Records that did not decode and were put into the dead-letter topic."),
 		losses:     counter("walletd_lost_operations_total", "Operations that were acknowledged and that a look has found neither in the journal nor in the ledger; they are applied directly."),
 		operations: vec("walletd_operations_total", "Operations decided, by outcome, on either way.", "outcome", "applied", "failed"),
-		drops:      vec("walletd_batches_dropped_total", "Batches dropped because they were fenced or of unknown outcome.", "reason", "fenced", "unavailable"),
+		drops:      vec("walletd_batches_dropped_total", "Batches dropped because they were fenced, or, as unavailable, for any other reason.", "reason", "fenced", "unavailable"),
 		directs:    vec("walletd_direct_batches_total", "Batches of the direct way, by result.", "result", "committed", "failed"),
 		size:       histogram("walletd_batch_operations", "Operations in a batch of a partition.", prometheus.ExponentialBuckets(1, 2, 12)),
 		seconds:    histogram("walletd_batch_seconds", "Time from computing a batch of a partition to its known commit.", prometheus.ExponentialBuckets(0.0005, 2, 14)),

@@ -26,6 +26,9 @@ const (
 // answer; nobody reads it but the metrics.
 const statusClientGone = 499
 
+// sayUnavailable is how often the log has why writes are answered 503.
+const sayUnavailable = 10 * time.Second
+
 // retryUnavailable is how long a reader is told to wait for the ledger.
 const retryUnavailable = 2 * time.Second
 
@@ -66,7 +69,8 @@ type problem struct {
 }
 
 // fail answers with the problem that err is. What is not a *wallet.Error, and
-// whatever caused an internal one, goes to the log and not to the client.
+// whatever caused an internal one, goes to the log and not to the client. So does the
+// cause of a write's 503, of one for all within sayUnavailable.
 func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() != nil && errors.Is(err, context.Canceled) {
 		w.WriteHeader(statusClientGone)
@@ -82,8 +86,13 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		e = &wallet.Error{Code: wallet.CodeInternal, Fate: wallet.Unknown}
 	}
 	p := newProblem(e, isWrite(r))
-	if p.code == wallet.CodeInternal {
+	switch {
+	case p.code == wallet.CodeInternal:
 		s.Log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+	case p.code == wallet.CodeUnavailable && isWrite(r):
+		s.unavailable.Do(func() {
+			s.Log.WarnContext(r.Context(), "a write was answered 503", "path", r.URL.Path, "outcome", p.fate, "error", err)
+		})
 	}
 	h := w.Header()
 	if p.status == http.StatusConflict || p.status == http.StatusTooManyRequests || p.status == http.StatusServiceUnavailable {

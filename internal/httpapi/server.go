@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 
 	"github.com/walletd/walletd/internal/httpapi/api"
 	"github.com/walletd/walletd/internal/wallet"
@@ -46,8 +47,9 @@ func (c Config) check() error {
 // server answers the requests that openapi.yaml describes.
 type server struct {
 	Config
-	metrics *metrics
-	memory  memoryBudget
+	metrics     *metrics
+	memory      memoryBudget
+	unavailable rate.Sometimes // why writes are answered 503, in the log
 }
 
 // A request that is described but not answered does not compile.
@@ -63,7 +65,7 @@ func New(c Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{Config: c, metrics: m}
+	s := &server{Config: c, metrics: m, unavailable: rate.Sometimes{Interval: sayUnavailable}}
 	routed, err := s.routed()
 	if err != nil {
 		return nil, err

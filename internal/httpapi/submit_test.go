@@ -275,6 +275,28 @@ func TestErrorsOfTheIntake(t *testing.T) {
 	}
 }
 
+// A write that is answered 503 is what the service is to avoid: an operator learns why, once
+// and not once a request.
+func TestTheCauseOfA503OfAWriteIsInTheLogOnce(t *testing.T) {
+	r := newRig(t)
+	cause := errors.New("both are away")
+	r.submit = func(wallet.Operation) (wallet.Outcome, error) {
+		return wallet.Outcome{}, &wallet.Error{Code: wallet.CodeUnavailable, Fate: wallet.Unknown, Err: cause}
+	}
+	r.fake.wallet = func() (wallet.Wallet, error) {
+		return wallet.Wallet{}, fmt.Errorf("%w: of a read", wallet.ErrUnavailable)
+	}
+	r.get(alicePath).problem(503, "unavailable")
+	for range 10 {
+		if a := r.post(operationJSON("DEPOSIT", "1")); strings.Contains(string(a.body), cause.Error()) {
+			t.Errorf("%s", a.body)
+		}
+	}
+	if log := r.log.String(); strings.Count(log, cause.Error()) != 1 || !strings.Contains(log, "outcome=unknown") || strings.Contains(log, "of a read") {
+		t.Errorf("the log has\n%s", log)
+	}
+}
+
 func TestAClientThatDoesNotWaitIsCountedAs499(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -64,12 +64,14 @@ func TestTopicIsMadeOnceWhenTheLedgerFollowsNone(t *testing.T) {
 
 func TestReplicatedTopicAsksForTwoInSync(t *testing.T) {
 	t.Parallel()
-	broker := embeddedtest.Kfake(t, kfake.NumBrokers(3))
-	cfg := testConfig(broker.ListenAddrs())
-	cfg.Replication = 3
-	j := met(t, cfg, &fakeLedger{}, newApplier(nil))
-	if got := broker.TopicInfo(j.Topic).Configs["min.insync.replicas"]; got == nil || *got != "2" {
-		t.Errorf("min.insync.replicas is %v", got)
+	for _, replication := range []int16{2, 3} {
+		broker := embeddedtest.Kfake(t, kfake.NumBrokers(3))
+		cfg := testConfig(broker.ListenAddrs())
+		cfg.Replication = replication
+		j := met(t, cfg, &fakeLedger{}, newApplier(nil))
+		if got := broker.TopicInfo(j.Topic).Configs["min.insync.replicas"]; got == nil || *got != "2" {
+			t.Errorf("of %d, min.insync.replicas is %v", replication, got)
+		}
 	}
 }
 
