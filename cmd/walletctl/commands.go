@@ -2,32 +2,43 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"time"
 
 	"github.com/alecthomas/kong"
 
 	"github.com/walletd/walletd/cmd/walletctl/internal/api"
+	"github.com/walletd/walletd/internal/build"
 )
 
 // commands is the command line.
 type commands struct {
 	flags
 
-	Create     createCommand     `cmd:"" help:"Make a wallet."`
-	Deposit    depositCommand    `cmd:"" help:"Put money into a wallet."`
-	Withdraw   withdrawCommand   `cmd:"" help:"Take money out of a wallet."`
-	Balance    balanceCommand    `cmd:"" help:"Show a wallet."`
-	Operation  operationCommand  `cmd:"" help:"Show one operation."`
-	Operations operationsCommand `cmd:"" help:"Show a wallet's operations, newest first."`
-	Import     importCommand     `cmd:"" help:"Replay a bank statement (CSV): a wallet per account, an operation per row."`
-	Bench      benchCommand      `cmd:"" help:"Put load on new wallets and prove the outcome from their histories."`
+	Create      createCommand     `cmd:"" help:"Make a wallet."`
+	Deposit     depositCommand    `cmd:"" help:"Put money into a wallet."`
+	Withdraw    withdrawCommand   `cmd:"" help:"Take money out of a wallet."`
+	Balance     balanceCommand    `cmd:"" help:"Show a wallet."`
+	Operation   operationCommand  `cmd:"" help:"Show one operation."`
+	Operations  operationsCommand `cmd:"" help:"Show a wallet's operations, newest first."`
+	Import      importCommand     `cmd:"" help:"Replay a bank statement (CSV): a wallet per account, an operation per row."`
+	Bench       benchCommand      `cmd:"" help:"Put load on new wallets and prove the outcome from their histories."`
+	ShowVersion versionCommand    `cmd:"" name:"version" help:"Print the version, and end."`
 
 	Dlq           dlqCommands          `cmd:"" group:"operators" help:"Records that did not decode: list, show, replay, discard."`
 	Requeued      requeuedCommands     `cmd:"" group:"operators" help:"Wallets that were set aside: list, release."`
 	Journal       journalCommands      `cmd:"" group:"operators" help:"The journal beside the ledger: status, accept-topic."`
 	Interventions interventionsCommand `cmd:"" group:"operators" help:"Show what operators did, newest first."`
 	Audit         auditCommand         `cmd:"" group:"operators" help:"Compare journal, ledger and cache, and list every difference."`
+}
+
+type versionCommand struct{}
+
+// Run prints the version, as --version does.
+func (versionCommand) Run(s *screen) error {
+	_, err := fmt.Fprintln(s.out, build.Version())
+	return err
 }
 
 // flags are those of every command.

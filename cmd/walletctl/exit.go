@@ -29,10 +29,10 @@ Exit codes:
     0    done
     1    something unexpected
     2    the command line or the input file is wrong; nothing was sent
-    3    refused: an answer of 4xx, a FAILED operation, an intervention that there is no ground for
+    3    refused: an answer of 4xx, a FAILED operation, an intervention that does not apply here
     4    the service, or a component that the command needs, is unavailable or cannot be reached
     5    a verification failed: balances or histories are not what they must be
-    6    accepted, and the outcome was not known yet when the wait ended: operation shows it; not with --async
+    6    accepted, but the outcome was not known when the wait ended: "walletctl operation" shows it (0 with --async)
     130  interrupted`
 
 // failure is an error with its exit code.

@@ -119,10 +119,20 @@ func TestAnOutcomeThatIsNotKnownHasAnExitCode(t *testing.T) {
 }
 
 func TestVersionIsPrinted(t *testing.T) {
-	out, _ := start(t).run(0, "--version")
-	if strings.TrimSpace(out) == "" {
-		t.Error("nothing was printed")
+	c := start(t)
+	flag, _ := c.run(0, "--version")
+	command, _ := c.run(0, "version")
+	if strings.TrimSpace(flag) == "" || command != flag {
+		t.Errorf("%q and %q", flag, command)
 	}
+}
+
+func TestWhereNobodyListensItSaysWhatToLookAt(t *testing.T) {
+	closed := httptest.NewServer(http.NotFoundHandler())
+	closed.Close()
+	c := start(t)
+	_, errors := c.run(exitUnavailable, "create", "--url", closed.URL)
+	c.has(errors, "--url or WALLETCTL_URL")
 }
 
 func TestALostAnswerSaysHowToGoOn(t *testing.T) {

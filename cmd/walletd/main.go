@@ -29,7 +29,8 @@ const (
 )
 
 type cli struct {
-	Config string `type:"path" placeholder:"FILE" help:"Configuration file; the environment overrides it. Default: config.env, if there is one."`
+	Config      string           `type:"path" placeholder:"FILE" help:"Configuration file; the environment overrides it. Default: config.env, if there is one."`
+	ShowVersion kong.VersionFlag `name:"version" help:"Print the version, and end."`
 
 	Serve       serveCmd       `cmd:"" help:"Run the service against the components that the configuration names."`
 	Migrate     migrateCmd     `cmd:"" help:"Bring the ledger's schema to this version, and end."`
@@ -48,7 +49,7 @@ func run() int {
 	defer stop()
 	var c cli
 	parser := kong.Must(&c, kong.Name("walletd"), kong.Description(description),
-		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(&c))
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(&c), kong.Vars{"version": "walletd " + build.Version()})
 	command, err := parser.Parse(os.Args[1:])
 	if err != nil {
 		err = usageError{err}

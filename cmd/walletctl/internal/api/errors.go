@@ -2,10 +2,12 @@ package api
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 	"unicode"
 
@@ -15,8 +17,13 @@ import (
 // Unreachable is a request without an answer. Whether it was carried out is not known.
 type Unreachable struct{ Err error }
 
-// Error says why there was no answer.
-func (u *Unreachable) Error() string { return "no answer: " + u.Err.Error() }
+// Error says why there was no answer, and what to look at if nobody listens.
+func (u *Unreachable) Error() string {
+	if errors.Is(u.Err, syscall.ECONNREFUSED) {
+		return "no answer: " + u.Err.Error() + ": is walletd running there? --url or WALLETCTL_URL says where"
+	}
+	return "no answer: " + u.Err.Error()
+}
 
 // Unwrap returns the cause.
 func (u *Unreachable) Unwrap() error { return u.Err }
