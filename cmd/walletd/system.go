@@ -115,8 +115,8 @@ func applierLimits(cfg config.Config) applier.Limits {
 // workerConnections are those to the ledger that the direct way leaves to the workers.
 const workerConnections = 2
 
-// acceptLimits leave connections to those who do not wait: half of them to requests of other
-// wallets than one, a quarter to all.
+// acceptLimits let a request wait while the unanswered ones of its wallet are at most half as
+// many as the connections, and those of all at most three quarters.
 func acceptLimits(cfg config.Config) accept.Limits {
 	return accept.Limits{WalletOperations: cfg.WalletRequests, Operations: cfg.Requests, DirectTimeout: directTimeout, ListLength: mostRequeued,
 		WalletWaits: max(1, cfg.Connections/2), Waits: max(1, cfg.Connections*3/4)}

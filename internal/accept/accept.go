@@ -96,7 +96,7 @@ type Config struct {
 
 // Limits are the bounds of accepting.
 type Limits struct {
-	WalletOperations int           // of one wallet: so many unanswered, and so many without an outcome; beyond it 429
+	WalletOperations int           // most unanswered operations of one wallet, and, counted apart, most without an outcome; more get 429
 	Operations       int           // the same of this replica
 	WalletWaits      int           // unanswered requests of one wallet, beyond which none waits: 202
 	Waits            int           // the same of this replica
@@ -297,8 +297,8 @@ func unavailable(fate wallet.Fate, err error) error {
 }
 
 // await waits for the outcomes of operations that are being journaled, whether the
-// client stays or not. Whatever ends the wait for an outcome, the journal's answer is
-// waited for: without an outcome that is the promise. The error is the journal's.
+// client stays or not. Even if that wait ends early it waits for the journal's answer:
+// a 202 promises that the record is journaled. The error is the journal's.
 func (in *Intake) await(w *waiter, wait time.Duration) error {
 	// A wait that would begin after the ledger fell, or after Close, is left out here;
 	// those that began before are woken.
@@ -315,9 +315,10 @@ func (in *Intake) await(w *waiter, wait time.Duration) error {
 }
 
 // resolve turns what the ledger has under the operation's id into the answer to
-// this request. Two requests with one id are told apart by when they were accepted;
-// repeats is said of one within its own request, and of one whose record is another: two
-// replicas may accept at the same moment.
+// this request. AcceptedAt, which the ledger keeps, tells whether it was this request that
+// made the operation. repeats says that it was not where the time cannot tell: the id came
+// earlier in the same request, its outcome was there before, or its record is another's,
+// accepted in the same microsecond.
 func resolve(asked, done *wallet.Operation, repeats bool) wallet.Outcome {
 	if !done.SameRequest(*asked) {
 		return wallet.Outcome{Operation: *done, KeyReused: true}

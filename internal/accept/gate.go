@@ -39,8 +39,8 @@ func newGate(now time.Time, most int, outcomes int64) gate {
 }
 
 // enter lets a request of n operations in if no more than most are under way with it, else
-// it returns how long to wait. A request enters as a whole. While nothing else is under
-// way it always does, for one with more than most could never enter otherwise.
+// it returns how long to wait. A request enters whole. One of more than most enters while
+// nothing else is under way: it never could otherwise.
 func (g *gate) enter(now time.Time, n int, l load) (again time.Duration) {
 	g.settled.add(now, int(max(0, l.outcomes-g.outcomes)))
 	g.outcomes = l.outcomes

@@ -14,7 +14,7 @@ type replicaGate struct {
 	mu sync.Mutex
 	gate
 	countFrom time.Time // operations from then on count
-	forgiven  int64     // what the count of outcomes is once all that does not count has one
+	forgiven  int64     // the count of outcomes at which everything accepted before countFrom has one
 }
 
 // enter lets a request of n in, and says whether it may wait for its outcome.

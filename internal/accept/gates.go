@@ -14,9 +14,9 @@ type Backlog interface {
 	// or later, wait for their outcome, and how many have had one: counted from 0 again
 	// when the wallet was forgotten.
 	Unsettled(id uuid.UUID, since time.Time) (waiting int, outcomes int64)
-	// UnsettledInAll is the same of all wallets, whenever accepted, without what is no load
-	// for the others: on the list of a wallet that is set aside, lost with a journal, or of a
-	// partition that stands still.
+	// UnsettledInAll is the same over all wallets, whenever accepted, without what refusing
+	// others would not help: what is on a requeued list, lost with a journal, or of a partition
+	// that stands still.
 	UnsettledInAll() (waiting int, outcomes int64)
 }
 
@@ -49,9 +49,9 @@ func newGates(limits Limits, backlog Backlog, now func() time.Time) *gates {
 
 func (g *gates) shard(id uuid.UUID) *gateShard { return &g.shards[shardOf(id)] }
 
-// enter lets a wallet's request of n operations in, and says whether it may wait for
-// their outcomes: the connections of those that wait must not be all that there are. leave
-// has to be called when it is answered.
+// enter lets a wallet's request of n operations in. mayWait is false once too many requests
+// of the wallet, or of the replica, are unanswered: who waits holds a connection, and some
+// must stay free. leave has to be called when it is answered.
 func (g *gates) enter(id uuid.UUID, n int) (leave func(), mayWait bool, err error) {
 	now, s := g.now(), g.shard(id)
 	one, mayWait, err := g.enterWallet(now, s, id, n)

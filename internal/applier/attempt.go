@@ -17,13 +17,13 @@ type attempt struct {
 	records []wallet.Record // the prefix that is being tried
 	locked  map[uuid.UUID]*lane
 
-	aside     map[uuid.UUID]refusal // wallets whose records go to their list
-	conflicts map[uuid.UUID]int     // how often a wallet's version had moved
-	again     reread
-	known     int // how many of the batch's ids the ledger had
-	blind     int // refusals that no reading explained
-	retries   int
-	reading   bool // what was refused last
+	aside       map[uuid.UUID]refusal // wallets whose records go to their list
+	conflicts   map[uuid.UUID]int     // how often a wallet's version had moved
+	again       reread
+	known       int // how many of the batch's ids the ledger had
+	unexplained int // refusals that no reading explained
+	retries     int
+	readRefused bool // the last refusal was of the read, not of the commit
 }
 
 // refusal is why a wallet is set aside.
@@ -40,8 +40,8 @@ func newAttempt(w *worker, records []wallet.Record) *attempt {
 	}
 }
 
-// mostBlind is how many refusals that no reading explains are tried again as they are.
-const mostBlind = 2
+// mostUnexplained is how many refusals that no reading explains are tried again as they are.
+const mostUnexplained = 2
 
 func (t *attempt) unlock() {
 	for _, ln := range t.locked {
@@ -57,7 +57,7 @@ func (t *attempt) commit() (*batch, error) {
 	b.Fence = &wallet.Fence{Topic: t.worker.topic, Partition: t.worker.partition, From: t.worker.next.Load(), To: t.records[len(t.records)-1].Receipt.Offset + 1}
 	b.lists, b.aside = t.worker.lists, t.aside
 	moved, known, err := b.load(ctx, t.applier.Ledger, t.again)
-	if t.reading = err != nil; t.reading {
+	if t.readRefused = err != nil; t.readRefused {
 		return nil, err
 	}
 	if t.again.versions {
@@ -74,7 +74,7 @@ func (t *attempt) explain(moved []uuid.UUID, known int) {
 		}
 	}
 	if len(moved) == 0 && known <= t.known {
-		t.blind++
+		t.unexplained++
 	}
 	t.known, t.again.versions = known, false
 }
@@ -93,7 +93,7 @@ func (t *attempt) adapt(err error) error {
 	case errors.Is(err, wallet.ErrConflict):
 		t.applier.metrics.conflicts.Inc()
 		t.again = reread{ids: true, versions: true}
-		if t.blind < mostBlind {
+		if t.unexplained < mostUnexplained {
 			return nil
 		}
 	case errors.Is(err, wallet.ErrLocked):
@@ -118,7 +118,7 @@ func (t *attempt) findLocked() error {
 			found = true
 		}
 	}
-	if t.blind++; !found && t.blind > mostBlind {
+	if t.unexplained++; !found && t.unexplained > mostUnexplained {
 		// No wallet is held: it is a table, or the fence. Setting aside would not help.
 		return fmt.Errorf("%w: something else than a wallet is held locked", wallet.ErrUnavailable)
 	}
@@ -129,18 +129,18 @@ func (t *attempt) findLocked() error {
 // shorter prefixes, and sets that record's wallet aside. The shorter prefix is a
 // batch of its own: what is before the offender is applied.
 func (t *attempt) bisect(err error) error {
-	t.blind = 0
+	t.unexplained = 0
 	if n := len(t.records); n > 1 {
 		t.records = t.records[:n/2]
 		return nil
 	}
 	r := t.records[0]
 	was, aside := t.aside[r.WalletID]
-	if aside && (was.unreadable || !t.reading) || r.Kind == wallet.KindPoison {
+	if aside && (was.unreadable || !t.readRefused) || r.Kind == wallet.KindPoison {
 		// Not this wallet's fault: even passing its record is refused.
 		return fmt.Errorf("%w: offset %d cannot be passed: %w", wallet.ErrUnavailable, r.Receipt.Offset, err)
 	}
-	t.setAside(r.WalletID, refusal{why: err.Error(), unreadable: t.reading})
+	t.setAside(r.WalletID, refusal{why: err.Error(), unreadable: t.readRefused})
 	return nil
 }
 

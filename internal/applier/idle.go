@@ -6,10 +6,10 @@ import (
 	"slices"
 )
 
-// Idle waits until the ledger has what was delivered, by now, of the partitions that
+// AwaitIdle waits until the ledger has what was delivered, by now, of the partitions that
 // this replica applies, or ctx ends, and reports whether it has. It is for one caller
 // at a time.
-func (a *Applier) Idle(ctx context.Context) bool {
+func (a *Applier) AwaitIdle(ctx context.Context) bool {
 	for left := a.goals(); len(left) > 0; left = slices.DeleteFunc(left, a.isOver) {
 		select {
 		case <-a.progressed:

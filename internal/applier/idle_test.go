@@ -11,7 +11,7 @@ import (
 // idle returns a channel that tells whether the replica was idle before ctx ended.
 func (r *replica) idle(ctx context.Context) <-chan bool {
 	is := make(chan bool, 1)
-	go func() { is <- r.Idle(ctx) }()
+	go func() { is <- r.AwaitIdle(ctx) }()
 	return is
 }
 

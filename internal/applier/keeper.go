@@ -157,9 +157,9 @@ func (k *keeper) backfill(ctx context.Context) {
 	k.note(ctx)
 }
 
-// read returns the operations of these keys, without those of a wallet of which some cannot
-// be read, for what is backfilled of a wallet has its order; and how many keys it has got
-// through, when reads that are refused have come to their bound.
+// read returns the operations of these keys. A wallet of which any cannot be read is left out
+// whole, for its backfills keep their order. passed is how many keys were dealt with before
+// the bound on refused reads.
 func (k *keeper) read(ctx context.Context, keys []wallet.Key) (ops []wallet.Operation, passed int, err error) {
 	wallets := byWallet(keys, func(k wallet.Key) uuid.UUID { return k.WalletID })
 	n, err := wallet.InParts(wallets, backfillReads, func(some [][]wallet.Key) error {

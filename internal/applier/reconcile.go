@@ -102,10 +102,11 @@ func (a *Applier) countExcluded(lanes []*lane) int64 {
 	return int64(passed + min(stalled, a.Limits.Unsettled/2))
 }
 
-// unsettledPassed returns unsettled operations and creations whose record, or, if that is
-// lost, what is left before it, the ledger has passed. Those that it does not have are on
-// requeued lists, and stay unsettled: each wallet has a share, and each look begins at another
-// lane, so that they do not keep others from being asked for.
+// unsettledPassed returns unsettled operations and creations whose record the ledger has
+// passed, or, if that is lost, the last one left before it. Those that the ledger turns out
+// to lack are on requeued lists, stay unsettled, and are asked for again each time. So that
+// they do not keep others from being asked for, each wallet has a share, and each look begins
+// at another lane.
 func (a *Applier) unsettledPassed(lanes []*lane) (passed []wallet.Placed) {
 	first := rand.IntN(max(1, len(lanes))) //nolint:gosec // a place to begin, not a secret
 	for i := range lanes {

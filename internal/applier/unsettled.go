@@ -13,9 +13,19 @@ import (
 
 // unsettled is an own acknowledged operation (or creation) whose outcome this
 // replica does not know yet. The direct way applies it before anything newer.
+//
+//	acknowledged ──► unsettled ──────► forgotten: its outcome is known
+//	                     │ the journal lost its record      ▲
+//	                 orphaned                               │
+//	                     │ the ledger has passed what is    │
+//	                     ▼ left, and has it nowhere         │
+//	                   lost ──► recovered by the direct way ┘
+//
+// Also one that is not orphaned is lost once the ledger has passed its offset without it:
+// another record got its place. What is on a requeued list stays unsettled until it is applied.
 type unsettled struct {
 	wallet.Operation                // without a Receipt if it is orphaned: the journal does not have it any more
-	behind           wallet.Receipt // once the ledger has passed this it has the operation, or it is lost; NoReceipt: it need pass nothing
+	behind           wallet.Receipt // once the ledger has passed this record, the operation is there, on a list, or lost; NoReceipt: it need pass nothing
 	lost             bool           // the ledger has been asked, and nobody else will apply it
 }
 
@@ -115,10 +125,10 @@ func (a *Applier) JournalReplaced() {
 	a.lanes.orphan(func(wallet.Receipt) bool { return true }, math.MaxInt64, wallet.NoReceipt)
 }
 
-// JournalTruncated notes that the journal has lost the records that a partition had from end
-// on, of those before acknowledged, the offset behind the last one that was acknowledged here
-// before the end was asked for: later ones are there. It is JournalReplaced for them, but
-// that the ledger has to pass what is left first: they are applied behind it.
+// JournalTruncated notes that a partition has lost its records from end to before
+// acknowledged, the offset behind the last one that was acknowledged here before the end was
+// asked for; those from there on were written later, and are there. It is JournalReplaced for
+// the lost ones, but that they are applied only after the ledger has passed what is left.
 func (a *Applier) JournalTruncated(partition int32, end, acknowledged int64) {
 	behind := wallet.Receipt{Partition: partition, Offset: end - 1}
 	if end == 0 {
@@ -130,9 +140,9 @@ func (a *Applier) JournalTruncated(partition int32, end, acknowledged int64) {
 // Recovering reports whether operations are orphaned and have no outcome yet.
 func (a *Applier) Recovering() bool { return a.lanes.orphans.Load() > 0 }
 
-// orphan takes the place in the journal from unsettled operations that had one that is gone,
-// if it was acknowledged before that offset. Those that wait behind one that is gone too wait
-// behind what is left.
+// orphan clears the receipt of each unsettled operation whose record is gone and has an offset
+// below acknowledged. What was orphaned before, and is applied behind a record that is gone
+// now too, is applied behind what is left.
 func (l *lanes) orphan(gone func(wallet.Receipt) bool, acknowledged int64, behind wallet.Receipt) {
 	lost := func(r wallet.Receipt) bool { return r.Known() && r.Offset < acknowledged && gone(r) }
 	for _, ln := range l.inUse() {

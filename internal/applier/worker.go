@@ -97,12 +97,12 @@ func (w *worker) run(ctx context.Context) {
 		}
 		w.oldestApplying.Store(firstAccepted(records))
 		// What is before the first record that does not decode need not wait for its dead letter.
-		healthy := slices.IndexFunc(records, func(r wallet.Record) bool { return r.Kind == wallet.KindPoison })
-		if healthy > 0 {
-			if !w.apply(ctx, records[:healthy]) {
+		poison := slices.IndexFunc(records, func(r wallet.Record) bool { return r.Kind == wallet.KindPoison })
+		if poison > 0 {
+			if !w.apply(ctx, records[:poison]) {
 				return
 			}
-			records = from(records[healthy:], w.next.Load())
+			records = from(records[poison:], w.next.Load())
 			w.oldestApplying.Store(firstAccepted(records))
 		}
 		if !w.bury(ctx, records) || !w.apply(ctx, records) {

@@ -49,10 +49,10 @@ func (c *connection) Read(b []byte) (int, error) {
 	return c.Conn.Read(b)
 }
 
-// Keep has the connection of a request that was read whole stay until it is answered, and
-// nobody watch whether its client does: what was submitted is dealt with in any case. It
-// returns false if the connection was closed to make room for another: then there is nobody
-// to answer, and nothing may be accepted.
+// Keep protects the connection of a request that was read whole until it is answered, and
+// ends net/http's watch for a client that leaves: what was submitted is dealt with in any
+// case. false: the connection was closed to make room for another, and nothing may be
+// accepted.
 func Keep(r *http.Request) bool { return connectionOf(r).keep() }
 
 func (c *connection) keep() bool {

@@ -77,13 +77,13 @@ type Acknowledger interface {
 	// Deliver brings acknowledged records, those of a partition in offset order: what comes
 	// together may be applied together. It must not wait.
 	Deliver(records ...wallet.Record)
-	// Idle waits for what was delivered to be applied; false if ctx ended before.
-	Idle(ctx context.Context) bool
+	// AwaitIdle waits for what was delivered to be applied; false if ctx ended before.
+	AwaitIdle(ctx context.Context) bool
 	// JournalReplaced notes that everything acknowledged so far is in a topic that is no
 	// longer written; its offsets say nothing about the next topic.
 	JournalReplaced()
-	// JournalTruncated notes that a partition has lost what it had from end on, of what is
-	// before acknowledged: later records were written since.
+	// JournalTruncated notes that a partition has lost its records from end to before
+	// acknowledged. Those from there on were written later.
 	JournalTruncated(partition int32, end, acknowledged int64)
 	// Recovering reports whether some of what was lost so has no outcome yet.
 	Recovering() bool

@@ -150,7 +150,7 @@ func (a *fakeApplier) MayFetch(int32) bool {
 	return !a.pauses
 }
 
-func (a *fakeApplier) Idle(ctx context.Context) bool {
+func (a *fakeApplier) AwaitIdle(ctx context.Context) bool {
 	a.mu.Lock()
 	idle := a.idle
 	a.mu.Unlock()

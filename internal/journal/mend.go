@@ -37,7 +37,7 @@ func (j *Journal) mendWriter(w *topicWriter) {
 		return
 	}
 	for i, p := range fresh.writers {
-		p.hold(w.writers[i].heldFor())
+		p.hold(w.writers[i].currentHold())
 		p.next.Store(w.writers[i].next.Load())
 		p.lostFrom = w.writers[i].lostFrom
 		p.reached(w.applied[p.partition])

@@ -35,7 +35,7 @@ type partitionWriter struct {
 	partition  int32
 	ackTimeout time.Duration
 	next       atomic.Int64 // offset after the last acknowledged record; 0: none since the partition has lost its end
-	least      int64        // the ledger's offset before the flush under way began: its records have none below
+	least      int64        // the ledger's offset when the flush under way began: a record with a lower one has a lost one's place
 
 	mu         sync.Mutex
 	waiting    []*entry
@@ -143,7 +143,7 @@ func (p *partitionWriter) judge(offset int64, err error) verdict {
 		// A batch that the broker had already, its first answer being lost, is a success
 		// whose offset may not be known; the fetch will bring it.
 		return unacknowledged
-	case p.heldFor() == holdLost:
+	case p.currentHold() == holdLost:
 		return unacknowledged
 	case offset < max(p.next.Load(), p.least):
 		p.hold(holdLost)
@@ -205,10 +205,10 @@ const (
 func (p *partitionWriter) hold(why writeHold) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.holdFor(why)
+	p.holdLocked(why)
 }
 
-// rehold is hold if the partition is held for what it was when that was looked at: a record
+// rehold changes the hold from was to why, unless it is not was any more: an acknowledgement
 // may have shown meanwhile that the end is lost. It returns whether something has changed.
 func (p *partitionWriter) rehold(was, why writeHold) bool {
 	p.mu.Lock()
@@ -216,18 +216,18 @@ func (p *partitionWriter) rehold(was, why writeHold) bool {
 	if p.held != was || was == why {
 		return false
 	}
-	p.holdFor(why)
+	p.holdLocked(why)
 	return true
 }
 
-// holdFor is hold; mu is held.
-func (p *partitionWriter) holdFor(why writeHold) {
+// holdLocked is hold; mu is held.
+func (p *partitionWriter) holdLocked(why writeHold) {
 	if p.held = why; why != "" {
 		p.giveUp()
 	}
 }
 
-func (p *partitionWriter) heldFor() writeHold {
+func (p *partitionWriter) currentHold() writeHold {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.held

@@ -292,7 +292,7 @@ func TestATopicMadeAnewIsNotWrittenWhereTheOldOneWasEmpty(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "no partition is written", func() bool {
-		return !slices.ContainsFunc(j.writer.Load().writers, func(p *partitionWriter) bool { return p.heldFor() != holdForeign })
+		return !slices.ContainsFunc(j.writer.Load().writers, func(p *partitionWriter) bool { return p.currentHold() != holdForeign })
 	})
 	for range 8 {
 		if _, err := j.put(deposit(uuid.New(), 1)); !errors.Is(err, wallet.ErrNotJournaled) {

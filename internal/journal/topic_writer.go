@@ -128,9 +128,9 @@ func (w *topicWriter) close() {
 	w.running.Wait()
 }
 
-// look is what the meeting has seen of a topic's partitions. How they were written is read
-// before the ends are asked for, and those after the ledger's offsets: so no end is below what
-// was acknowledged or applied, unless it is lost.
+// look is what the meeting has seen of a topic's partitions, in this order: the ledger's
+// offsets, how the partitions were written, their ends. So an end below what was applied or
+// acknowledged is a loss, and not an early look.
 type look struct {
 	written map[int32]written
 	topics  map[uuid.UUID]bool // that have the name, as the brokers tell; none if they do not
@@ -146,7 +146,7 @@ type written struct {
 func (w *topicWriter) written() map[int32]written {
 	partitions := make(map[int32]written, len(w.writers))
 	for _, p := range w.writers {
-		partitions[p.partition] = written{p.next.Load(), p.heldFor()}
+		partitions[p.partition] = written{p.next.Load(), p.currentHold()}
 	}
 	return partitions
 }
@@ -250,7 +250,7 @@ func (w *topicWriter) recoverFirst() {
 // the ledger does not answer.
 func (w *topicWriter) endRecovery() {
 	for _, p := range w.writers {
-		if was := p.heldFor(); was == holdRecovering {
+		if was := p.currentHold(); was == holdRecovering {
 			p.rehold(was, w.recovering())
 		}
 	}

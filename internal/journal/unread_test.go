@@ -135,8 +135,8 @@ func TestARecordInThePlaceOfALostOneIsNotAcknowledged(t *testing.T) {
 			p.landed()
 			return told
 		}
-		if err := write(5); !errors.Is(err, wallet.ErrUnacknowledged) || len(a.acked) > 0 || p.heldFor() != holdLost {
-			t.Errorf("%s: told %v, acknowledged %v, %q", name, err, a.acked, p.heldFor())
+		if err := write(5); !errors.Is(err, wallet.ErrUnacknowledged) || len(a.acked) > 0 || p.currentHold() != holdLost {
+			t.Errorf("%s: told %v, acknowledged %v, %q", name, err, a.acked, p.currentHold())
 		}
 		if len(a.truncated) != 1 || a.truncated[0].partition != 3 || a.truncated[0].end != 5 {
 			t.Errorf("%s: said to be lost: %v", name, a.truncated)
@@ -180,10 +180,10 @@ func TestAPartitionIsWrittenAgainOnceWhatItHasLostIsApplied(t *testing.T) {
 				known.ends[0] = end
 			}
 			w.hold(map[int32]int64{0: applied, 1: 7}, known)
-			if why := other.heldFor(); why != "" {
+			if why := other.currentHold(); why != "" {
 				t.Errorf("the other partition: %s", why)
 			}
-			return p.heldFor()
+			return p.currentHold()
 		}
 		for n, c := range []struct {
 			applied, end int64
@@ -265,7 +265,7 @@ func TestAnEndThatIsToldLateDoesNotEndTheWaitForWhatWasLost(t *testing.T) {
 	}{{nil, true, holdUntold}, {map[int32]int64{3: 5}, true, holdRecovering}, {map[int32]int64{3: 5}, false, ""}} {
 		a.recovering = c.recovering
 		w.hold(applied, look{written: w.written(), ends: c.ends})
-		if why := p.heldFor(); why != c.want {
+		if why := p.currentHold(); why != c.want {
 			t.Errorf("ends %v: held for %q, want %q", c.ends, why, c.want)
 		}
 	}
@@ -284,8 +284,8 @@ func TestALookOfBeforeALossDoesNotHideIt(t *testing.T) {
 	w.answered(p, p.take()[0], &kgo.Record{Partition: 3, Offset: 5}, nil)
 	p.landed()
 	w.hold(map[int32]int64{3: 5}, before)
-	if p.heldFor() != holdLost || p.next.Load() != 10 || !slices.Equal(a.truncated, []loss{{3, 5, 10}}) {
-		t.Errorf("held for %q, acknowledged to %d, lost %v", p.heldFor(), p.next.Load(), a.truncated)
+	if p.currentHold() != holdLost || p.next.Load() != 10 || !slices.Equal(a.truncated, []loss{{3, 5, 10}}) {
+		t.Errorf("held for %q, acknowledged to %d, lost %v", p.currentHold(), p.next.Load(), a.truncated)
 	}
 }
 
@@ -323,8 +323,8 @@ func TestNoPartitionIsWrittenWhileTheTopicIsAnother(t *testing.T) {
 		{map[uuid.UUID]bool{ours.ID: true}, map[int32]int64{3: 0}, ""},
 	} {
 		w.hold(map[int32]int64{3: 0}, look{w.written(), c.topics, c.ends})
-		if p.heldFor() != c.want {
-			t.Errorf("look %d: held for %q, want %q", n, p.heldFor(), c.want)
+		if p.currentHold() != c.want {
+			t.Errorf("look %d: held for %q, want %q", n, p.currentHold(), c.want)
 		}
 	}
 }
@@ -339,7 +339,7 @@ func TestALookAtAnotherTopicEndsNoOtherHold(t *testing.T) {
 		}
 		for _, topic := range []uuid.UUID{ours.ID, another, ours.ID} {
 			w.hold(map[int32]int64{3: next}, look{w.written(), map[uuid.UUID]bool{topic: true}, ends})
-			holds = append(holds, p.heldFor())
+			holds = append(holds, p.currentHold())
 		}
 		return holds
 	}
@@ -360,11 +360,11 @@ func TestALookDoesNotLiftAHoldThatItHasNotSeen(t *testing.T) {
 	p := &partitionWriter{}
 	p.hold(holdRecovering)
 	p.hold(holdLost)
-	if p.rehold(holdRecovering, "") || p.heldFor() != holdLost {
-		t.Errorf("held for %q", p.heldFor())
+	if p.rehold(holdRecovering, "") || p.currentHold() != holdLost {
+		t.Errorf("held for %q", p.currentHold())
 	}
-	if !p.rehold(holdLost, "") || p.heldFor() != "" {
-		t.Errorf("held for %q", p.heldFor())
+	if !p.rehold(holdLost, "") || p.currentHold() != "" {
+		t.Errorf("held for %q", p.currentHold())
 	}
 }
 
@@ -408,8 +408,8 @@ func TestAHoldEndsInTimeWhileTheLedgerDoesNotAnswer(t *testing.T) {
 	m.leave(w.topic)
 	l.left.Store(2)
 	for _, want := range []writeHold{holdRecovering, ""} {
-		if _, err := m.meet(true); !errors.Is(err, wallet.ErrUnavailable) || w.writers[0].heldFor() != want {
-			t.Errorf("%v, held for %q, want %q", err, w.writers[0].heldFor(), want)
+		if _, err := m.meet(true); !errors.Is(err, wallet.ErrUnavailable) || w.writers[0].currentHold() != want {
+			t.Errorf("%v, held for %q, want %q", err, w.writers[0].currentHold(), want)
 		}
 		w.recoverBy = time.Now()
 	}

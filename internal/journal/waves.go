@@ -63,7 +63,7 @@ func (w *topicWriter) gather(ctx context.Context) {
 		cancel()
 	}
 	began := time.Now()
-	if w.applier.Idle(ctx) {
+	if w.applier.AwaitIdle(ctx) {
 		w.gatherFrom, w.inVain = time.Time{}, 0
 		return
 	}

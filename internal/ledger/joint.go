@@ -105,9 +105,9 @@ func (j *joint) next() {
 	}
 }
 
-// mayBegin reports whether who is in line begins a transaction now. If not, it will
-// when the transaction under way ends, or when all are there that are expected: for
-// those the wait is bounded from here on.
+// mayBegin reports whether a transaction may begin now. If one is under way, its end begins
+// the next. If batches are expected, the last one's coming does, or the end of the wait for
+// them, which begins here.
 func (j *joint) mayBegin() bool {
 	if j.inFlight > 0 {
 		return false
@@ -140,8 +140,8 @@ func (j *joint) lead(p *part) []*part {
 	return j.take()
 }
 
-// overtake is enter for a part that has waited long enough; it returns nothing if
-// the part is being committed by now.
+// overtake begins a transaction with a part that has waited long enough, beside the one under
+// way; it returns nothing if the part is in one by now.
 func (j *joint) overtake(p *part) []*part {
 	j.mu.Lock()
 	defer j.mu.Unlock()
