@@ -116,8 +116,8 @@ func (c *requeuedRelease) Validate() error {
 // owners wait.
 const releaseAtOnce = 500
 
-// Run is kong's. Each part is released and traced whole; a failure leaves the parts
-// after it as they were.
+// Run is kong's. Each part is released and traced whole; a failure says how many
+// wallets were released before it, and leaves the others as they were.
 func (c *requeuedRelease) Run(s *screen) error {
 	l, err := c.ledger(s.flags.Timeout)
 	if err != nil {
@@ -126,7 +126,7 @@ func (c *requeuedRelease) Run(s *screen) error {
 	defer l.Close()
 	released, err := c.release(s, l)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w; %d wallets before that are due at once", err, len(released))
 	}
 	missing := c.without(released)
 	if s.flags.JSON {

@@ -16,7 +16,7 @@ type bulk struct {
 	pathWallet uuid.UUID // of the path; nil if that is no id
 	count      int
 	ops        []wallet.Operation
-	legacy     bool // some wallet was spelled valletId
+	anyLegacy  bool // some wallet was spelled valletId
 }
 
 // decodeBulk reads a JSON array of operations, or one on each line. They are valid
@@ -33,7 +33,7 @@ func decodeBulk(body []byte, walletID uuid.UUID, lines bool) (ops []wallet.Opera
 	if len(b.ops) == 0 && len(b.faults) == 0 {
 		b.addText("must have at least one operation")
 	}
-	return b.ops, b.legacy, b.faults
+	return b.ops, b.anyLegacy, b.faults
 }
 
 // leastItemBytes is the length of the shortest operation.
@@ -104,7 +104,7 @@ func (b *bulk) begin() {
 
 func (b *bulk) leave() {
 	b.nth = 0
-	b.legacy = b.legacy || b.seen&valletIDMember != 0
+	b.anyLegacy = b.anyLegacy || b.seen&valletIDMember != 0
 }
 
 // end takes in an operation that was read whole.
