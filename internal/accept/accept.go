@@ -21,8 +21,8 @@ type Journal interface {
 	// called once, in a bounded time, and must not wait: with the record's receipt, with
 	// ErrNotJournaled, or with ErrUnacknowledged if nobody knows.
 	Write(done func(wallet.Receipt, error), ops ...wallet.Operation)
-	// End is the offset that the partition's next record will have.
-	End(ctx context.Context, partition int32) (int64, error)
+	// Reaches reports whether the journal has a receipt's place: its end is beyond it.
+	Reaches(ctx context.Context, r wallet.Receipt) (bool, error)
 	// MayHave reports whether a partition is the one of a wallet's records; true while that is
 	// not known.
 	MayHave(partition int32, walletID uuid.UUID) bool

@@ -68,7 +68,9 @@ func (j *fakeJournal) create(done func(wallet.Receipt, error), id uuid.UUID, at 
 	go j.apply(id, at)
 }
 
-func (j *fakeJournal) End(context.Context, int32) (int64, error) { return j.end, j.endErr }
+func (j *fakeJournal) Reaches(_ context.Context, r wallet.Receipt) (bool, error) {
+	return r.Offset < j.end, j.endErr
+}
 
 // MayHave has all wallets in all partitions but one.
 func (j *fakeJournal) MayHave(partition int32, _ uuid.UUID) bool { return partition != anothers }

@@ -65,8 +65,8 @@ func (in *Intake) pending(ctx context.Context, walletID, id uuid.UUID, r wallet.
 	if !in.Journal.MayHave(r.Partition, walletID) {
 		return wallet.Operation{}, badReceipt("is not of this wallet")
 	}
-	end, err := in.Journal.End(ctx, r.Partition)
-	if err == nil && r.Offset >= end {
+	there, err := in.Journal.Reaches(ctx, r)
+	if err == nil && !there {
 		return wallet.Operation{}, badReceipt("is beyond the journal's end")
 	}
 	var rec wallet.Record

@@ -156,7 +156,7 @@ func (l *lanes) retire(id uuid.UUID) bool {
 func (ln *lane) close() bool {
 	ln.intakeMu.Lock()
 	defer ln.intakeMu.Unlock()
-	ln.closed = !ln.closed && len(ln.unsettled) == 0 && len(ln.queue) == 0 && !ln.draining && !ln.recovering.Load() && !ln.overflow.Known()
+	ln.closed = ln.closed || len(ln.unsettled) == 0 && len(ln.queue) == 0 && !ln.draining && !ln.recovering.Load() && !ln.overflow.Known()
 	return ln.closed
 }
 

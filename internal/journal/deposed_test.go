@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/walletd/walletd/internal/embedded/embeddedtest"
+	"github.com/walletd/walletd/internal/wallet"
 )
 
 // deposed is a broker that was cut off from the others, which have another leader for its
@@ -142,8 +143,10 @@ func TestTheEndThatADeposedLeaderTellsIsNotBelieved(t *testing.T) {
 		t.Fatal(err)
 	}
 	for d.told.Load() < 5 {
-		if end, err := j.End(t.Context(), 0); err == nil && end != 2 {
-			t.Fatalf("after %d of its answers: the end is %d", d.told.Load(), end)
+		for offset, want := range map[int64]bool{1: true, 2: false} {
+			if there, err := j.Reaches(t.Context(), wallet.Receipt{Offset: offset}); err == nil && there != want {
+				t.Fatalf("after %d of its answers: that the journal reaches %d is %t", d.told.Load(), offset, there)
+			}
 		}
 		if end, told := j.look(j.writer.Load().topic.ID).ends[0]; told && end != 2 {
 			t.Fatalf("after %d of its answers: the journal is looked at, and ends at %d", d.told.Load(), end)

@@ -74,7 +74,7 @@ func TestDisconnectsAreNotNoticed(t *testing.T) {
 
 // A record that the broker refuses for good was handed over, so its fate is not
 // claimed; the next one is written.
-func TestRefusedRecordIsUnknownAndThePenGoesOn(t *testing.T) {
+func TestRefusedRecordIsUnknownAndTheWriterGoesOn(t *testing.T) {
 	t.Parallel()
 	broker, a := embeddedtest.Kfake(t), newApplier(nil)
 	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)

@@ -101,8 +101,9 @@ type Journal struct {
 	running   sync.WaitGroup
 	closeOnce sync.Once
 
-	letters       atomic.Pointer[kgo.Client] // writes dead letters
-	lettersFailed atomic.Bool                // mend is to look why
+	letters          atomic.Pointer[kgo.Client] // writes dead letters
+	lettersFailed    atomic.Bool                // mend is to look why
+	lettersAbandoned atomic.Bool                // their client has heard that their topic is another one
 
 	leaders    leaders
 	finding    chan struct{}               // a place for each look-up under way
@@ -252,18 +253,22 @@ func (j *Journal) PartitionCount() int32 {
 	return w.topic.Partitions
 }
 
-// End returns the offset that the partition's next record will have; 0 if there is no such
-// partition.
-func (j *Journal) End(ctx context.Context, partition int32) (int64, error) {
+// Reaches reports whether the journal has the receipt's place: its partition, and an end beyond
+// it. Only where it seems not to are all brokers asked, for a deposed leader may have told so.
+func (j *Journal) Reaches(ctx context.Context, r wallet.Receipt) (bool, error) {
+	listed, err := j.listEnds(ctx, j.Topic)
+	if end, ok := listed.Lookup(j.Topic, r.Partition); err == nil && ok && end.Err == nil && r.Offset < end.Offset {
+		return true, nil
+	}
 	var topic uuid.UUID
 	if w := j.writer.Load(); w != nil {
 		topic = w.topic.ID
 	}
 	ends, _, err := j.endsOf(ctx, j.Topic, topic)
-	if end, ok := ends[partition]; ok {
-		return end, nil
+	if end, ok := ends[r.Partition]; ok {
+		return r.Offset < end, nil
 	}
-	return 0, err
+	return false, err
 }
 
 // closeTimeout bounds the goodbye to brokers that do not answer.

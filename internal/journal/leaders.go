@@ -2,6 +2,8 @@ package journal
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,23 +17,53 @@ import (
 // one than those before it. One that was deposed and does not know it, being cut off from the
 // other brokers, answers on, and tells an end that may be too short. Safe for concurrent use.
 type leaders struct {
-	mu     sync.Mutex
-	epochs map[uuid.UUID]map[int32]int32 // by topic and partition
+	mu       sync.Mutex
+	asked    int                           // questions that were begun; each has its number
+	replaced int                           // the last question whose answers replaced what was remembered
+	epochs   map[uuid.UUID]map[int32]int32 // by topic and partition
 }
 
-// hear notes what a broker tells.
-func (l *leaders) hear(told kmsg.MetadataResponseTopic) {
+// ask returns the number of a question to all brokers that begins now.
+func (l *leaders) ask() (question int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	id := uuid.UUID(told.TopicID)
+	l.asked++
+	return l.asked
+}
+
+// hear notes what the brokers have answered; one without a topic has not. If all have, nobody is
+// left who may know of a later leader, and what was remembered is replaced: a journal whose
+// disks are put back to a backup goes on with lower epochs.
+func (l *leaders) hear(question int, answers []kmsg.MetadataResponseTopic) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	missing := slices.ContainsFunc(answers, func(told kmsg.MetadataResponseTopic) bool { return told.TopicID == uuid.Nil })
+	replaces := len(answers) > 0 && !missing && question > l.replaced
+	if replaces {
+		l.replaced = question
+		for _, told := range answers {
+			delete(l.epochs, told.TopicID)
+		}
+	}
+	for _, told := range answers {
+		if told.TopicID != uuid.Nil {
+			l.raise(told)
+		}
+	}
+}
+
+// raise is hear for a broker's answer; mu is held.
+func (l *leaders) raise(told kmsg.MetadataResponseTopic) {
 	if l.epochs == nil {
 		l.epochs = map[uuid.UUID]map[int32]int32{}
 	}
-	if l.epochs[id] == nil {
-		l.epochs[id] = map[int32]int32{}
+	known := l.epochs[told.TopicID]
+	if known == nil {
+		known = map[int32]int32{}
+		l.epochs[told.TopicID] = known
 	}
 	for _, p := range told.Partitions {
-		l.epochs[id][p.Partition] = max(l.epochs[id][p.Partition], p.LeaderEpoch)
+		known[p.Partition] = max(known[p.Partition], p.LeaderEpoch)
 	}
 }
 
@@ -57,20 +89,20 @@ const askMost = time.Second
 func (j *Journal) askLeaders(ctx context.Context, topic string) map[uuid.UUID]bool {
 	ctx, cancel := context.WithTimeout(ctx, min(askMost, j.RequestTimeout))
 	defer cancel()
+	question, brokers := j.leaders.ask(), j.client.DiscoveredBrokers()
+	answers := make([]kmsg.MetadataResponseTopic, len(brokers))
 	var asking sync.WaitGroup
-	var mu sync.Mutex
-	ids := map[uuid.UUID]bool{}
-	for _, broker := range j.client.DiscoveredBrokers() {
-		asking.Go(func() {
-			if told := topicAsToldBy(ctx, broker, topic); told.TopicID != uuid.Nil {
-				j.leaders.hear(told)
-				mu.Lock()
-				defer mu.Unlock()
-				ids[told.TopicID] = true
-			}
-		})
+	for i, broker := range brokers {
+		asking.Go(func() { answers[i] = topicAsToldBy(ctx, broker, topic) })
 	}
 	asking.Wait()
+	j.leaders.hear(question, answers)
+	ids := map[uuid.UUID]bool{}
+	for _, told := range answers {
+		if told.TopicID != uuid.Nil {
+			ids[told.TopicID] = true
+		}
+	}
 	return ids
 }
 
@@ -86,15 +118,27 @@ func topicAsToldBy(ctx context.Context, broker kmsg.Requestor, topic string) (no
 	return answer.Topics[0]
 }
 
+// errTwoTopics says that what a broker tells may be of the topic before.
+var errTwoTopics = errors.New("some brokers tell of another topic of that name")
+
 // endsOf asks for the next offset of each partition of a topic, and for its ids. With an error,
-// which may be that only a deposed leader has answered, those of some partitions are there.
+// which may be that only a deposed leader has answered, those of some partitions are there;
+// none while some brokers tell of another topic, whose ends they may be.
 func (j *Journal) endsOf(ctx context.Context, name string, id uuid.UUID) (ends map[int32]int64, ids map[uuid.UUID]bool, err error) {
-	listing, cancel := context.WithTimeout(ctx, j.RequestTimeout)
-	defer cancel()
-	listed, err := j.admin.ListEndOffsets(listing, name)
+	listed, err := j.listEnds(ctx, name)
 	ids = j.askLeaders(ctx, name) // afterwards: who was deposed before it told an end is found out
+	if len(ids) > 1 {
+		return nil, ids, errors.Join(err, errTwoTopics)
+	}
 	ends, err = listedOffsets(j.leaders.fenced(id, listed), err)
 	return ends, ids, err
+}
+
+// listEnds asks whoever leads, or believes to.
+func (j *Journal) listEnds(ctx context.Context, name string) (kadm.ListedOffsets, error) {
+	ctx, cancel := context.WithTimeout(ctx, j.RequestTimeout)
+	defer cancel()
+	return j.admin.ListEndOffsets(ctx, name)
 }
 
 func listedOffsets(listed kadm.ListedOffsets, err error) (map[int32]int64, error) {

@@ -137,7 +137,7 @@ func (m *meeting) untilLeft(met wallet.Topic) (wallet.Topic, bool) {
 		}
 		if r := j.reader.Load(); err == nil && r.missesSome(m.rejoin) {
 			m.rejoin = nextRejoin(m.rejoin, time.Since(r.born))
-			j.Log.Warn("the journal is read anew: the group gave a partition whose offset it did not tell")
+			j.Log.Warn("the journal is read anew, for a partition of this replica is not fetched")
 			return met, true
 		}
 	}
@@ -170,7 +170,7 @@ func (m *meeting) leave(now wallet.Topic) {
 func (m *meeting) meet(impatient bool) (wallet.Topic, error) {
 	j := m.journal
 	known, offsets, lerr := m.ledger.Followed(j.ctx)
-	t, err := j.topicInKafka(j.ctx)
+	t, err := j.topicInKafka(j.ctx, known.ID)
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
 		switch {
 		case lerr != nil && !impatient:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -11,22 +12,27 @@ import (
 // mend replaces the clients that cannot write any more. A client first asks for a producer
 // id. If that is refused for good, as it is to a user who may not write yet, the client
 // keeps the refusal and fails every record with it, also when the user may write by now.
+// And a client that has once heard of another topic of that name never writes any again.
 // Only the meeting calls mend.
 func (j *Journal) mend() {
 	if w := j.writer.Load(); w != nil && w.failed.Swap(false) {
 		j.mendWriter(w)
 	}
-	if j.lettersFailed.Swap(false) && j.refusal(j.letters.Load()) != nil {
+	if j.lettersFailed.Swap(false) && (j.lettersAbandoned.Swap(false) || j.refusal(j.letters.Load()) != nil) {
 		j.mendLetters()
 	}
 }
 
 func (j *Journal) mendWriter(w *topicWriter) {
 	why := j.refusal(w.client)
-	if why == nil {
+	switch {
+	case why != nil:
+		w.refused.Store(&why)
+	case w.abandoned.Load() && j.isAlone(w.topic.ID):
+		why = kerr.UnknownTopicID
+	default:
 		return // it was another reason
 	}
-	w.refused.Store(&why)
 	w.failed.Store(true) // look again, unless it is replaced now
 	fresh, err := j.newTopicWriter(w.topic)
 	if err != nil {
@@ -45,7 +51,14 @@ func (j *Journal) mendWriter(w *topicWriter) {
 	fresh.applied, fresh.recoverBy = w.applied, w.recoverBy
 	j.writer.Store(fresh)
 	w.close()
-	j.Log.Warn("the journal is written with a new client; the brokers had refused the last one", "error", why)
+	j.Log.Warn("the journal is written with a new client; the last one was refused", "error", why)
+}
+
+// isAlone reports whether every broker that tells of the topic tells of this one: a client keeps
+// to the first that it hears of.
+func (j *Journal) isAlone(topic uuid.UUID) bool {
+	ids := j.askLeaders(j.ctx, j.Topic)
+	return len(ids) == 1 && ids[topic]
 }
 
 func (j *Journal) mendLetters() {

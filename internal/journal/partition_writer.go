@@ -34,7 +34,7 @@ func (e *entry) finish(r wallet.Receipt, err error) {
 type partitionWriter struct {
 	partition  int32
 	ackTimeout time.Duration
-	next       atomic.Int64 // offset after the last acknowledged record; 0: none since the partition has lost its end
+	next       atomic.Int64 // offset after the last acknowledged record; 0: none yet, or since the partition has lost its end
 	least      int64        // the ledger's offset when the flush under way began: a record with a lower one has a lost one's place
 
 	mu         sync.Mutex
@@ -45,7 +45,7 @@ type partitionWriter struct {
 	givenUp    bool      // the flush under way was
 	applied    int64     // the ledger's offset, as it was told last
 	lostFrom   int64     // where the end was when what was lost with it was told last; the meeting's
-	held       writeHold // while it is not known that the journal has what the ledger has applied
+	held       writeHold // why nothing may be written
 	closed     bool
 	late       *time.Timer // until the flush under way is to be acknowledged
 }

@@ -238,7 +238,7 @@ func stalledWith(t *testing.T, broker *kfake.Cluster, j *Journal) (release func(
 	return release
 }
 
-func TestUnacknowledgedFlushLetsEverybodyGoAndThePenRecovers(t *testing.T) {
+func TestUnacknowledgedFlushLetsEverybodyGoAndTheWriterRecovers(t *testing.T) {
 	t.Parallel()
 	broker, a := embeddedtest.Kfake(t), newApplier(nil)
 	cfg := testConfig(broker.ListenAddrs())
@@ -262,7 +262,7 @@ func TestUnacknowledgedFlushLetsEverybodyGoAndThePenRecovers(t *testing.T) {
 
 // The broker may answer in the very moment in which the wait for it ends: the timer
 // then finds the flush over, and nothing would end a stall.
-func TestFlushThatIsAnsweredJustInTimeLeavesThePenUsable(t *testing.T) {
+func TestFlushThatIsAnsweredJustInTimeLeavesTheWriterUsable(t *testing.T) {
 	t.Parallel()
 	broker, a := embeddedtest.Kfake(t), newApplier(nil)
 	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)

@@ -54,6 +54,7 @@ type share struct {
 	given       bool // by the group
 	asked       bool // startOffsets was, about it
 	missed      bool // the client does not fetch it
+	unknown     int  // answers that the topic is unknown, though it was there
 	halted      bool // it stays paused while it is this replica's
 	revocations int  // how often it was taken away: what was found out before says nothing of it
 }
@@ -262,12 +263,24 @@ func (r *reader) failed(topic string, partition int32, err error) {
 			r.miss(partition, revocations)
 		case outOfRange, errors.Is(err, kerr.UnknownTopicID) && !r.isThere():
 			r.stop(partition, revocations, err)
+		case errors.Is(err, kerr.UnknownTopicID) && r.isUnknownAgain(partition):
+			r.miss(partition, revocations) // the client may keep to another topic of that name, of which it heard first
 		default:
 			if sleep(r.ctx, fetchAgain) && r.journal.applier.MayFetch(partition) {
 				r.resume(partition)
 			}
 		}
 	})
+}
+
+// isUnknownAgain reports whether brokers have said more than missedMost times that they do not
+// know the topic, since the partition was given.
+func (r *reader) isUnknownAgain(partition int32) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.share(partition)
+	s.unknown++
+	return s.unknown > missedMost
 }
 
 // noteFailed returns how often a partition was taken away, and whether it is this replica's and
@@ -330,7 +343,7 @@ func (r *reader) stop(partition int32, revocations int, err error) {
 // may not have learnt of it yet that leads a partition, or answers this question.
 func (r *reader) isThere() bool {
 	for missed := 0; ; {
-		switch now, err := r.journal.topicInKafka(r.ctx); {
+		switch now, err := r.journal.topicInKafka(r.ctx, r.topic.ID); {
 		case err == nil:
 			return now.ID == r.topic.ID
 		case errors.Is(err, kerr.UnknownTopicOrPartition):

@@ -104,15 +104,19 @@ func TestDeadLetterThatIsNotAcknowledgedIsAnError(t *testing.T) {
 	}
 }
 
-func TestFindAndEndTellWhatTheJournalHas(t *testing.T) {
+func TestReachesAndRecordAtTellWhatTheJournalHas(t *testing.T) {
 	t.Parallel()
 	broker, a := embeddedtest.Kfake(t), newApplier(nil)
 	cfg := testConfig(broker.ListenAddrs())
 	cfg.RequestTimeout = 5 * time.Second
 	j := met(t, cfg, &fakeLedger{}, a)
-	if end, err := j.End(t.Context(), 0); err != nil || end != 0 {
-		t.Errorf("end %d, %v", end, err)
+	reaches := func(r wallet.Receipt, want bool) {
+		t.Helper()
+		if there, err := j.Reaches(t.Context(), r); err != nil || there != want {
+			t.Errorf("%s: %t, %v", r, there, err)
+		}
 	}
+	reaches(wallet.Receipt{}, false)
 	var ops []wallet.Operation
 	for i := range 3 {
 		ops = append(ops, deposit(uuid.New(), wallet.Amount(i+1)))
@@ -120,12 +124,9 @@ func TestFindAndEndTellWhatTheJournalHas(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if end, err := j.End(t.Context(), 0); err != nil || end != 3 {
-		t.Errorf("end %d, %v", end, err)
-	}
-	if end, err := j.End(t.Context(), 7); err != nil || end != 0 { // a receipt may name any partition
-		t.Errorf("end of no partition: %d, %v", end, err)
-	}
+	reaches(wallet.Receipt{Offset: 2}, true)
+	reaches(wallet.Receipt{Offset: 3}, false)
+	reaches(wallet.Receipt{Partition: 7}, false) // a receipt may name any partition
 	for i, op := range ops {
 		rec, err := j.RecordAt(t.Context(), wallet.Receipt{Partition: 0, Offset: int64(i)})
 		if err != nil || rec.Receipt.Offset != int64(i) || rec.Replica != j.Replica || rec.Operations[0] != op {

@@ -53,7 +53,7 @@ func (j *Journal) Status(ctx context.Context, follows wallet.Topic, offsets map[
 
 // Extent returns the topic that is there now.
 func (j *Journal) Extent(ctx context.Context) (wallet.Extent, error) {
-	t, err := j.topicInKafka(ctx)
+	t, err := j.topicInKafka(ctx, uuid.Nil)
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
 		return wallet.Extent{}, nil
 	}

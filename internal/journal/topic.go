@@ -14,8 +14,19 @@ import (
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-// topicInKafka asks Kafka for the topic.
-func (j *Journal) topicInKafka(ctx context.Context) (wallet.Topic, error) {
+// topicInKafka asks Kafka for the topic, which is expected to have an id, unless that is Nil. A
+// broker may not have learnt that it was made anew: while any broker tells of the expected one,
+// the answer is that, or errTwoTopics.
+func (j *Journal) topicInKafka(ctx context.Context, expected uuid.UUID) (wallet.Topic, error) {
+	t, err := j.topicAsTold(ctx)
+	if err == nil && expected != uuid.Nil && t.ID != expected && j.askLeaders(ctx, j.Topic)[expected] {
+		return wallet.Topic{}, errTwoTopics
+	}
+	return t, err
+}
+
+// topicAsTold asks whoever answers.
+func (j *Journal) topicAsTold(ctx context.Context) (wallet.Topic, error) {
 	ctx, cancel := context.WithTimeout(ctx, j.RequestTimeout)
 	defer cancel()
 	topics, err := j.admin.ListTopics(ctx, j.Topic)
@@ -38,7 +49,7 @@ func (j *Journal) create() (wallet.Topic, error) {
 		return wallet.Topic{}, err
 	}
 	j.Log.Info("journal topic created", "topic", j.Topic, "partitions", j.Partitions, "replication", j.Replication)
-	return j.topicInKafka(j.ctx)
+	return j.topicInKafka(j.ctx, uuid.Nil)
 }
 
 // maxRecordBytes bounds a journal record, as brokers do unless told otherwise.

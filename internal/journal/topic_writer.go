@@ -32,6 +32,7 @@ type topicWriter struct {
 	inVain     time.Duration                      // how long waves have waited since the ledger had caught up
 	gathering  atomic.Pointer[context.CancelFunc] // ends the last wave's wait for what is being applied
 	failed     atomic.Bool                        // a record was refused or lost: mend is to look why
+	abandoned  atomic.Bool                        // the client has heard that the topic is another one, and will never write
 	refused    atomic.Pointer[error]              // why the client will never write; nil: it may
 	cancel     context.CancelFunc
 	running    sync.WaitGroup
@@ -177,6 +178,8 @@ func (w *topicWriter) hold(applied map[int32]int64, known look) {
 		end, told := known.ends[p.partition]
 		var why writeHold
 		switch {
+		case foreign && was.held == holdLost:
+			why = holdLost // for what was lost is to be applied first
 		case foreign:
 			why = holdForeign
 		case told:
@@ -196,7 +199,7 @@ func (w *topicWriter) hold(applied map[int32]int64, known look) {
 // to next, now that its end is told.
 func (w *topicWriter) holdAtEnd(p *partitionWriter, end, next int64, was written) writeHold {
 	switch {
-	case end < next || (was.held == "" || was.held == holdForeign) && end < was.acknowledged:
+	case end < next || was.held != holdLost && was.held != holdRecovering && end < was.acknowledged:
 		return holdLost
 	case was.held == holdLost || was.held == holdRecovering && end < p.lostFrom:
 		w.recoverFrom(p, end, was.acknowledged)

@@ -289,19 +289,42 @@ func TestALookOfBeforeALossDoesNotHideIt(t *testing.T) {
 	}
 }
 
+func told(topic uuid.UUID, epoch int32) kmsg.MetadataResponseTopic {
+	return kmsg.MetadataResponseTopic{TopicID: topic, Partitions: []kmsg.MetadataResponseTopicPartition{{LeaderEpoch: epoch}}}
+}
+
+// Epochs go back with disks that are put back to a backup. A deposed leader is not believed for
+// that while those are silent who know better, nor by answers from before theirs.
+func TestOnlyAllBrokersTogetherTakeAnEpochBack(t *testing.T) {
+	var known leaders
+	ours, silent := uuid.New(), kmsg.MetadataResponseTopic{}
+	earlier := known.ask()
+	for n, c := range []struct {
+		question int
+		answers  []kmsg.MetadataResponseTopic
+		want     int32
+	}{
+		{known.ask(), []kmsg.MetadataResponseTopic{told(ours, 5), told(ours, 6)}, 6},
+		{known.ask(), []kmsg.MetadataResponseTopic{told(ours, 5), silent}, 6},
+		{known.ask(), nil, 6},
+		{earlier, []kmsg.MetadataResponseTopic{told(ours, 5), told(ours, 5)}, 6},
+		{known.ask(), []kmsg.MetadataResponseTopic{told(ours, 2), told(ours, 2)}, 2},
+	} {
+		known.hear(c.question, c.answers)
+		if got := known.epochs[ours][0]; got != c.want {
+			t.Errorf("question %d: epoch %d is remembered, want %d", n, got, c.want)
+		}
+	}
+}
+
 func TestAnEndThatALeaderBeforeTheLastTellsIsNotBelieved(t *testing.T) {
 	ours := uuid.New()
 	var known leaders
-	for _, told := range []struct {
-		topic uuid.UUID
-		epoch int32
-	}{{ours, 3}, {ours, 2}, {uuid.New(), 7}} { // of which one was deposed, and one has not learnt that the topic was made anew
-		known.hear(kmsg.MetadataResponseTopic{TopicID: told.topic, Partitions: []kmsg.MetadataResponseTopicPartition{{LeaderEpoch: told.epoch}}})
-	}
-	for epoch, told := range map[int32]bool{2: false, 3: true, -1: true, 4: true} {
+	known.hear(known.ask(), []kmsg.MetadataResponseTopic{told(ours, 3), told(ours, 2), told(uuid.New(), 7)}) // one was deposed, one has not learnt that the topic was made anew
+	for epoch, believed := range map[int32]bool{2: false, 3: true, -1: true, 4: true} {
 		listed := kadm.ListedOffsets{"t": {0: {Topic: "t", Offset: 7, LeaderEpoch: epoch}, 1: {Topic: "t", Partition: 1, Offset: 8, LeaderEpoch: 0}}}
 		ends, err := listedOffsets(known.fenced(ours, listed), nil)
-		if _, got := ends[0]; got != told || told != (err == nil) || ends[1] != 8 {
+		if _, got := ends[0]; got != believed || believed != (err == nil) || ends[1] != 8 {
 			t.Errorf("epoch %d: %v, %v", epoch, ends, err)
 		}
 	}
@@ -350,8 +373,48 @@ func TestALookAtAnotherTopicEndsNoOtherHold(t *testing.T) {
 	}
 	p := &partitionWriter{partition: 3}
 	p.judge(9, nil) // acknowledged up to 10
-	if got := looks(newApplier(nil), p, 4, map[int32]int64{3: 5}); !slices.Equal(got, []writeHold{holdLost, holdForeign, holdLost}) {
-		t.Errorf("of a partition that has lost its end: %q", got)
+	a := newApplier(nil)
+	if got := looks(a, p, 4, map[int32]int64{3: 5}); !slices.Equal(got, []writeHold{holdLost, holdLost, ""}) || !slices.Equal(a.truncated, []loss{{3, 5, 10}}) {
+		t.Errorf("of a partition that has lost its end: %q, told %v", got, a.truncated)
+	}
+}
+
+// It was written while the ledger did not answer; the end is told a look later than the offset.
+func TestALossIsSeenWhereTheEndWasNotToldBefore(t *testing.T) {
+	p := &partitionWriter{partition: 3}
+	w := &topicWriter{applier: newApplier(nil), writers: []*partitionWriter{p}, log: slog.New(slog.DiscardHandler)}
+	p.judge(49, nil) // acknowledged up to 50
+	for _, c := range []struct {
+		ends map[int32]int64
+		want writeHold
+	}{{nil, holdUntold}, {map[int32]int64{3: 40}, holdLost}} {
+		w.hold(map[int32]int64{3: 30}, look{written: w.written(), ends: c.ends})
+		if got := p.currentHold(); got != c.want {
+			t.Errorf("held for %q, want %q", got, c.want)
+		}
+	}
+}
+
+// A record has shown the loss; then a broker is heard alone that tells of another topic.
+func TestALookAtAnotherTopicEndsNoWaitForWhatARecordHasShownLost(t *testing.T) {
+	a, ours := newApplier(nil), wallet.Topic{ID: uuid.New()}
+	p := &partitionWriter{partition: 3, ackTimeout: time.Hour}
+	w := &topicWriter{topic: ours, applier: a, writers: []*partitionWriter{p}, gap: make(chan struct{}, 1), log: slog.New(slog.DiscardHandler)}
+	p.judge(9, nil) // acknowledged up to 10
+	if _, err := p.add(&entry{rec: operations(deposit(uuid.New(), 1)), done: func(wallet.Receipt, error) {}}); err != nil {
+		t.Fatal(err)
+	}
+	w.answered(p, p.take()[0], &kgo.Record{Partition: 3, Offset: 8}, nil)
+	p.landed()
+	a.recovering = true
+	for _, c := range []struct {
+		topic uuid.UUID
+		want  writeHold
+	}{{uuid.New(), holdLost}, {ours.ID, holdRecovering}} {
+		w.hold(map[int32]int64{3: 4}, look{w.written(), map[uuid.UUID]bool{c.topic: true}, map[int32]int64{3: 10}})
+		if got := p.currentHold(); got != c.want {
+			t.Errorf("held for %q, want %q", got, c.want)
+		}
 	}
 }
 

@@ -2,10 +2,12 @@ package journal
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync/atomic"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/walletd/walletd/internal/wallet"
@@ -121,6 +123,9 @@ func (w *topicWriter) produce(ctx context.Context, v *wave, p *partitionWriter, 
 			if w.answered(p, g, r, err) {
 				acked = append(acked, g.rec)
 			} else {
+				if errors.Is(err, kerr.UnknownTopicID) {
+					w.abandoned.Store(true)
+				}
 				w.failed.Store(true)
 			}
 			if left.Add(-1) == 0 {
