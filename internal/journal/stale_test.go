@@ -54,9 +54,12 @@ func goStale(t *testing.T, cluster *kfake.Cluster, topic string, isStale func(no
 				return nil, nil, false
 			}
 			s.answers.Add(1)
-			answer := *metadata
+			answer := *metadata // which is written to connections meanwhile
 			answer.Version = request.Version
-			answer.Topics[0].Partitions[0].Leader, answer.Topics[0].Partitions[0].LeaderEpoch = node, 7
+			answer.Topics = slices.Clone(answer.Topics)
+			partitions := slices.Clone(answer.Topics[0].Partitions)
+			partitions[0].Leader, partitions[0].LeaderEpoch = node, 7
+			answer.Topics[0].Partitions = partitions
 			return &answer, nil, true
 		case *kmsg.ListOffsetsRequest:
 			s.ends.Add(1)
