@@ -5,7 +5,7 @@
 GOLANGCI = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULN   = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 VERSION  = $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-CHAOS    = go test -tags chaos -count=1 -v -timeout 60m -run '^TestChaos$$' ./e2e -args
+CHAOS    = go test -tags chaos -count=1 -v -timeout 60m -run '^(TestChaos|TestTheReadmeHasEveryFault)$$' ./e2e -args
 LDFLAGS  = -s -w -X github.com/walletd/walletd/internal/build.stamped=$(VERSION)
 
 .DEFAULT_GOAL := help

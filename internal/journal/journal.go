@@ -257,14 +257,14 @@ func (j *Journal) PartitionCount() int32 {
 // it. Only where it seems not to are all brokers asked, for a deposed leader may have told so.
 func (j *Journal) Reaches(ctx context.Context, r wallet.Receipt) (bool, error) {
 	listed, err := j.listEnds(ctx, j.Topic)
-	if end, ok := listed.Lookup(j.Topic, r.Partition); err == nil && ok && end.Err == nil && r.Offset < end.Offset {
+	if end, ok := listed.Lookup(j.Topic, r.Partition); ok && end.Err == nil && r.Offset < end.Offset {
 		return true, nil
 	}
 	var topic uuid.UUID
 	if w := j.writer.Load(); w != nil {
 		topic = w.topic.ID
 	}
-	ends, _, err := j.endsOf(ctx, j.Topic, topic)
+	ends, _, err := j.believed(ctx, j.Topic, topic, listed, err)
 	if end, ok := ends[r.Partition]; ok {
 		return r.Offset < end, nil
 	}

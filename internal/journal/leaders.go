@@ -17,10 +17,10 @@ import (
 // one than those before it. One that was deposed and does not know it, being cut off from the
 // other brokers, answers on, and tells an end that may be too short. Safe for concurrent use.
 type leaders struct {
-	mu       sync.Mutex
-	asked    int                           // questions that were begun; each has its number
-	replaced int                           // the last question whose answers replaced what was remembered
-	epochs   map[uuid.UUID]map[int32]int32 // by topic and partition
+	mu     sync.Mutex
+	asked  int                           // questions that were begun; each has its number
+	heard  int                           // the last of those that were answered
+	epochs map[uuid.UUID]map[int32]int32 // by topic and partition
 }
 
 // ask returns the number of a question to all brokers that begins now.
@@ -31,25 +31,28 @@ func (l *leaders) ask() (question int) {
 	return l.asked
 }
 
-// hear notes what the brokers have answered; one without a topic has not. If all have, nobody is
-// left who may know of a later leader, and what was remembered is replaced: a journal whose
+// hear notes what the brokers have answered; one without a topic has not. If all have that the
+// client knows of, and to no later question, what was remembered is replaced: a journal whose
 // disks are put back to a backup goes on with lower epochs.
 func (l *leaders) hear(question int, answers []kmsg.MetadataResponseTopic) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	missing := slices.ContainsFunc(answers, func(told kmsg.MetadataResponseTopic) bool { return told.TopicID == uuid.Nil })
-	replaces := len(answers) > 0 && !missing && question > l.replaced
-	if replaces {
-		l.replaced = question
+	if haveAnswered(answers) && question > l.heard {
 		for _, told := range answers {
 			delete(l.epochs, told.TopicID)
 		}
 	}
+	l.heard = max(l.heard, question)
 	for _, told := range answers {
 		if told.TopicID != uuid.Nil {
 			l.raise(told)
 		}
 	}
+}
+
+// haveAnswered reports whether all brokers have, and there are any.
+func haveAnswered(answers []kmsg.MetadataResponseTopic) bool {
+	return len(answers) > 0 && !slices.ContainsFunc(answers, func(told kmsg.MetadataResponseTopic) bool { return told.TopicID == uuid.Nil })
 }
 
 // raise is hear for a broker's answer; mu is held.
@@ -83,10 +86,10 @@ func (l *leaders) fenced(topic uuid.UUID, listed kadm.ListedOffsets) kadm.Listed
 // askMost is how long all brokers are waited for: a start waits too, and one that hangs is no news.
 const askMost = time.Second
 
-// askLeaders asks every broker for a topic's leaders, for a broker knows that it leads before it
-// does. It returns the ids that the topic has: more than one while some have not learnt that
-// it was made anew, and none if nobody answers.
-func (j *Journal) askLeaders(ctx context.Context, topic string) map[uuid.UUID]bool {
+// askLeaders asks every broker that the client knows of for a topic's leaders, for a broker
+// knows that it leads before it does. It returns the ids that the topic has, more than one
+// while some have not learnt that it was made anew, and whether all have answered.
+func (j *Journal) askLeaders(ctx context.Context, topic string) (ids map[uuid.UUID]bool, all bool) {
 	ctx, cancel := context.WithTimeout(ctx, min(askMost, j.RequestTimeout))
 	defer cancel()
 	question, brokers := j.leaders.ask(), j.client.DiscoveredBrokers()
@@ -97,13 +100,13 @@ func (j *Journal) askLeaders(ctx context.Context, topic string) map[uuid.UUID]bo
 	}
 	asking.Wait()
 	j.leaders.hear(question, answers)
-	ids := map[uuid.UUID]bool{}
+	ids = map[uuid.UUID]bool{}
 	for _, told := range answers {
 		if told.TopicID != uuid.Nil {
 			ids[told.TopicID] = true
 		}
 	}
-	return ids
+	return ids, haveAnswered(answers)
 }
 
 // topicAsToldBy is without an id if the broker does not answer or know the topic.
@@ -121,13 +124,19 @@ func topicAsToldBy(ctx context.Context, broker kmsg.Requestor, topic string) (no
 // errTwoTopics says that what a broker tells may be of the topic before.
 var errTwoTopics = errors.New("some brokers tell of another topic of that name")
 
-// endsOf asks for the next offset of each partition of a topic, and for its ids. With an error,
-// which may be that only a deposed leader has answered, those of some partitions are there;
-// none while some brokers tell of another topic, whose ends they may be.
+// endsOf asks for the next offset of each partition of a topic, and for the ids that it has.
+// With an error, which may be that only a deposed leader has answered, those of some partitions
+// are there; none while some broker tells of another topic than id, unless that is Nil.
 func (j *Journal) endsOf(ctx context.Context, name string, id uuid.UUID) (ends map[int32]int64, ids map[uuid.UUID]bool, err error) {
 	listed, err := j.listEnds(ctx, name)
-	ids = j.askLeaders(ctx, name) // afterwards: who was deposed before it told an end is found out
-	if len(ids) > 1 {
+	return j.believed(ctx, name, id, listed, err)
+}
+
+// believed is endsOf once the ends are listed: those that were deposed before they told one
+// are found out afterwards.
+func (j *Journal) believed(ctx context.Context, name string, id uuid.UUID, listed kadm.ListedOffsets, err error) (ends map[int32]int64, ids map[uuid.UUID]bool, _ error) {
+	ids, _ = j.askLeaders(ctx, name)
+	if len(ids) > 1 || len(ids) == 1 && id != uuid.Nil && !ids[id] {
 		return nil, ids, errors.Join(err, errTwoTopics)
 	}
 	ends, err = listedOffsets(j.leaders.fenced(id, listed), err)

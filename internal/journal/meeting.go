@@ -133,7 +133,7 @@ func (m *meeting) untilLeft(met wallet.Topic) (wallet.Topic, bool) {
 			if err != nil || now != met {
 				applied = w.applied // which is no less true
 			}
-			w.hold(applied, j.look(w.topic.ID))
+			w.review(applied, j.look(w.topic.ID))
 		}
 		if r := j.reader.Load(); err == nil && r.missesSome(m.rejoin) {
 			m.rejoin = nextRejoin(m.rejoin, time.Since(r.born))
@@ -170,7 +170,11 @@ func (m *meeting) leave(now wallet.Topic) {
 func (m *meeting) meet(impatient bool) (wallet.Topic, error) {
 	j := m.journal
 	known, offsets, lerr := m.ledger.Followed(j.ctx)
-	t, err := j.topicInKafka(j.ctx, known.ID)
+	expected := known.ID
+	if lerr != nil {
+		expected = m.written
+	}
+	t, err := j.topicInKafka(j.ctx, expected)
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
 		switch {
 		case lerr != nil && !impatient:
@@ -212,7 +216,7 @@ func (m *meeting) openWriter(t wallet.Topic, applied map[int32]int64, known look
 	j := m.journal
 	if w := j.writer.Load(); w != nil && w.topic.ID == t.ID {
 		if applied != nil {
-			w.hold(applied, known)
+			w.review(applied, known)
 		} else {
 			w.endRecovery()
 		}
@@ -233,7 +237,7 @@ func (m *meeting) openWriter(t wallet.Topic, applied map[int32]int64, known look
 	}
 	if applied != nil {
 		known.written = w.written()
-		w.hold(applied, known)
+		w.review(applied, known)
 	}
 	j.writer.Store(w)
 	j.Log.Info("journal ready", "topic", t.Name, "id", t.ID, "partitions", t.Partitions)

@@ -12,7 +12,7 @@ import (
 // mend replaces the clients that cannot write any more. A client first asks for a producer
 // id. If that is refused for good, as it is to a user who may not write yet, the client
 // keeps the refusal and fails every record with it, also when the user may write by now.
-// And a client that has once heard of another topic of that name never writes any again.
+// And a client that has once heard of another topic of that name never writes either again.
 // Only the meeting calls mend.
 func (j *Journal) mend() {
 	if w := j.writer.Load(); w != nil && w.failed.Swap(false) {
@@ -28,7 +28,7 @@ func (j *Journal) mendWriter(w *topicWriter) {
 	switch {
 	case why != nil:
 		w.refused.Store(&why)
-	case w.abandoned.Load() && j.isAlone(w.topic.ID):
+	case w.abandoned.Load() && j.allTellOf(w.topic.ID):
 		why = kerr.UnknownTopicID
 	default:
 		return // it was another reason
@@ -42,23 +42,18 @@ func (j *Journal) mendWriter(w *topicWriter) {
 		fresh.close()
 		return
 	}
-	for i, p := range fresh.writers {
-		p.hold(w.writers[i].currentHold())
-		p.next.Store(w.writers[i].next.Load())
-		p.lostFrom = w.writers[i].lostFrom
-		p.reached(w.applied[p.partition])
-	}
-	fresh.applied, fresh.recoverBy = w.applied, w.recoverBy
+	fresh.takeOver(w)
 	j.writer.Store(fresh)
 	w.close()
-	j.Log.Warn("the journal is written with a new client; the last one was refused", "error", why)
+	fresh.holdWhatIsLost(w)
+	j.Log.Warn("the journal is written with a new client; the last one could not write any more", "error", why)
 }
 
-// isAlone reports whether every broker that tells of the topic tells of this one: a client keeps
-// to the first that it hears of.
-func (j *Journal) isAlone(topic uuid.UUID) bool {
-	ids := j.askLeaders(j.ctx, j.Topic)
-	return len(ids) == 1 && ids[topic]
+// allTellOf reports whether every broker tells of this topic: a client keeps to the first that it
+// hears of.
+func (j *Journal) allTellOf(topic uuid.UUID) bool {
+	ids, all := j.askLeaders(j.ctx, j.Topic)
+	return all && len(ids) == 1 && ids[topic]
 }
 
 func (j *Journal) mendLetters() {

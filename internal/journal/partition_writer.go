@@ -191,48 +191,6 @@ func (p *partitionWriter) close() {
 	p.giveUp()
 }
 
-// writeHold is why a partition writer may not write, "" if it may.
-type writeHold string
-
-const (
-	holdUntold     writeHold = "where it ends was not told yet"
-	holdLost       writeHold = "it has lost its end"
-	holdRecovering writeHold = "what was lost is being applied"
-	holdForeign    writeHold = "the topic is another"
-)
-
-// hold stalls the partition writer, or ends that.
-func (p *partitionWriter) hold(why writeHold) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.holdLocked(why)
-}
-
-// rehold changes the hold from was to why, unless it is not was any more: an acknowledgement
-// may have shown meanwhile that the end is lost. It returns whether something has changed.
-func (p *partitionWriter) rehold(was, why writeHold) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.held != was || was == why {
-		return false
-	}
-	p.holdLocked(why)
-	return true
-}
-
-// holdLocked is hold; mu is held.
-func (p *partitionWriter) holdLocked(why writeHold) {
-	if p.held = why; why != "" {
-		p.giveUp()
-	}
-}
-
-func (p *partitionWriter) currentHold() writeHold {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.held
-}
-
 // pendingRecord is a record with the entries that share it.
 type pendingRecord struct {
 	rec     wallet.Record

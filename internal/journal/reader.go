@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -22,7 +23,7 @@ const (
 	pollRecords    = 5_000                  // of one poll, over all partitions
 	followInterval = 5 * time.Second        // between commits of the group's own offsets
 	fetchAgain     = time.Second            // after a fetch that failed
-	missedMost     = 5                      // answers that there is no such topic, a second apart, until that is believed
+	missedMost     = 5                      // answers that there is no such topic, a second apart, until that is believed, or the client is
 	rejoinFirst    = 5 * time.Second        // at least, a reader that misses a partition makes room for another; then twice as long each time
 	rejoinMost     = 5 * time.Minute
 )
@@ -54,7 +55,8 @@ type share struct {
 	given       bool // by the group
 	asked       bool // startOffsets was, about it
 	missed      bool // the client does not fetch it
-	unknown     int  // answers that the topic is unknown, though it was there
+	unknown     int  // answers in a row that the topic is unknown, though it is there
+	unknownAt   time.Time
 	halted      bool // it stays paused while it is this replica's
 	revocations int  // how often it was taken away: what was found out before says nothing of it
 }
@@ -128,12 +130,21 @@ func (r *reader) startOffsets(ctx context.Context, offsets map[string]map[int32]
 		if err == nil {
 			begin[p] = kgo.NewOffset().At(next)
 		}
-		r.mu.Lock()
-		s := r.share(p)
-		s.asked, s.missed = true, false
-		r.mu.Unlock()
+		r.noteAsked(p)
 	}
 	return map[string]map[int32]kgo.Offset{r.topic.Name: begin}, nil
+}
+
+// noteAsked notes that a partition begins at the ledger's offset, whatever was before.
+func (r *reader) noteAsked(partition int32) {
+	r.mu.Lock()
+	s := r.share(partition)
+	missed := s.missed
+	s.asked, s.missed = true, false
+	r.mu.Unlock()
+	if missed { // and paused
+		r.resume(partition)
+	}
 }
 
 func (r *reader) noteAssigned(_ context.Context, _ *kgo.Client, added map[string][]int32) {
@@ -171,7 +182,11 @@ func (r *reader) poll() {
 		if own {
 			r.awaitWave()
 		}
-		fetches.EachPartition(r.deliver)
+		for _, f := range fetches {
+			for _, t := range f.Topics {
+				r.deliverAll(t)
+			}
+		}
 		r.client.AllowRebalance()
 		if d := pollPace.after(own); d > 0 {
 			r.rest(d)
@@ -179,8 +194,24 @@ func (r *reader) poll() {
 	}
 }
 
+// deliverAll passes on what was fetched of the topic. A client keeps to the first topic of a
+// name that it hears of: what is of another one is not passed on, and its partitions, of which
+// the client has passed records, are read anew.
+func (r *reader) deliverAll(t kgo.FetchTopic) {
+	isOther := t.TopicID != uuid.Nil && t.TopicID != r.topic.ID
+	for _, p := range t.Partitions {
+		switch {
+		case !isOther:
+			r.deliver(p)
+		case len(p.Records) > 0:
+			r.miss(p.Partition, r.revocationsOf(p.Partition))
+			r.failed(t.Topic, p.Partition, errTwoTopics)
+		}
+	}
+}
+
 // deliver passes on the records that the applier does not have yet.
-func (r *reader) deliver(f kgo.FetchTopicPartition) {
+func (r *reader) deliver(f kgo.FetchPartition) {
 	fetched := since(f.Records, r.journal.applier.Delivered(f.Partition))
 	if len(fetched) == 0 {
 		return
@@ -209,11 +240,11 @@ func (r *reader) revocationsOf(partition int32) int {
 	return r.share(partition).revocations
 }
 
-// resume goes on fetching a partition that is not halted.
+// resume goes on fetching a partition that is neither halted nor missed.
 func (r *reader) resume(partition int32) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.share(partition).halted {
+	if s := r.share(partition); s.halted || s.missed {
 		return
 	}
 	r.client.ResumeFetchPartitions(map[string][]int32{r.topic.Name: {partition}})
@@ -221,8 +252,9 @@ func (r *reader) resume(partition int32) {
 
 // missesSome reports whether a partition that the group has given to this reader is not
 // fetched, and will not be before the next assignment: its fetch was ahead of an end that was
-// lost, or the client leaves it out since the group's own offset of it was refused, although
-// that is not even used. A reader younger than after says nothing yet.
+// lost, or of another topic of that name, or the client leaves it out since the group's own
+// offset of it was refused, although that is not even used. A reader younger than after says
+// nothing yet.
 func (r *reader) missesSome(after time.Duration) bool {
 	if r == nil || time.Since(r.born) < after {
 		return false
@@ -261,9 +293,9 @@ func (r *reader) failed(topic string, partition int32, err error) {
 		switch {
 		case outOfRange && r.isComplete(partition):
 			r.miss(partition, revocations)
-		case outOfRange, errors.Is(err, kerr.UnknownTopicID) && !r.isThere():
+		case outOfRange, (errors.Is(err, kerr.UnknownTopicID) || errors.Is(err, errTwoTopics)) && !r.isThere():
 			r.stop(partition, revocations, err)
-		case errors.Is(err, kerr.UnknownTopicID) && r.isUnknownAgain(partition):
+		case errors.Is(err, kerr.UnknownTopicID) && r.countUnknown(partition) > missedMost:
 			r.miss(partition, revocations) // the client may keep to another topic of that name, of which it heard first
 		default:
 			if sleep(r.ctx, fetchAgain) && r.journal.applier.MayFetch(partition) {
@@ -273,14 +305,19 @@ func (r *reader) failed(topic string, partition int32, err error) {
 	})
 }
 
-// isUnknownAgain reports whether brokers have said more than missedMost times that they do not
-// know the topic, since the partition was given.
-func (r *reader) isUnknownAgain(partition int32) bool {
+// inARow is how far apart failures may be that count together.
+const inARow = 30 * time.Second
+
+// countUnknown counts that a broker does not know the topic, and returns how often in a row.
+func (r *reader) countUnknown(partition int32) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.share(partition)
-	s.unknown++
-	return s.unknown > missedMost
+	if time.Since(s.unknownAt) > inARow {
+		s.unknown = 0
+	}
+	s.unknown, s.unknownAt = s.unknown+1, time.Now()
+	return s.unknown
 }
 
 // noteFailed returns how often a partition was taken away, and whether it is this replica's and

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -11,14 +12,18 @@ import (
 	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/walletd/walletd/internal/embedded/embeddedtest"
 	"github.com/walletd/walletd/internal/wallet"
 )
 
 // stale are brokers that have not learnt that the topic was made anew: they tell of the one
-// before, and where that ends.
+// before, where that ends, and what it has.
 type stale struct {
+	id      uuid.UUID
+	records []byte // batches
 	healed  atomic.Bool
 	answers atomic.Int32 // of the topic before
 	ends    atomic.Int32 // of where that ends
@@ -28,7 +33,7 @@ type stale struct {
 const endBefore = 1
 
 // goStale makes brokers stale, whose partition 0 is led by a broker of theirs in a higher epoch.
-func goStale(t *testing.T, cluster *kfake.Cluster, topic string, isStale func(node int32) bool) *stale {
+func goStale(t *testing.T, cluster *kfake.Cluster, topic string, records []byte, isStale func(node int32) bool) *stale {
 	t.Helper()
 	request, asked := kmsg.NewPtrMetadataRequest(), kmsg.NewMetadataRequestTopic()
 	asked.Topic = &topic
@@ -37,8 +42,8 @@ func goStale(t *testing.T, cluster *kfake.Cluster, topic string, isStale func(no
 	if err != nil {
 		t.Fatal(err)
 	}
-	metadata.Topics[0].TopicID = uuid.New()
-	s := &stale{}
+	s := &stale{id: uuid.New(), records: records}
+	metadata.Topics[0].TopicID = s.id
 	cluster.Control(func(request kmsg.Request) (kmsg.Response, error, bool) {
 		if s.healed.Load() {
 			return nil, nil, false
@@ -67,10 +72,81 @@ func goStale(t *testing.T, cluster *kfake.Cluster, topic string, isStale func(no
 			end := kmsg.ListOffsetsResponseTopicPartition{Timestamp: -1, Offset: endBefore, LeaderEpoch: 7}
 			answer.Topics = []kmsg.ListOffsetsResponseTopic{{Topic: topic, Partitions: []kmsg.ListOffsetsResponseTopicPartition{end}}}
 			return answer, nil, true
+		case *kmsg.FetchRequest:
+			answer := s.fetched(request)
+			return answer, nil, answer != nil
 		}
 		return nil, nil, false
 	})
 	return s
+}
+
+// fetched is nil unless it is the topic before that is fetched.
+func (s *stale) fetched(request *kmsg.FetchRequest) kmsg.Response {
+	if len(request.Topics) != 1 || request.Topics[0].TopicID != s.id {
+		return nil
+	}
+	p := kmsg.NewFetchResponseTopicPartition()
+	p.Partition, p.HighWatermark, p.LastStableOffset, p.RecordBatches = request.Topics[0].Partitions[0].Partition, endBefore, endBefore, s.records
+	answer := request.ResponseKind().(*kmsg.FetchResponse)
+	answer.Topics = []kmsg.FetchResponseTopic{{Topic: request.Topics[0].Topic, TopicID: s.id, Partitions: []kmsg.FetchResponseTopicPartition{p}}}
+	return answer
+}
+
+// batchesOf fetches what a topic's partition 0 has, as it is.
+func batchesOf(t *testing.T, cluster *kfake.Cluster, topic string) []byte {
+	t.Helper()
+	request := kmsg.NewPtrFetchRequest()
+	p := kmsg.NewFetchRequestTopicPartition()
+	p.PartitionMaxBytes, request.MaxBytes = 1<<20, 1<<20
+	request.Topics = []kmsg.FetchRequestTopic{{Topic: topic, TopicID: cluster.TopicInfo(topic).TopicID, Partitions: []kmsg.FetchRequestTopicPartition{p}}}
+	answer, err := request.RequestWith(t.Context(), client(t, cluster.ListenAddrs()).Broker(int(cluster.LeaderFor(topic, 0))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer.Topics[0].Partitions[0].RecordBatches
+}
+
+// A reader begins while only the leader knows of the topic, and its client hears of the one before.
+func TestWhatAnotherTopicHasIsNotAppliedAsThisOnes(t *testing.T) {
+	for n := range 5 { // whom the client asks first is chance
+		t.Run(strconv.Itoa(n), func(t *testing.T) {
+			t.Parallel()
+			cluster, a, l := embeddedtest.Kfake(t, kfake.NumBrokers(3)), newApplier(nil), &fakeLedger{}
+			cfg := testConfig(cluster.ListenAddrs())
+			for _, topic := range []string{cfg.Topic, "before"} {
+				if err := cluster.CreateTopic(topic, 1, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			append := func(topic string, op wallet.Operation) {
+				rec := operations(op)
+				r := Encode(&rec)
+				r.Topic = topic
+				if err := client(t, cfg.Brokers).ProduceSync(t.Context(), r).FirstErr(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			lost, ours := deposit(uuid.New(), 1), deposit(uuid.New(), 2)
+			append("before", lost)
+			append(cfg.Topic, ours)
+			l.topic = wallet.Topic{Name: cfg.Topic, ID: cluster.TopicInfo(cfg.Topic).TopicID, Partitions: 1}
+			leader := cluster.LeaderFor(cfg.Topic, 0)
+			s := goStale(t, cluster, cfg.Topic, batchesOf(t, cluster, "before"), func(node int32) bool { return node != leader })
+			j := started(t, cfg, l, a)
+			eventually(t, "it is being read", func() bool { return j.reader.Load() != nil })
+			eventually(t, "all clients have asked", func() bool {
+				a.mu.Lock()
+				defer a.mu.Unlock()
+				if slices.ContainsFunc(a.fetched, func(r wallet.Record) bool { return r.Operations[0].ID == lost.ID }) {
+					t.Fatal("a record of the topic before is delivered as one of this")
+				}
+				return s.answers.Load() > 20
+			})
+			s.healed.Store(true)
+			a.until(t, "what this topic has is read", func() bool { return len(a.fetched) == 1 && a.fetched[0].Operations[0].ID == ours.ID })
+		})
+	}
 }
 
 // Of three brokers only the leader has learnt it: nothing is taken for lost, or for another topic.
@@ -83,7 +159,7 @@ func TestWhatBrokersTellOfTheTopicBeforeIsNotBelieved(t *testing.T) {
 		}
 	}
 	w, leader := j.writer.Load(), cluster.LeaderFor(j.Topic, 0)
-	s := goStale(t, cluster, j.Topic, func(node int32) bool { return node != leader })
+	s := goStale(t, cluster, j.Topic, nil, func(node int32) bool { return node != leader })
 	for deadline := time.Now().Add(patience); s.answers.Load() < 100 || s.ends.Load() < 3; {
 		if now, err := j.topicInKafka(t.Context(), w.topic.ID); err == nil && now.ID != w.topic.ID {
 			t.Fatalf("after %d answers: the topic is %s", s.answers.Load(), now.ID)
@@ -103,12 +179,32 @@ func TestWhatBrokersTellOfTheTopicBeforeIsNotBelieved(t *testing.T) {
 	}
 }
 
+// Nor while the ledger does not say which is the one.
+func TestTheTopicIsNotLeftForWhatOneBrokerTellsWhileTheLedgerIsSilent(t *testing.T) {
+	t.Parallel()
+	cluster, a, j := metByThree(t)
+	w, leader := j.writer.Load(), cluster.LeaderFor(j.Topic, 0)
+	s := goStale(t, cluster, j.Topic, nil, func(node int32) bool { return node != leader })
+	l := &fakeLedger{err: wallet.ErrUnavailable}
+	m := &meeting{journal: j, ledger: l, written: w.topic.ID}
+	for s.answers.Load() < 30 {
+		if _, err := m.meet(true); err == nil || j.writer.Load() != w {
+			t.Fatalf("after %d answers: %v, written by the same: %t", s.answers.Load(), err, j.writer.Load() == w)
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.replaced > 0 {
+		t.Error("it is said to be replaced")
+	}
+}
+
 // A client that has heard of another topic of that name never writes any again.
 func TestTheWriterIsReplacedThatHasHeardOfAnotherTopic(t *testing.T) {
 	t.Parallel()
 	cluster, a, j := metByThree(t)
 	w, leader := j.writer.Load(), cluster.LeaderFor(j.Topic, 0)
-	s := goStale(t, cluster, j.Topic, func(node int32) bool { return node != leader })
+	s := goStale(t, cluster, j.Topic, nil, func(node int32) bool { return node != leader })
 	eventually(t, "the client has heard of it", func() bool {
 		w.client.ForceMetadataRefresh()
 		_, _ = j.put(deposit(uuid.New(), 2))
@@ -148,16 +244,38 @@ func TestADeadLetterIsWrittenWhenItsTopicWasMadeAnew(t *testing.T) {
 	eventually(t, "it is written again", func() bool { return bury() == nil })
 }
 
-// A reader whose client keeps to another topic of that name makes room for one that does not.
-func TestAPartitionOfWhichBrokersDoNotKnowTheTopicIsReadAnew(t *testing.T) {
+// The client has passed what was not delivered: it must not go on behind that.
+func TestAPartitionOfWhichAnotherTopicWasFetchedStaysPausedUntilItIsReadAnew(t *testing.T) {
 	t.Parallel()
 	_, _, j := metFour(t)
+	r := givenReader(t, j)
+	r.deliverAll(kgo.FetchTopic{Topic: j.Topic, TopicID: uuid.New(), Partitions: []kgo.FetchPartition{{Partition: 0, Records: []*kgo.Record{{Offset: 7}}}}})
+	if !r.missesSome(0) {
+		t.Error("it is not read anew")
+	}
+	j.Resume(0) // as the applier asks for
+	if paused := r.client.PauseFetchPartitions(nil)[j.Topic]; !slices.Contains(paused, 0) {
+		t.Errorf("paused are %d", paused)
+	}
+}
+
+// givenReader returns the reader once partition 0 is its own.
+func givenReader(t *testing.T, j *Journal) *reader {
+	t.Helper()
 	r := j.reader.Load()
 	eventually(t, "it is given", func() bool {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		return r.share(0).given
 	})
+	return r
+}
+
+// A reader whose client keeps to another topic of that name makes room for one that does not.
+func TestAPartitionOfWhichBrokersDoNotKnowTheTopicIsReadAnew(t *testing.T) {
+	t.Parallel()
+	_, _, j := metFour(t)
+	r := givenReader(t, j)
 	for n := range missedMost + 1 {
 		if r.missesSome(0) {
 			t.Errorf("after %d answers", n)
@@ -167,8 +285,8 @@ func TestAPartitionOfWhichBrokersDoNotKnowTheTopicIsReadAnew(t *testing.T) {
 	eventually(t, "it is missed", func() bool { return r.missesSome(0) })
 }
 
-// One that hangs, and leads nothing here, is not waited for.
-func TestAReceiptThatIsThereIsLookedUpAtItsLeaderAlone(t *testing.T) {
+// One that hangs is not waited for.
+func TestAReceiptThatIsThereIsLookedUpAtLeadersAlone(t *testing.T) {
 	t.Parallel()
 	_, _, j := metByThree(t)
 	asked := func() int {

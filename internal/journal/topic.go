@@ -15,11 +15,15 @@ import (
 )
 
 // topicInKafka asks Kafka for the topic, which is expected to have an id, unless that is Nil. A
-// broker may not have learnt that it was made anew: while any broker tells of the expected one,
-// the answer is that, or errTwoTopics.
+// broker may not have learnt that it was made, or made anew: if whoever answers does not tell of
+// the expected one, and another does, the answer is errTwoTopics.
 func (j *Journal) topicInKafka(ctx context.Context, expected uuid.UUID) (wallet.Topic, error) {
 	t, err := j.topicAsTold(ctx)
-	if err == nil && expected != uuid.Nil && t.ID != expected && j.askLeaders(ctx, j.Topic)[expected] {
+	differs := err == nil && t.ID != expected || errors.Is(err, kerr.UnknownTopicOrPartition)
+	if expected == uuid.Nil || !differs {
+		return t, err
+	}
+	if ids, _ := j.askLeaders(ctx, j.Topic); ids[expected] {
 		return wallet.Topic{}, errTwoTopics
 	}
 	return t, err

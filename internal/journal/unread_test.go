@@ -144,7 +144,7 @@ func TestARecordInThePlaceOfALostOneIsNotAcknowledged(t *testing.T) {
 		if err := write(6); !errors.Is(err, wallet.ErrNotJournaled) {
 			t.Errorf("%s: after it: %v", name, err)
 		}
-		w.hold(map[int32]int64{3: 6}, look{written: w.written(), ends: map[int32]int64{3: 6}}) // as an operator has it
+		w.review(map[int32]int64{3: 6}, look{written: w.written(), ends: map[int32]int64{3: 6}}) // as an operator has it
 		if err := write(6); err != nil || len(a.acked) != 1 || a.acked[0].Receipt.Offset != 6 {
 			t.Errorf("%s: once it may: %v, acknowledged %v", name, err, a.acked)
 		}
@@ -179,7 +179,7 @@ func TestAPartitionIsWrittenAgainOnceWhatItHasLostIsApplied(t *testing.T) {
 			if told {
 				known.ends[0] = end
 			}
-			w.hold(map[int32]int64{0: applied, 1: 7}, known)
+			w.review(map[int32]int64{0: applied, 1: 7}, known)
 			if why := other.currentHold(); why != "" {
 				t.Errorf("the other partition: %s", why)
 			}
@@ -264,7 +264,7 @@ func TestAnEndThatIsToldLateDoesNotEndTheWaitForWhatWasLost(t *testing.T) {
 		want       writeHold
 	}{{nil, true, holdUntold}, {map[int32]int64{3: 5}, true, holdRecovering}, {map[int32]int64{3: 5}, false, ""}} {
 		a.recovering = c.recovering
-		w.hold(applied, look{written: w.written(), ends: c.ends})
+		w.review(applied, look{written: w.written(), ends: c.ends})
 		if why := p.currentHold(); why != c.want {
 			t.Errorf("ends %v: held for %q, want %q", c.ends, why, c.want)
 		}
@@ -283,7 +283,7 @@ func TestALookOfBeforeALossDoesNotHideIt(t *testing.T) {
 	}
 	w.answered(p, p.take()[0], &kgo.Record{Partition: 3, Offset: 5}, nil)
 	p.landed()
-	w.hold(map[int32]int64{3: 5}, before)
+	w.review(map[int32]int64{3: 5}, before)
 	if p.currentHold() != holdLost || p.next.Load() != 10 || !slices.Equal(a.truncated, []loss{{3, 5, 10}}) {
 		t.Errorf("held for %q, acknowledged to %d, lost %v", p.currentHold(), p.next.Load(), a.truncated)
 	}
@@ -298,7 +298,7 @@ func told(topic uuid.UUID, epoch int32) kmsg.MetadataResponseTopic {
 func TestOnlyAllBrokersTogetherTakeAnEpochBack(t *testing.T) {
 	var known leaders
 	ours, silent := uuid.New(), kmsg.MetadataResponseTopic{}
-	earlier := known.ask()
+	earlier, late := known.ask(), 100
 	for n, c := range []struct {
 		question int
 		answers  []kmsg.MetadataResponseTopic
@@ -309,6 +309,8 @@ func TestOnlyAllBrokersTogetherTakeAnEpochBack(t *testing.T) {
 		{known.ask(), nil, 6},
 		{earlier, []kmsg.MetadataResponseTopic{told(ours, 5), told(ours, 5)}, 6},
 		{known.ask(), []kmsg.MetadataResponseTopic{told(ours, 2), told(ours, 2)}, 2},
+		{late + 1, []kmsg.MetadataResponseTopic{told(ours, 3), silent}, 3},
+		{late, []kmsg.MetadataResponseTopic{told(ours, 2), told(ours, 2)}, 3},
 	} {
 		known.hear(c.question, c.answers)
 		if got := known.epochs[ours][0]; got != c.want {
@@ -345,7 +347,7 @@ func TestNoPartitionIsWrittenWhileTheTopicIsAnother(t *testing.T) {
 		{nil, nil, holdForeign},
 		{map[uuid.UUID]bool{ours.ID: true}, map[int32]int64{3: 0}, ""},
 	} {
-		w.hold(map[int32]int64{3: 0}, look{w.written(), c.topics, c.ends})
+		w.review(map[int32]int64{3: 0}, look{w.written(), c.topics, c.ends})
 		if p.currentHold() != c.want {
 			t.Errorf("look %d: held for %q, want %q", n, p.currentHold(), c.want)
 		}
@@ -361,7 +363,7 @@ func TestALookAtAnotherTopicEndsNoOtherHold(t *testing.T) {
 			w.recoverFirst()
 		}
 		for _, topic := range []uuid.UUID{ours.ID, another, ours.ID} {
-			w.hold(map[int32]int64{3: next}, look{w.written(), map[uuid.UUID]bool{topic: true}, ends})
+			w.review(map[int32]int64{3: next}, look{w.written(), map[uuid.UUID]bool{topic: true}, ends})
 			holds = append(holds, p.currentHold())
 		}
 		return holds
@@ -388,7 +390,7 @@ func TestALossIsSeenWhereTheEndWasNotToldBefore(t *testing.T) {
 		ends map[int32]int64
 		want writeHold
 	}{{nil, holdUntold}, {map[int32]int64{3: 40}, holdLost}} {
-		w.hold(map[int32]int64{3: 30}, look{written: w.written(), ends: c.ends})
+		w.review(map[int32]int64{3: 30}, look{written: w.written(), ends: c.ends})
 		if got := p.currentHold(); got != c.want {
 			t.Errorf("held for %q, want %q", got, c.want)
 		}
@@ -411,7 +413,7 @@ func TestALookAtAnotherTopicEndsNoWaitForWhatARecordHasShownLost(t *testing.T) {
 		topic uuid.UUID
 		want  writeHold
 	}{{uuid.New(), holdLost}, {ours.ID, holdRecovering}} {
-		w.hold(map[int32]int64{3: 4}, look{w.written(), map[uuid.UUID]bool{c.topic: true}, map[int32]int64{3: 10}})
+		w.review(map[int32]int64{3: 4}, look{w.written(), map[uuid.UUID]bool{c.topic: true}, map[int32]int64{3: 10}})
 		if got := p.currentHold(); got != c.want {
 			t.Errorf("held for %q, want %q", got, c.want)
 		}
