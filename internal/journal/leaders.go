@@ -122,7 +122,7 @@ func topicAsToldBy(ctx context.Context, broker kmsg.Requestor, topic string) (no
 }
 
 // errTwoTopics says that what a broker tells may be of the topic before.
-var errTwoTopics = errors.New("some brokers tell of another topic of that name")
+var errTwoTopics = errors.New("brokers do not agree on which topic has that name")
 
 // endsOf asks for the next offset of each partition of a topic, and for the ids that it has.
 // With an error, which may be that only a deposed leader has answered, those of some partitions

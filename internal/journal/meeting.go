@@ -75,7 +75,9 @@ func (m *meeting) untilMet() (wallet.Topic, bool) {
 		met, err := m.meet(impatient)
 		// A topic that was just made is not known to the broker at once, and one that is to
 		// be made waits for the ledger's word, which at a first start comes with its schema.
-		if !errors.Is(err, kerr.UnknownTopicOrPartition) {
+		// Nor is it to each broker that has just begun.
+		isEarly := errors.Is(err, kerr.UnknownTopicOrPartition) || errors.Is(err, errTwoTopics) && !impatient
+		if !isEarly {
 			j.closeBegun()
 		}
 		if err == nil {

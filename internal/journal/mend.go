@@ -30,6 +30,9 @@ func (j *Journal) mendWriter(w *topicWriter) {
 		w.refused.Store(&why)
 	case w.abandoned.Load() && j.allTellOf(w.topic.ID):
 		why = kerr.UnknownTopicID
+	case w.abandoned.Load():
+		w.failed.Store(true) // look again
+		return
 	default:
 		return // it was another reason
 	}

@@ -130,6 +130,8 @@ func (r *reader) startOffsets(ctx context.Context, offsets map[string]map[int32]
 		if err == nil {
 			begin[p] = kgo.NewOffset().At(next)
 		}
+	}
+	for p := range offsets[r.topic.Name] {
 		r.noteAsked(p)
 	}
 	return map[string]map[int32]kgo.Offset{r.topic.Name: begin}, nil
@@ -291,9 +293,11 @@ func (r *reader) failed(topic string, partition int32, err error) {
 	}
 	r.ended.Go(func() {
 		switch {
+		case (outOfRange || errors.Is(err, kerr.UnknownTopicID) || errors.Is(err, errTwoTopics)) && !r.isThere():
+			r.stop(partition, revocations, err)
 		case outOfRange && r.isComplete(partition):
 			r.miss(partition, revocations)
-		case outOfRange, (errors.Is(err, kerr.UnknownTopicID) || errors.Is(err, errTwoTopics)) && !r.isThere():
+		case outOfRange:
 			r.stop(partition, revocations, err)
 		case errors.Is(err, kerr.UnknownTopicID) && r.countUnknown(partition) > missedMost:
 			r.miss(partition, revocations) // the client may keep to another topic of that name, of which it heard first
@@ -335,15 +339,19 @@ func (r *reader) noteFailed(partition int32) (revocations int, ours bool) {
 }
 
 // isComplete reports whether the journal has what the ledger's offset of a partition asks
-// for: then only the fetch was ahead, of an end that was lost. It asks until that is known.
+// for: then only the fetch was ahead, of an end that was lost. It asks until that is known, or
+// the topic has gone.
 func (r *reader) isComplete(partition int32) bool {
 	for {
 		next, owned := r.journal.applier.Offsets()[partition]
-		starts, ends, _ := r.journal.bounds(r.ctx, r.topic.Name, r.topic.ID) // not of a partition that does not tell
+		starts, ends, err := r.journal.bounds(r.ctx, r.topic.Name, r.topic.ID) // not of a partition that does not tell
 		start, hasStart := starts[partition]
 		end, hasEnd := ends[partition]
 		if owned && hasStart && hasEnd {
 			return start <= next && next <= end
+		}
+		if errors.Is(err, errTwoTopics) && !r.isThere() {
+			return false
 		}
 		if !owned || !sleep(r.ctx, fetchAgain) {
 			return true

@@ -212,7 +212,7 @@ func TestTheWriterIsReplacedThatHasHeardOfAnotherTopic(t *testing.T) {
 	})
 	s.healed.Store(true)
 	eventually(t, "it is written", func() bool { _, err := j.put(deposit(uuid.New(), 2)); return err == nil })
-	if j.writer.Load() == w {
+	if now := j.writer.Load(); now == w || now.abandoned.Load() {
 		t.Error("by the client that has heard of it")
 	}
 	rec := operations(deposit(uuid.New(), 3))
@@ -256,6 +256,20 @@ func TestAPartitionOfWhichAnotherTopicWasFetchedStaysPausedUntilItIsReadAnew(t *
 	j.Resume(0) // as the applier asks for
 	if paused := r.client.PauseFetchPartitions(nil)[j.Topic]; !slices.Contains(paused, 0) {
 		t.Errorf("paused are %d", paused)
+	}
+}
+
+// The topic goes while a reader asks whether it has what the ledger asks for.
+func TestAPartitionWhoseTopicWasMadeAnewIsStoppedAlsoWhereItsOffsetIsNotThere(t *testing.T) {
+	t.Parallel()
+	broker, a, j := metFour(t)
+	r := givenReader(t, j)
+	s := goStale(t, broker, j.Topic, nil, func(int32) bool { return true }) // so that every broker tells of another
+	t.Cleanup(func() { s.healed.Store(true) })
+	r.failed(j.Topic, 0, kerr.OffsetOutOfRange)
+	a.until(t, "it is stopped", func() bool { return a.halted[0] != nil })
+	if r.isComplete(1) {
+		t.Error("another topic is taken for this one")
 	}
 }
 

@@ -122,6 +122,9 @@ func (w *topicWriter) produce(ctx context.Context, v *wave, p *partitionWriter, 
 		w.client.TryProduce(ctx, r, func(r *kgo.Record, err error) {
 			if w.answered(p, g, r, err) {
 				acked = append(acked, g.rec)
+				if w.abandoned.Load() { // that was another reason
+					w.abandoned.Store(false)
+				}
 			} else {
 				if errors.Is(err, kerr.UnknownTopicID) {
 					w.abandoned.Store(true)
