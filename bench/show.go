@@ -71,7 +71,7 @@ func met(ok bool) string {
 
 func (t target) value(v float64) string {
 	if t.Unit == "" {
-		return fmt.Sprintf("%.2f", v)
+		return fmt.Sprintf("%.3g", v)
 	}
 	return fmt.Sprintf("%.2f %s", v, t.Unit)
 }
