@@ -26,10 +26,9 @@ type deposed struct {
 	told     atomic.Int32 // how often it has told its end
 }
 
-// depose deposes the leader of partition 0, which has a record.
-func depose(t *testing.T, cluster *kfake.Cluster, topic string) *deposed {
+// metadataOf is what a broker tells of a topic.
+func metadataOf(t *testing.T, cluster *kfake.Cluster, topic string) *kmsg.MetadataResponse {
 	t.Helper()
-	d := &deposed{Cluster: cluster, topic: topic, node: cluster.LeaderFor(topic, 0), end: cluster.PartitionInfo(topic, 0).HighWatermark}
 	request, asked := kmsg.NewPtrMetadataRequest(), kmsg.NewMetadataRequestTopic()
 	asked.Topic = &topic
 	request.Topics = append(request.Topics, asked)
@@ -37,7 +36,14 @@ func depose(t *testing.T, cluster *kfake.Cluster, topic string) *deposed {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.metadata = *answer
+	return answer
+}
+
+// depose deposes the leader of partition 0, which has a record.
+func depose(t *testing.T, cluster *kfake.Cluster, topic string) *deposed {
+	t.Helper()
+	d := &deposed{Cluster: cluster, topic: topic, node: cluster.LeaderFor(topic, 0), end: cluster.PartitionInfo(topic, 0).HighWatermark}
+	d.metadata = *metadataOf(t, cluster, topic)
 	if err := cluster.MoveTopicPartition(topic, 0, (d.node+1)%3); err != nil {
 		t.Fatal(err)
 	}

@@ -35,13 +35,7 @@ const endBefore = 1
 // goStale makes brokers stale, whose partition 0 is led by a broker of theirs in a higher epoch.
 func goStale(t *testing.T, cluster *kfake.Cluster, topic string, records []byte, isStale func(node int32) bool) *stale {
 	t.Helper()
-	request, asked := kmsg.NewPtrMetadataRequest(), kmsg.NewMetadataRequestTopic()
-	asked.Topic = &topic
-	request.Topics = append(request.Topics, asked)
-	metadata, err := request.RequestWith(t.Context(), client(t, cluster.ListenAddrs()))
-	if err != nil {
-		t.Fatal(err)
-	}
+	metadata := metadataOf(t, cluster, topic)
 	s := &stale{id: uuid.New(), records: records}
 	metadata.Topics[0].TopicID = s.id
 	cluster.Control(func(request kmsg.Request) (kmsg.Response, error, bool) {
@@ -224,6 +218,20 @@ func TestTheWriterIsReplacedThatHasHeardOfAnotherTopic(t *testing.T) {
 	a.until(t, "another's record is read", func() bool {
 		return slices.ContainsFunc(a.fetched, func(f wallet.Record) bool { return f.Operations[0].ID == rec.Operations[0].ID })
 	})
+}
+
+// A record may also be refused so by a leader that has not learnt of the topic yet.
+func TestAWriterThatWritesIsNotTakenForOneThatHasHeardOfAnotherTopic(t *testing.T) {
+	t.Parallel()
+	_, _, j := metFour(t)
+	w := j.writer.Load()
+	w.abandoned.Store(true)
+	if _, err := j.put(deposit(uuid.New(), 2)); err != nil {
+		t.Fatal(err)
+	}
+	if w.abandoned.Load() {
+		t.Error("it is to be replaced")
+	}
 }
 
 // The same of the topic of dead letters: an operator has deleted it.

@@ -122,7 +122,7 @@ func (w *topicWriter) produce(ctx context.Context, v *wave, p *partitionWriter, 
 		w.client.TryProduce(ctx, r, func(r *kgo.Record, err error) {
 			if w.answered(p, g, r, err) {
 				acked = append(acked, g.rec)
-				if w.abandoned.Load() { // that was another reason
+				if w.abandoned.Load() { // it writes: what failed before had another reason
 					w.abandoned.Store(false)
 				}
 			} else {
