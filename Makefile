@@ -29,8 +29,9 @@ test: test-unit ## Every test, on real PostgreSQL, Kafka and Redis, with the rac
 chaos: ## Every fault under 1000 requests/s on one wallet, half an hour: make chaos FLAGS='-chaos.seed=1 -chaos.faults=redis-hang,kafka-cut -chaos.for=5m'
 	$(CHAOS) $(or $(FLAGS),-chaos.faults=all -chaos.for=3m)
 
+# Most of what takes long waits for a component: eight at a time.
 test-unit: ## The tests of the packages, without the end-to-end tests
-	go test -race -timeout 10m $$(go list ./... | grep -v /e2e)
+	go test -race -parallel 8 -timeout 10m $$(go list ./... | grep -v /e2e)
 
 SIMRUNS = 100000
 sim: ## Many seeded simulations of the applier, SIMRUNS of them: a minute or two

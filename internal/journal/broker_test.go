@@ -169,7 +169,7 @@ func TestPartitionsOfAReplicaThatLeavesMoveAtOnce(t *testing.T) {
 func TestPartitionsOfAReplicaThatDiesMoveWhenItsSessionEnds(t *testing.T) {
 	journals, appliers := pair(t)
 	accounts := []*account{{id: uuid.New()}, {id: uuid.New()}, {id: uuid.New()}, {id: uuid.New()}}
-	journals[0].reader.Load().kill() // it says nothing more, as a killed process
+	readerOf(t, journals[0]).kill() // it says nothing more, as a killed process
 	for _, a := range accounts {
 		if err := a.write(journals[1]); err != nil {
 			t.Fatal(err)

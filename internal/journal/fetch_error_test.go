@@ -157,7 +157,7 @@ func TestAStopThatComesAfterARevocationDoesNothing(t *testing.T) {
 	t.Parallel()
 	broker, a := embeddedtest.Kfake(t), newApplier(nil)
 	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
-	r := j.reader.Load()
+	r := readerOf(t, j)
 	turn := r.revocationsOf(0)
 	r.revoked(t.Context(), r.client, map[string][]int32{j.Topic: {0}})
 	r.stop(0, turn, kerr.UnknownTopicID)
@@ -195,7 +195,7 @@ func TestAPartitionIsRevokedBehindItsHalt(t *testing.T) {
 	a := slowToHalt{newApplier(nil), make(chan struct{}), make(chan struct{}), make(chan string, 9)}
 	j := reading(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
 	a.until(t, "assigned", func() bool { return a.owned[0] })
-	r := j.reader.Load()
+	r := readerOf(t, j)
 	turn := r.revocationsOf(0)
 	var both sync.WaitGroup
 	both.Go(func() { r.stop(0, turn, kerr.UnknownTopicID) })
@@ -240,7 +240,7 @@ func TestAPartitionThatTheApplierDoesNotTakeIsNotReadAndTheOthersAre(t *testing.
 	if p := a.fetched[0].Receipt.Partition; p != 1 || a.owned[0] {
 		t.Errorf("partition %d is read, owned: %v", p, a.owned)
 	}
-	if j.reader.Load().missesSome(0) {
+	if readerOf(t, j).missesSome(0) {
 		t.Error("it counts as one that the group did not tell")
 	}
 }
@@ -274,7 +274,7 @@ func TestAnErrorOfAPartitionThatWasTakenAwayHaltsNothing(t *testing.T) {
 	broker, a := embeddedtest.Kfake(t), newApplier(nil)
 	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
 	a.until(t, "assigned", func() bool { return a.owned[0] })
-	r := j.reader.Load()
+	r := readerOf(t, j)
 	r.revoked(t.Context(), r.client, map[string][]int32{j.Topic: {0}})
 	r.failed(j.Topic, 0, &kgo.ErrDataLoss{Topic: j.Topic, ConsumedTo: 60, ResetTo: 55})
 	r.failed(j.Topic, 0, kerr.OffsetOutOfRange)
@@ -294,7 +294,7 @@ func TestAHaltedPartitionIsNotReadAnew(t *testing.T) {
 	a.kept.mu.Lock()
 	a.kept.next[0] = 9
 	a.kept.mu.Unlock()
-	r := j.reader.Load()
+	r := readerOf(t, j)
 	r.failed(j.Topic, 0, kerr.OffsetOutOfRange)
 	a.until(t, "halted", func() bool { return errors.Is(a.halted[0], errLost) })
 	r.failed(j.Topic, 0, &kgo.ErrDataLoss{Topic: j.Topic, ConsumedTo: 9})

@@ -283,6 +283,13 @@ func met(t *testing.T, cfg Config, l *fakeLedger, a *fakeApplier) *Journal {
 	return j
 }
 
+// readerOf returns the journal's reader once it has one; partitions may be assigned before.
+func readerOf(t *testing.T, j *Journal) *reader {
+	t.Helper()
+	eventually(t, "it is read", func() bool { return j.reader.Load() != nil })
+	return j.reader.Load()
+}
+
 // metFour is met with a topic of four partitions.
 func metFour(t *testing.T) (*kfake.Cluster, *fakeApplier, *Journal) {
 	t.Helper()

@@ -94,9 +94,9 @@ func (j *Journal) read(t wallet.Topic) error {
 		return fmt.Errorf("prepare reading the journal: %w", err)
 	}
 	r.client = client
+	j.reader.Store(r) // first, for what is polled may ask for Resume
 	r.ended.Go(r.poll)
 	r.ended.Go(r.follow)
-	j.reader.Store(r)
 	return nil
 }
 

@@ -284,7 +284,7 @@ func TestAPartitionWhoseTopicWasMadeAnewIsStoppedAlsoWhereItsOffsetIsNotThere(t 
 // givenReader returns the reader once partition 0 is its own.
 func givenReader(t *testing.T, j *Journal) *reader {
 	t.Helper()
-	r := j.reader.Load()
+	r := readerOf(t, j)
 	eventually(t, "it is given", func() bool {
 		r.mu.Lock()
 		defer r.mu.Unlock()

@@ -82,7 +82,7 @@ func TestAnOffsetThatAnOperatorHasAcceptedIsReadByAReplicaThatRuns(t *testing.T)
 	j = started(t, cfg, l, a)
 	a.until(t, "halted", func() bool { return a.halted[0] != nil })
 	j.Resume(0)
-	if paused := j.reader.Load().client.PauseFetchPartitions(nil); !slices.Contains(paused[cfg.Topic], 0) {
+	if paused := readerOf(t, j).client.PauseFetchPartitions(nil); !slices.Contains(paused[cfg.Topic], 0) {
 		t.Errorf("a halted partition was resumed: paused are %v", paused)
 	}
 	writers := j.writer.Load()
@@ -120,8 +120,7 @@ func TestALedgerThatFollowsNothingIsNoOperatorsWord(t *testing.T) {
 	t.Parallel()
 	broker, l, a := embeddedtest.Kfake(t), &fakeLedger{}, newApplier(nil)
 	j := met(t, testConfig(broker.ListenAddrs()), l, a)
-	eventually(t, "it is read", func() bool { return j.reader.Load() != nil })
-	r := j.reader.Load()
+	r := readerOf(t, j)
 	l.set(wallet.Topic{}, nil)
 	tried(t, l, 2)
 	if j.reader.Load() != r || l.follows().ID != uuid.Nil {
