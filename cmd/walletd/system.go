@@ -23,8 +23,8 @@ import (
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-// System is one replica of walletd, whole: the same value serves production and
-// the end-to-end tests.
+// System is one replica of walletd, whole: `walletd serve` and `walletd dev` each
+// run one.
 type System struct {
 	Replica   uuid.UUID
 	Addresses Addresses // where it listens, from Start on

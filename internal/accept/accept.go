@@ -30,8 +30,8 @@ type Journal interface {
 	RecordAt(ctx context.Context, r wallet.Receipt) (wallet.Record, error)
 }
 
-// Ledger is what accepting asks of the ledger. Errors wrap wallet.ErrUnavailable, but for
-// a wallet that does not exist: a *wallet.Error.
+// Ledger is what accepting asks of the ledger. Errors wrap a kind of wallet/errors.go;
+// that a wallet does not exist is a *wallet.Error.
 type Ledger interface {
 	// Create makes a wallet, or returns the one that is there.
 	Create(ctx context.Context, id uuid.UUID, at time.Time) (w wallet.Wallet, created bool, err error)
@@ -159,7 +159,7 @@ func (in *Intake) Submit(ctx context.Context, op wallet.Operation, wait time.Dur
 // SubmitAll takes in operations of one wallet, at least one and no more than
 // wallet.MaxRecordOperations, whose id, wallet, type and amount are set, and waits
 // for their outcomes, which it returns in order: those that are not known are
-// PENDING. Without a wait those are PENDING that no earlier request has asked for.
+// PENDING. Without a wait, only what an earlier request asked for is not PENDING.
 // No error: all are accepted, and each will be applied or refused exactly once, in
 // order. An error, a *wallet.Error: none is accepted, or nobody knows (its Fate). An id
 // that is there again is a replay of its first occurrence. The operations are the
@@ -218,7 +218,7 @@ func (in *Intake) learnWallet(ctx context.Context, id uuid.UUID) error {
 	if in.Applier.KnowsWallet(id) {
 		return nil
 	}
-	ctx = context.WithoutCancel(ctx) // a client that goes away is no cache or ledger that does not answer
+	ctx = context.WithoutCancel(ctx) // a client that leaves must not look like a failing component
 	applies := in.Applier.AppliesWallet(id)
 	if !applies && in.noteIfCached(ctx, id) {
 		return nil

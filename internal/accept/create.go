@@ -15,7 +15,7 @@ import (
 // operation's outcome; whatever ends the wait, the wallet can be used at once.
 // While the journal cannot be written the ledger makes it, and the record follows.
 func (in *Intake) Create(ctx context.Context, key string, wait time.Duration) (wallet.Created, error) {
-	ctx = context.WithoutCancel(ctx) // the client going away takes nothing back, and is no ledger that does not answer
+	ctx = context.WithoutCancel(ctx) // a client that leaves revokes nothing, and must not look like a failing ledger
 	leave, mayWait, err := in.gates.enterCreation()
 	if err != nil {
 		return wallet.Created{}, err

@@ -18,7 +18,7 @@ type gate struct {
 	answered pace      // of these
 	settled  pace      // outcomes
 	outcomes int64     // that there were by the last look
-	due      time.Time // when there will have been room for all who were refused
+	due      time.Time // when all who were refused will have found room
 }
 
 // load is what was accepted.

@@ -31,8 +31,8 @@ func (p *pace) add(now time.Time, n int) {
 	p.last = now
 }
 
-// stallAfter is how long a commit may be under way, with whatever it does still to be
-// counted; nothing done for longer is a stall.
+// stallAfter is how long a commit may take, counting nothing until its end; nothing done for
+// longer is a stall.
 const stallAfter = 2 * time.Second
 
 // perSecond returns 0 until something was done. During a stall the rate falls. Afterwards the

@@ -16,7 +16,7 @@ const (
 	pollOperations = 2_000                  // of one read
 	pollReads      = 50                     // of one look, in which some are refused; the others wait for the next
 	progressEvery  = time.Second            // looks at the ledger's offsets, as a rule
-	progressMuch   = 500                    // operations that one settles when announcements do not; it is followed by the next at once
+	progressMuch   = 500                    // operations settled by one look: announcements fail, so the next look follows at once
 	sweepEvery     = time.Second            // of gates that nothing goes through
 )
 

@@ -155,9 +155,9 @@ func (w *waiter) pendAll() {
 	}
 }
 
-// pend makes an outcome PENDING, with the receipt of its record. It is for after remove. Of an
-// item that contradicts an earlier one under its key it is not known either that it is refused:
-// an operation before both may have the key.
+// pend makes an outcome PENDING, with its record's receipt. Call it after remove. An item that
+// contradicts an earlier one with the same key is PENDING too, not refused: it may agree with
+// an operation that had the key before both.
 func (w *waiter) pend(i int) {
 	w.outcomes[i] = wallet.Outcome{Operation: w.ops[i], Replayed: w.awaited[i].first != i}
 	w.outcomes[i].Operation.Receipt = w.receipt

@@ -21,7 +21,7 @@ type keeper struct {
 	applier   *Applier
 	worker    *worker
 	copies    map[uuid.UUID]int64 // offset of the wallet's last copy
-	journaled []wallet.Key        // in the journal by now, which the ledger does not know
+	journaled []wallet.Key        // in the journal; the ledger is still to be told
 	beyond    uuid.UUID           // the last wallet of a round that was full: the next one goes on there
 	failing   bool                // the last round could not do its work
 	failed    bool                // nor can this one

@@ -17,9 +17,9 @@ const (
 
 // Reconcile notes how far the ledger is, settles own operations that the ledger has by
 // now, and has those that the journal lost applied directly: it finds what another replica
-// applied while no message about it could reach this one. One call is bounded, and costs
-// nothing while every own operation is settled; it returns how many it settled, with those
-// that the last one had applied.
+// applied while no message about it could reach this one. One call is bounded, and free
+// while nothing is unsettled. It returns how many it settled, including those recovered
+// since the last call.
 func (a *Applier) Reconcile(ctx context.Context, offsets map[int32]int64) (settled int, err error) {
 	for p, next := range offsets {
 		a.ledgerNext.set(p, next, a.Now())

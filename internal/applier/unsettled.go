@@ -25,7 +25,7 @@ import (
 // another record got its place. What is on a requeued list stays unsettled until it is applied.
 type unsettled struct {
 	wallet.Operation                // without a Receipt if it is orphaned: the journal does not have it any more
-	behind           wallet.Receipt // once the ledger has passed this record, the operation is there, on a list, or lost; NoReceipt: it need pass nothing
+	behind           wallet.Receipt // once the ledger is past this record, the operation is applied, listed or lost; NoReceipt: it is so already
 	lost             bool           // the ledger has been asked, and nobody else will apply it
 }
 

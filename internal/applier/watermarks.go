@@ -53,9 +53,9 @@ func (w *watermarks) passed(r wallet.Receipt) bool {
 	return r.Offset < w.at[r.Partition].next
 }
 
-// stalled reports whether a record that the ledger has not passed is behind an offset that
-// has not moved for stalledAfter, or was: what has gathered there is applied faster than it
-// came, once it moves. A partition that was idle until now looks stalled until its next batch.
+// stalled reports whether an unapplied record waits behind an offset that has not moved for
+// stalledAfter, or was part of such a backlog: once the offset moves, that is applied faster
+// than it came. A partition that was idle looks stalled until its next batch.
 func (w *watermarks) stalled(r wallet.Receipt, now time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -24,7 +24,7 @@ import (
 )
 
 // Ledger is what is read of the ledger. Each call is one statement: what it
-// returns is of one moment. Errors wrap wallet.ErrUnavailable.
+// returns is of one moment. Errors wrap a kind of wallet/errors.go.
 type Ledger interface {
 	// Followed returns the topic that is followed, and the next offset of each partition.
 	Followed(ctx context.Context) (wallet.Topic, map[int32]int64, error)

@@ -87,9 +87,9 @@ func (c *Cache) put(ctx context.Context, u update) error {
 	return err
 }
 
-// send runs the script, always in full: so there is nothing that Redis could have lost. The
-// messages go with the last of its balances. If Redis has another mark by now than since
-// tells, none of them counts as current.
+// send runs the script, always sent in full, so that it need not be in Redis. The messages go
+// with the last of the balances. If Redis no longer has the mark u.since, none of them
+// counts as current.
 func (c *Cache) send(ctx context.Context, client rueidis.Client, u update) error {
 	for u.balances() > putWallets {
 		if err := client.Do(ctx, c.command(client, u.cut(putWallets))).Error(); err != nil {

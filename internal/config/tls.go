@@ -76,8 +76,8 @@ func read(file string) ([]byte, error) {
 	return text, err
 }
 
-// check names the variable of each fault. The files are used if used is true; if
-// not, whoever names one believes that they are, and is told what it needs.
+// check names the variable of each fault. While the files are not used, naming one
+// is a fault that says which setting it needs.
 func (c Certificates) check(prefix string, used bool, needs string) (faults []error) {
 	given := []struct{ variable, file string }{{"CA_FILE", c.CAFile}, {"CERT_FILE", c.CertFile}, {"KEY_FILE", c.KeyFile}}
 	for _, g := range given {

@@ -13,7 +13,7 @@ import (
 const SharedBytes = 64 << 20
 
 const (
-	freeBytes           = 4 << 10 // what is shorter does not count, and is never refused for others' length
+	freeBytes           = 4 << 10 // what is shorter does not count, and is never refused for that
 	usualOperationBytes = 1_000   // of a list or a bulk, as read and as written
 )
 

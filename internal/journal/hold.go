@@ -57,14 +57,13 @@ func (j *Journal) look(topic uuid.UUID) (known look) {
 	return known
 }
 
-// review holds the partitions, or lets them be written, by what a look has seen. Those are
-// held that may lack records which the ledger has applied.
-// A new record would get a lost one's offset, and the ledger would pass it as applied. The
-// reader stops such a partition only for as long as it ends before the ledger's offset;
-// writing would close that gap and hide the loss. A partition that has lost only what the
-// ledger has not come to is held too: until the next look says the same, and then until what
-// was acknowledged here of that is applied. All are held while the topic is another, whose
-// records nobody would apply before an operator has accepted it.
+// review holds partitions, or releases them, by what a look has seen. A partition that may
+// lack records is held: a new record would get a lost one's offset, and the ledger would skip
+// it as applied. The reader stops such a partition only while its end is below the ledger's
+// offset; writing would close that gap and hide the loss. A partition that lost only what the
+// ledger has not reached is held until the next look agrees, and then until what was
+// acknowledged here of that is applied. All are held while the topic is another one: nobody
+// applies its records before an operator accepts it.
 func (w *topicWriter) review(applied map[int32]int64, known look) {
 	first := w.applied == nil
 	w.applied = applied
@@ -107,7 +106,7 @@ func (w *topicWriter) holdAtEnd(p *partitionWriter, end, next int64, was written
 	return ""
 }
 
-// holdWithoutEnd is the same while its end is not told: nothing is found lost by that, nor there.
+// holdWithoutEnd is the same while the end is unknown: that neither proves nor disproves a loss.
 func (w *topicWriter) holdWithoutEnd(next int64, was writeHold) writeHold {
 	switch {
 	case was == holdRecovering:

@@ -164,8 +164,8 @@ func clientOptions(cfg Config) []kgo.Opt {
 
 // Write journals operations of one wallet in one record: at least one and no more than
 // wallet.MaxRecordOperations, or its creation alone. They must stay as they are. done is
-// called once, at the latest after two AckTimeouts (the flush before, and its own) and
-// the waits of a wave: with the receipt once all in-sync replicas have the record; with
+// called once, at the latest after two AckTimeouts (the flush before, and its own; at a
+// start a third, for the topic) and the waits of a wave: with the receipt once all in-sync replicas have the record; with
 // ErrNotJournaled if nothing was handed over, possibly before Write returns; with
 // ErrUnacknowledged if that is unknown. It holds up whoever else is told, so it must
 // not wait.

@@ -83,12 +83,12 @@ func (l *leaders) fenced(topic uuid.UUID, listed kadm.ListedOffsets) kadm.Listed
 	return listed
 }
 
-// askMost is how long all brokers are waited for: a start waits too, and one that hangs is no news.
+// askMost is how long to wait for all brokers. A start waits too, and a hung one tells nothing.
 const askMost = time.Second
 
-// askLeaders asks every broker that the client knows of for a topic's leaders, for a broker
-// knows that it leads before it does. It returns the ids that the topic has, more than one
-// while some have not learnt that it was made anew, and whether all have answered.
+// askLeaders asks every broker known to the client for the topic's leaders: a new leader knows
+// of its role before it serves. It returns the topic's ids, more than one while some brokers
+// have not learnt that it was recreated, and whether all have answered.
 func (j *Journal) askLeaders(ctx context.Context, topic string) (ids map[uuid.UUID]bool, all bool) {
 	ctx, cancel := context.WithTimeout(ctx, min(askMost, j.RequestTimeout))
 	defer cancel()
@@ -132,8 +132,8 @@ func (j *Journal) endsOf(ctx context.Context, name string, id uuid.UUID) (ends m
 	return j.believed(ctx, name, id, listed, err)
 }
 
-// believed is endsOf once the ends are listed: those that were deposed before they told one
-// are found out afterwards.
+// believed is endsOf for listed ends. Leaders are asked for only then, so ends told by
+// deposed ones show.
 func (j *Journal) believed(ctx context.Context, name string, id uuid.UUID, listed kadm.ListedOffsets, err error) (ends map[int32]int64, ids map[uuid.UUID]bool, _ error) {
 	ids, _ = j.askLeaders(ctx, name)
 	if len(ids) > 1 || len(ids) == 1 && id != uuid.Nil && !ids[id] {

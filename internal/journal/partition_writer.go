@@ -34,8 +34,8 @@ func (e *entry) finish(r wallet.Receipt, err error) {
 type partitionWriter struct {
 	partition  int32
 	ackTimeout time.Duration
-	next       atomic.Int64 // offset after the last acknowledged record; 0: none yet, or since the partition has lost its end
-	least      int64        // the ledger's offset when the flush under way began: a record with a lower one has a lost one's place
+	next       atomic.Int64 // offset after the last acknowledged record; 0: none yet, or none since the end was lost
+	least      int64        // the ledger's offset when this flush began: a record below it took a lost record's offset
 
 	mu         sync.Mutex
 	waiting    []*entry
@@ -44,7 +44,7 @@ type partitionWriter struct {
 	number     int       // number of the flush under way, or else of the next
 	givenUp    bool      // the flush under way was
 	applied    int64     // the ledger's offset, as it was told last
-	lostFrom   int64     // where the end was when what was lost with it was told last; the meeting's
+	lostFrom   int64     // the end at the last loss that the applier was told of; the meeting's
 	held       writeHold // why nothing may be written
 	closed     bool
 	late       *time.Timer // until the flush under way is to be acknowledged

@@ -52,7 +52,7 @@ type share struct {
 	unknown     int  // answers in a row that the topic is unknown, though it is there
 	unknownAt   time.Time
 	halted      bool // it stays paused while it is this replica's
-	revocations int  // how often it was taken away: what was found out before says nothing of it
+	revocations int  // how often it was taken away: what was found out before no longer counts
 }
 
 // share returns the partition's; mu is held.

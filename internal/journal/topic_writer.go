@@ -31,7 +31,7 @@ type topicWriter struct {
 	inVain     time.Duration                      // how long waves have waited since the ledger had caught up
 	gathering  atomic.Pointer[context.CancelFunc] // ends the last wave's wait for what is being applied
 	failed     atomic.Bool                        // a record was refused or lost: mend is to look why
-	abandoned  atomic.Bool                        // a record failed since the topic is unknown: the client may keep to another
+	abandoned  atomic.Bool                        // a record failed as its topic is unknown: the client may hold another id
 	refused    atomic.Pointer[error]              // why the client will never write; nil: it may
 	cancel     context.CancelFunc
 	running    sync.WaitGroup

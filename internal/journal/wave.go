@@ -10,7 +10,7 @@ import (
 const (
 	// waveMost is how long a partition whose leader does not answer holds the others up.
 	waveMost = 20 * time.Millisecond
-	// waveLeast is how long those of one answer take to be told, also on a busy machine.
+	// waveLeast is enough for the records of one answer, even on a busy machine.
 	waveLeast = 2 * time.Millisecond
 )
 

@@ -13,8 +13,8 @@ import (
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-// connections are a pool, and how long one call on it may take. While down says why it would
-// be in vain a call fails at once; every other error of one goes through heed.
+// connections are a pool with a time limit for each call. While down returns an error, calls
+// fail at once; every other error goes through heed.
 type connections struct {
 	pool    *pgxpool.Pool
 	timeout time.Duration

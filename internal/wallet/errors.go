@@ -25,8 +25,8 @@ const (
 // Fate says what is known of a write that ended in an error.
 type Fate string
 
-// The fates of a write. NotApplied is said only if nothing of it was handed to
-// the journal's producer or to the ledger.
+// The fates of a write. NotApplied is said only if it has moved no money and never
+// will: it was handed to nobody, or the ledger has refused it.
 const (
 	NotApplied Fate = "not_applied"
 	Unknown    Fate = "unknown"

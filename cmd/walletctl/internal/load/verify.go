@@ -71,7 +71,7 @@ func (r *record) learn(op *client.Operation) {
 // errOpen is the end of the drain time.
 var errOpen = errors.New("no outcome within the drain time")
 
-// until repeats a look until it has seen the end, or no answer settles it in time.
+// until repeats look until it is done, is refused for good, or time is over.
 func (v *verifier) until(look func() (bool, error)) error {
 	for wait := drainPollMin; ; wait = min(2*wait, drainPollMax) {
 		done, err := look()
