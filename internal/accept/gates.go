@@ -8,18 +8,6 @@ import (
 	"github.com/google/uuid"
 )
 
-// Backlog is what this replica has accepted and knows no outcome of.
-type Backlog interface {
-	// Unsettled returns how many operations of the wallet, of those accepted at since
-	// or later, wait for their outcome, and how many have had one: counted from 0 again
-	// when the wallet was forgotten.
-	Unsettled(id uuid.UUID, since time.Time) (waiting int, outcomes int64)
-	// UnsettledInAll is the same over all wallets, whenever accepted, without what refusing
-	// others would not help: what is on a requeued list, lost with a journal, or of a partition
-	// that stands still.
-	UnsettledInAll() (waiting int, outcomes int64)
-}
-
 // gates bound the operations of each wallet and of the replica before anything is
 // journaled. A wallet has a gate while it has operations under way, and until the next
 // sweep: making it anew for each request would cost more.

@@ -123,6 +123,3 @@ func (d *door) take(ctx context.Context, operations int) (records []wallet.Recor
 	}
 	return records, resume, true
 }
-
-// weight is what a record counts towards bounds.
-func weight(r wallet.Record) int { return max(1, len(r.Operations)) }

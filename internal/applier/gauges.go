@@ -5,8 +5,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/walletd/walletd/internal/wallet"
 )
 
 // gauges are read off the applier at each scrape. If they were set when something
@@ -78,15 +76,4 @@ func (d *door) firstAccepted() int64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return firstAccepted(d.queue)
-}
-
-// firstAccepted is when the first operation of the records was accepted, in microseconds;
-// 0: there is none.
-func firstAccepted(records []wallet.Record) int64 {
-	for i := range records {
-		if ops := records[i].Operations; len(ops) > 0 {
-			return ops[0].AcceptedAt.UnixMicro()
-		}
-	}
-	return 0
 }

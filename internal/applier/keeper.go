@@ -212,15 +212,6 @@ func (k *keeper) write(ctx context.Context, ops []wallet.Operation) {
 	}
 }
 
-// oldestAccepted is when the first accepted of the operations was, in microseconds; 0: there
-// is none.
-func oldestAccepted(ops []wallet.Operation) int64 {
-	if len(ops) == 0 {
-		return 0
-	}
-	return slices.MinFunc(ops, func(a, b wallet.Operation) int { return a.AcceptedAt.Compare(b.AcceptedAt) }).AcceptedAt.UnixMicro()
-}
-
 // walletSet returns the wallets of the records.
 func walletSet(records []wallet.Record) map[uuid.UUID]bool {
 	ids := make(map[uuid.UUID]bool, len(records))

@@ -104,3 +104,42 @@ func someWallets(placed []wallet.Placed) [][]wallet.Placed {
 	}
 	return wallets[:n]
 }
+
+// enqueueRecovery has a recovery wait for its turn before it is in the queue: clients of the
+// wallet do not wait with it. A wallet has one under way: each Reconcile asks again.
+func (a *Applier) enqueueRecovery(c *call, turns chan struct{}) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	ln := a.lanes.lockIntake(c.wallet) // so that it is not retired at this moment
+	defer ln.intakeMu.Unlock()
+	if a.ctx.Err() != nil || !ln.recovering.CompareAndSwap(false, true) {
+		return
+	}
+	c.lane = ln
+	c.under.Add(1)
+	a.direct.Go(func() { a.recoverIn(turns, c) })
+}
+
+func (c *call) endRecovery() {
+	c.under.Add(-1)
+	c.lane.recovering.Store(false)
+}
+
+func (a *Applier) recoverIn(turns chan struct{}, c *call) {
+	select {
+	case turns <- struct{}{}:
+	case <-a.ctx.Done():
+		c.endRecovery()
+		return
+	}
+	begins, err := a.queue(c)
+	if begins {
+		a.drain(c.lane, turns)
+		return
+	}
+	<-turns
+	c.endRecovery()
+	if err != nil {
+		a.Log.Warn("lost operations wait for the next look", "wallet", c.wallet, "error", err)
+	}
+}

@@ -40,55 +40,6 @@ type Config struct {
 	Log *slog.Logger
 }
 
-// Applier is who applies the records.
-type Applier interface {
-	Owner
-	Acknowledger
-}
-
-// Owner is told which partitions are this replica's, and gets what is fetched of them.
-type Owner interface {
-	// Assigned returns the offset to read a partition from, once the ledger has told it.
-	// An error, or the end of ctx: nothing of it may be read.
-	Assigned(ctx context.Context, topic uuid.UUID, partition int32) (next int64, err error)
-	// Revoked returns when nothing of the partition is applied here any more.
-	Revoked(partition int32)
-	// Halt is Revoked for good: what the ledger asks for is not there.
-	Halt(partition int32, err error)
-
-	// Delivered is the offset before which everything of a partition was delivered, 0 if it is
-	// another replica's.
-	Delivered(partition int32) int64
-	// Fetched delivers records in offset order and without omission. It returns false if no
-	// more of the partition may be fetched until Resume.
-	Fetched(partition int32, records []wallet.Record) (room bool)
-	// MayFetch is asked again once fetching was paused: there may have been a Resume before.
-	// false: there will be one.
-	MayFetch(partition int32) bool
-	// Offsets are the ledger's, of the partitions that are this replica's.
-	Offsets() map[int32]int64
-}
-
-// Acknowledger gets this replica's own records as soon as they are acknowledged.
-type Acknowledger interface {
-	// Acknowledged notes a record, of a partition in offset order, before its writers are
-	// told. It must not wait.
-	Acknowledged(rec wallet.Record)
-	// Deliver brings acknowledged records, those of a partition in offset order: what comes
-	// together may be applied together. It must not wait.
-	Deliver(records ...wallet.Record)
-	// AwaitIdle waits for what was delivered to be applied; false if ctx ended before.
-	AwaitIdle(ctx context.Context) bool
-	// JournalReplaced notes that everything acknowledged so far is in a topic that is no
-	// longer written; its offsets say nothing about the next topic.
-	JournalReplaced()
-	// JournalTruncated notes that a partition has lost its records from end to before
-	// acknowledged. Those from there on were written later.
-	JournalTruncated(partition int32, end, acknowledged int64)
-	// Recovering reports whether some of what was lost so has no outcome yet.
-	Recovering() bool
-}
-
 // Journal is the Kafka journal. Safe for concurrent use.
 type Journal struct {
 	Config
@@ -226,49 +177,6 @@ func (j *Journal) awaitWriter() *topicWriter {
 	case <-timer.C:
 	}
 	return j.writer.Load()
-}
-
-// PartitionOf returns the partition of a wallet's records; 0 before the topic was met.
-func (j *Journal) PartitionOf(walletID uuid.UUID) int32 {
-	w := j.writer.Load()
-	if w == nil {
-		return 0
-	}
-	return PartitionAmong(walletID, w.topic.Partitions)
-}
-
-// MayHave reports whether a partition is the one of a wallet's records; true before the topic
-// was met.
-func (j *Journal) MayHave(partition int32, walletID uuid.UUID) bool {
-	w := j.writer.Load()
-	return w == nil || PartitionAmong(walletID, w.topic.Partitions) == partition
-}
-
-// PartitionCount returns how many partitions the journal has; 0 before the topic was met.
-func (j *Journal) PartitionCount() int32 {
-	w := j.writer.Load()
-	if w == nil {
-		return 0
-	}
-	return w.topic.Partitions
-}
-
-// Reaches reports whether the journal has the receipt's place: its partition, and an end beyond
-// it. Only where it seems not to are all brokers asked, for a deposed leader may have told so.
-func (j *Journal) Reaches(ctx context.Context, r wallet.Receipt) (bool, error) {
-	listed, err := j.listEnds(ctx, j.Topic)
-	if end, ok := listed.Lookup(j.Topic, r.Partition); ok && end.Err == nil && r.Offset < end.Offset {
-		return true, nil
-	}
-	var topic uuid.UUID
-	if w := j.writer.Load(); w != nil {
-		topic = w.topic.ID
-	}
-	ends, _, err := j.believed(ctx, j.Topic, topic, listed, err)
-	if end, ok := ends[r.Partition]; ok {
-		return r.Offset < end, nil
-	}
-	return false, err
 }
 
 // closeTimeout bounds the goodbye to brokers that do not answer.

@@ -1,7 +1,6 @@
 package journal
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,16 +11,6 @@ import (
 
 	"github.com/walletd/walletd/internal/wallet"
 )
-
-// Ledger remembers which topic it follows.
-type Ledger interface {
-	// Followed returns the topic that the ledger follows, a zero one if it follows none, and
-	// the offsets up to which it has applied the partitions.
-	Followed(ctx context.Context) (wallet.Topic, map[int32]int64, error)
-	// Follow makes the ledger follow the topic if it follows none yet, and returns
-	// the one it follows.
-	Follow(ctx context.Context, t wallet.Topic) (wallet.Topic, error)
-}
 
 const (
 	meetEvery   = 500 * time.Millisecond // between tries to meet the topic

@@ -35,3 +35,28 @@ func murmur2(b []byte) uint32 {
 	h *= m
 	return h ^ h>>15
 }
+
+// PartitionOf returns the partition of a wallet's records; 0 before the topic was met.
+func (j *Journal) PartitionOf(walletID uuid.UUID) int32 {
+	w := j.writer.Load()
+	if w == nil {
+		return 0
+	}
+	return PartitionAmong(walletID, w.topic.Partitions)
+}
+
+// MayHave reports whether a partition is the one of a wallet's records; true before the topic
+// was met.
+func (j *Journal) MayHave(partition int32, walletID uuid.UUID) bool {
+	w := j.writer.Load()
+	return w == nil || PartitionAmong(walletID, w.topic.Partitions) == partition
+}
+
+// PartitionCount returns how many partitions the journal has; 0 before the topic was met.
+func (j *Journal) PartitionCount() int32 {
+	w := j.writer.Load()
+	if w == nil {
+		return 0
+	}
+	return w.topic.Partitions
+}

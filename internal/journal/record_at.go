@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 
+	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/walletd/walletd/internal/wallet"
@@ -38,4 +39,22 @@ func (j *Journal) RecordAt(ctx context.Context, r wallet.Receipt) (wallet.Record
 		return Decode(records[0]), nil
 	}
 	return wallet.Record{}, ctx.Err()
+}
+
+// Reaches reports whether the journal has the receipt's place: its partition, and an end beyond
+// it. Only where it seems not to are all brokers asked, for a deposed leader may have told so.
+func (j *Journal) Reaches(ctx context.Context, r wallet.Receipt) (bool, error) {
+	listed, err := j.listEnds(ctx, j.Topic)
+	if end, ok := listed.Lookup(j.Topic, r.Partition); ok && end.Err == nil && r.Offset < end.Offset {
+		return true, nil
+	}
+	var topic uuid.UUID
+	if w := j.writer.Load(); w != nil {
+		topic = w.topic.ID
+	}
+	ends, _, err := j.believed(ctx, j.Topic, topic, listed, err)
+	if end, ok := ends[r.Partition]; ok {
+		return r.Offset < end, nil
+	}
+	return false, err
 }

@@ -131,3 +131,13 @@ func (l *Ledger) Operation(ctx context.Context, key wallet.Key, partition int32)
 	}
 	return nil, value(reached), nil
 }
+
+// lookUpOperations reads operations in one statement; one that the ledger lacks is left out.
+func (l *Ledger) lookUpOperations(keys []wallet.Key) (map[wallet.Key]wallet.Operation, error) {
+	ops, err := l.outcomes(context.Background(), keys)
+	all := make(map[wallet.Key]wallet.Operation, len(ops))
+	for _, op := range ops {
+		all[op.Key()] = op
+	}
+	return all, err
+}

@@ -6,22 +6,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/walletd/walletd/internal/wallet"
 )
-
-// Follow makes the ledger follow a topic if it follows none yet, and returns the
-// one that it follows.
-func (l *Ledger) Follow(ctx context.Context, t wallet.Topic) (wallet.Topic, error) {
-	_, err := l.reads.exec(ctx, `INSERT INTO journal (topic, topic_id, partitions) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`,
-		t.Name, t.ID, t.Partitions)
-	if err != nil {
-		return t, err
-	}
-	t, _, err = l.Followed(ctx)
-	return t, err
-}
 
 const selectPartition = `
 SELECT j.next_offset, l.wallet_id, l.length, l.attempt, l.refusals, l.not_before, l.last_error
@@ -66,9 +53,4 @@ func (l *Ledger) Offsets(ctx context.Context) (map[int32]int64, error) {
 	var next int64
 	err := l.reads.each(ctx, []any{&partition, &next}, func() { offsets[partition] = next }, selectOffsets)
 	return offsets, err
-}
-
-// FullLists returns the wallets whose requeued list has reached bound.
-func (l *Ledger) FullLists(ctx context.Context, bound int) ([]uuid.UUID, error) {
-	return collect(ctx, l.reads, pgx.RowTo[uuid.UUID], `SELECT wallet_id FROM requeued_lists WHERE length >= $1`, bound)
 }

@@ -114,3 +114,8 @@ func scanHead(row pgx.CollectableRow) (wallet.ListHead, error) {
 	e.WalletID = h.WalletID
 	return d, err
 }
+
+// FullLists returns the wallets whose requeued list has reached bound.
+func (l *Ledger) FullLists(ctx context.Context, bound int) ([]uuid.UUID, error) {
+	return collect(ctx, l.reads, pgx.RowTo[uuid.UUID], `SELECT wallet_id FROM requeued_lists WHERE length >= $1`, bound)
+}

@@ -41,13 +41,3 @@ func (l *Ledger) lookUpWallets(ids []uuid.UUID) (map[uuid.UUID]wallet.Wallet, er
 	}, selectWalletsByKey, asked)
 	return all, err
 }
-
-// lookUpOperations reads operations in one statement; one that the ledger lacks is left out.
-func (l *Ledger) lookUpOperations(keys []wallet.Key) (map[wallet.Key]wallet.Operation, error) {
-	ops, err := l.outcomes(context.Background(), keys)
-	all := make(map[wallet.Key]wallet.Operation, len(ops))
-	for _, op := range ops {
-		all[op.Key()] = op
-	}
-	return all, err
-}
