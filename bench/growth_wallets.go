@@ -17,9 +17,9 @@ const moreWallets = `
 INSERT INTO wallets (id, balance, version, created_at, updated_at)
 SELECT gen_random_uuid(), 0, 0, now(), now() FROM generate_series(1, $1) RETURNING id::text`
 
-// residentMost is what docs/operations.md (Bounds) states for walletd as it is
+// maxResident is what docs/operations.md (Bounds) states for walletd as it is
 // configured by default.
-const residentMost = 864 // MiB
+const maxResident = 864 // MiB
 
 // walletsCurve measures a load that goes round ever more wallets.
 func (b *bench) walletsCurve(ctx context.Context, s *subject, w io.Writer, points []int) ([]target, error) {
@@ -47,7 +47,7 @@ func (b *bench) walletsCurve(ctx context.Context, s *subject, w io.Writer, point
 	fmt.Fprintf(w, "%d of them touched: walletd has %d MiB\n", touched, mebibytes)
 	return []target{
 		atMost(fmt.Sprintf("an operation with %d wallets, of its cost with %d", len(ids), points[0]), last.relative(first), walletsGrowth, ""),
-		atMost(fmt.Sprintf("walletd's memory with %d wallets touched", touched), float64(mebibytes), residentMost, "MiB"),
+		atMost(fmt.Sprintf("walletd's memory with %d wallets touched", touched), float64(mebibytes), maxResident, "MiB"),
 	}, nil
 }
 

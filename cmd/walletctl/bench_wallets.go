@@ -10,8 +10,8 @@ import (
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-// fileWalletsMax bounds the wallets of a file: 100 bytes of memory each.
-const fileWalletsMax = 2_000_000
+// maxFileWallets bounds the wallets of a file: 100 bytes of memory each.
+const maxFileWallets = 2_000_000
 
 // readIDs reads wallet ids, one a line.
 func readIDs(path string) ([]uuid.UUID, error) {
@@ -24,8 +24,8 @@ func readIDs(path string) ([]uuid.UUID, error) {
 	lines := bufio.NewScanner(file)
 	for lines.Scan() {
 		id, ok := wallet.ParseID(lines.Text())
-		if !ok || len(ids) == fileWalletsMax {
-			return nil, fmt.Errorf("--wallets-file: line %d of %s is not a wallet id, or more than %d are there", len(ids)+1, path, fileWalletsMax)
+		if !ok || len(ids) == maxFileWallets {
+			return nil, fmt.Errorf("--wallets-file: line %d of %s is not a wallet id, or more than %d are there", len(ids)+1, path, maxFileWallets)
 		}
 		ids = append(ids, id)
 	}

@@ -9,8 +9,8 @@ import (
 	"github.com/walletd/walletd/cmd/walletctl/internal/importer"
 )
 
-// differencesMax bounds what is shown; the full report has all.
-const differencesMax = 20
+// maxDifferences bounds what is shown; the full report has all.
+const maxDifferences = 20
 
 // imported shows what became of an import and returns the error that its exit
 // code comes from. A difference weighs more than a stop: it will not go away by
@@ -81,7 +81,7 @@ func (s *screen) differences(r *importer.Report) {
 		if d == nil {
 			continue
 		}
-		if shown++; shown > differencesMax {
+		if shown++; shown > maxDifferences {
 			fmt.Fprintln(s.out, "more in the full report: --report FILE.json")
 			return
 		}

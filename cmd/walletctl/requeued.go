@@ -112,9 +112,9 @@ func (c *requeuedRelease) Validate() error {
 	return c.operator.Validate()
 }
 
-// releaseAtOnce bounds the wallets of one transaction: while it lasts, their
+// maxReleased bounds the wallets of one transaction: while it lasts, their
 // owners wait.
-const releaseAtOnce = 500
+const maxReleased = 500
 
 // Run is kong's. Each part is released and traced whole; a failure says how many
 // wallets were released before it, and leaves the others as they were.
@@ -162,7 +162,7 @@ func (c *requeuedRelease) parts(s *screen, l *ledger.Ledger) func() ([]uuid.UUID
 		left := c.Wallets
 		return func() ([]uuid.UUID, error) {
 			var ids []uuid.UUID
-			n := min(len(left), releaseAtOnce)
+			n := min(len(left), maxReleased)
 			for _, w := range left[:n] {
 				ids = append(ids, w.UUID)
 			}
@@ -172,7 +172,7 @@ func (c *requeuedRelease) parts(s *screen, l *ledger.Ledger) func() ([]uuid.UUID
 	}
 	after := uuid.Nil
 	return func() ([]uuid.UUID, error) {
-		lists, err := l.Aside(s.ctx, after, releaseAtOnce)
+		lists, err := l.Aside(s.ctx, after, maxReleased)
 		var ids []uuid.UUID
 		for _, d := range lists {
 			after = d.List.WalletID

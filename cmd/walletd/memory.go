@@ -23,8 +23,8 @@ const (
 	unsettledBytes  = 256
 )
 
-// mostMemory is the resident memory, in bytes, that walletd stays below at its bounds.
-func mostMemory(cfg config.Config) int64 {
+// maxMemory is the resident memory, in bytes, that walletd stays below at its bounds.
+func maxMemory(cfg config.Config) int64 {
 	return baseBytes + httpapi.SharedBytes + int64(cfg.Connections)*connectionBytes +
 		int64(cfg.Requests)*requestBytes + int64(applierLimits(cfg).Unsettled)*unsettledBytes
 }
@@ -35,6 +35,6 @@ func collectLess(cfg config.Config) {
 		debug.SetGCPercent(gcPercent)
 	}
 	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(mostMemory(cfg) - unmanagedBytes)
+		debug.SetMemoryLimit(maxMemory(cfg) - unmanagedBytes)
 	}
 }

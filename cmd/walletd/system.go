@@ -48,8 +48,8 @@ type System struct {
 const (
 	kafkaRequestTimeout = 3 * time.Second
 	directTimeout       = 15 * time.Second
-	mostDirtyBalances   = 100_000
-	mostRequeued        = 10_000 // entries of one requeued list; at it new requests of the wallet get 429
+	maxDirtyBalances    = 100_000
+	maxListLength       = 10_000 // entries of one requeued list; at it new requests of the wallet get 429
 )
 
 // NewSystem puts a replica together. Nothing is connected yet: every component
@@ -118,7 +118,7 @@ const workerConnections = 2
 // acceptLimits let a request wait while the unanswered ones of its wallet are at most half as
 // many as the connections, and those of all at most three quarters.
 func acceptLimits(cfg config.Config) accept.Limits {
-	return accept.Limits{WalletOperations: cfg.WalletRequests, Operations: cfg.Requests, DirectTimeout: directTimeout, ListLength: mostRequeued,
+	return accept.Limits{WalletOperations: cfg.WalletRequests, Operations: cfg.Requests, DirectTimeout: directTimeout, ListLength: maxListLength,
 		WalletWaits: max(1, cfg.Connections/2), Waits: max(1, cfg.Connections*3/4)}
 }
 
@@ -136,7 +136,7 @@ func (s *System) openBalances() (*balance.Cache, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.MostDirty, c.Replica, c.Ledger, c.Log, c.Now = mostDirtyBalances, s.Replica, s.ledger, s.log, time.Now
+	c.MaxDirty, c.Replica, c.Ledger, c.Log, c.Now = maxDirtyBalances, s.Replica, s.ledger, s.log, time.Now
 	return balance.Open(c), nil
 }
 

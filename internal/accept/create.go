@@ -24,7 +24,7 @@ func (in *Intake) Create(ctx context.Context, key string, wait time.Duration) (w
 	if !mayWait {
 		wait = 0
 	}
-	op := wallet.Operation{ID: wallet.CreatedID(key), AcceptedAt: in.tick(), Receipt: wallet.NoReceipt}
+	op := wallet.Operation{ID: wallet.NewWalletID(key), AcceptedAt: in.tick(), Receipt: wallet.NoReceipt}
 	op.WalletID = op.ID
 	if key != "" {
 		if w, ok := in.existing(ctx, op.ID); ok {

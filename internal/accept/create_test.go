@@ -89,7 +89,7 @@ func TestCreateWithoutTheLedgerIsJournaledUnderTheSameIDAndUsableAtOnce(t *testi
 			inWorld(t, wide, func(t *testing.T, w *world) {
 				fail(w)
 				created, err := w.Create(t.Context(), "key", wait)
-				if err != nil || !created.Pending || created.ID != wallet.CreatedID("key") || created.Balance != 0 {
+				if err != nil || !created.Pending || created.ID != wallet.NewWalletID("key") || created.Balance != 0 {
 					t.Fatalf("%+v, %v", created, err)
 				}
 				if !slices.Equal(w.journal.creates, []uuid.UUID{created.ID}) {
@@ -162,7 +162,7 @@ func TestCreateIsAnsweredWhenItsWaitEnds(t *testing.T) {
 // Two requests with one key at once: both are journaled, one record makes it.
 func TestOfTwoCreatesWithOneKeyOneIsTheReplay(t *testing.T) {
 	inWorld(t, wide, func(t *testing.T, w *world) {
-		key := wallet.Key{WalletID: wallet.CreatedID("key"), ID: wallet.CreatedID("key")}
+		key := wallet.Key{WalletID: wallet.NewWalletID("key"), ID: wallet.NewWalletID("key")}
 		earlier := wallet.Operation{ID: key.ID, WalletID: key.WalletID, AcceptedAt: time.Now().Add(-time.Minute), Status: wallet.Applied, Sequence: 2, BalanceAfter: 9}
 		w.journal.apply = func(uuid.UUID, time.Time) { w.Complete([]wallet.Operation{earlier}) }
 		created, err := w.Create(t.Context(), "key", wait)
@@ -179,7 +179,7 @@ func TestCreateWithoutTheJournalGoesToTheLedger(t *testing.T) {
 			inWorld(t, wide, func(t *testing.T, w *world) {
 				w.journal.err = err
 				created, err := w.Create(t.Context(), "key", wait)
-				if err != nil || created.Pending || created.Replayed || created.ID != wallet.CreatedID("key") {
+				if err != nil || created.Pending || created.Replayed || created.ID != wallet.NewWalletID("key") {
 					t.Fatalf("%+v, %v", created, err)
 				}
 				if _, ok := w.ledger.wallets[created.ID]; !ok {
@@ -216,7 +216,7 @@ func TestCreateThatNothingCanTakeIs503WithTheHonestFate(t *testing.T) {
 				if e := problem(t, err, wallet.CodeUnavailable); e.Fate != c.want || e.RetryAfter <= 0 {
 					t.Errorf("%+v", e)
 				}
-				if len(w.balances.puts) != 0 || w.applier.KnowsWallet(wallet.CreatedID("key")) {
+				if len(w.balances.puts) != 0 || w.applier.KnowsWallet(wallet.NewWalletID("key")) {
 					t.Error("a wallet that may not exist is spread")
 				}
 				w.nobodyIsLeft(t)

@@ -27,8 +27,8 @@ type load struct {
 	outcomes  int64 // that there have been
 }
 
-// retryMost bounds Retry-After: a client had better come back too early than give up.
-const retryMost = time.Minute
+// maxRetryAfter bounds Retry-After: a client had better come back too early than give up.
+const maxRetryAfter = time.Minute
 
 // retryHaste is at what part of the pace refused clients are told to come back: the rest
 // of the room goes to those who come for the first time.
@@ -70,20 +70,20 @@ func (g *gate) leave(now time.Time, n, answered int) {
 func (g *gate) retryAfter(now time.Time, n, excess int, p *pace) time.Duration {
 	rate := p.perSecond(now)
 	if rate == 0 { // nothing to go by but how long it has been so
-		return min(retryMost, max(retrySoon, now.Sub(p.began).Round(time.Second)))
+		return min(maxRetryAfter, max(retrySoon, now.Sub(p.began).Round(time.Second)))
 	}
 	room := now.Add(during(excess, rate))
 	if next := g.due.Add(during(n, rate*retryHaste)); next.After(room) {
 		room = next
 	}
-	again := min(retryMost, max(time.Second, room.Sub(now)))
+	again := min(maxRetryAfter, max(time.Second, room.Sub(now)))
 	g.due = now.Add(again)
 	return time.Duration(math.Ceil(again.Seconds())) * time.Second
 }
 
 // during is how long n take, bounded for what is as good as never.
 func during(n int, rate float64) time.Duration {
-	return time.Duration(min(float64(n)/rate, 2*retryMost.Seconds()) * float64(time.Second))
+	return time.Duration(min(float64(n)/rate, 2*maxRetryAfter.Seconds()) * float64(time.Second))
 }
 
 func overloaded(detail string, retry time.Duration) error {

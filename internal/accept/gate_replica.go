@@ -8,8 +8,8 @@ import (
 // replicaGate bounds the operations of all wallets. What was accepted while the ledger
 // was down is forgiven: that wait has no bound.
 type replicaGate struct {
-	mostWaits int // requests beyond which none waits
-	backlog   Backlog
+	maxWaits int // requests beyond which none waits
+	backlog  Backlog
 
 	mu sync.Mutex
 	gate
@@ -26,7 +26,7 @@ func (r *replicaGate) enter(now time.Time, n int) (mayWait bool, err error) {
 	if again := r.gate.enter(now, n, load{max(0, unsettled), outcomes}); again > 0 {
 		return false, overloaded("too many operations wait", again)
 	}
-	return r.requests <= r.mostWaits, nil
+	return r.requests <= r.maxWaits, nil
 }
 
 // countsFrom is since when operations of a wallet count.

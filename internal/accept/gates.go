@@ -12,12 +12,12 @@ import (
 // journaled. A wallet has a gate while it has operations under way, and until the next
 // sweep: making it anew for each request would cost more.
 type gates struct {
-	mostOperations int // of one wallet
-	mostWaits      int // requests of one wallet beyond which none waits
-	backlog        Backlog
-	now            func() time.Time
-	replica        replicaGate
-	shards         [shards]gateShard
+	maxOperations int // of one wallet
+	maxWaits      int // requests of one wallet beyond which none waits
+	backlog       Backlog
+	now           func() time.Time
+	replica       replicaGate
+	shards        [shards]gateShard
 }
 
 type gateShard struct {
@@ -27,8 +27,8 @@ type gateShard struct {
 }
 
 func newGates(limits Limits, backlog Backlog, now func() time.Time) *gates {
-	g := &gates{mostOperations: limits.WalletOperations, mostWaits: limits.WalletWaits, backlog: backlog, now: now,
-		replica: replicaGate{mostWaits: limits.Waits, backlog: backlog, gate: newGate(now(), limits.Operations, 0)}}
+	g := &gates{maxOperations: limits.WalletOperations, maxWaits: limits.WalletWaits, backlog: backlog, now: now,
+		replica: replicaGate{maxWaits: limits.Waits, backlog: backlog, gate: newGate(now(), limits.Operations, 0)}}
 	for i := range g.shards {
 		g.shards[i].gates = map[uuid.UUID]*gate{}
 	}
@@ -68,14 +68,14 @@ func (g *gates) enterWallet(now time.Time, s *gateShard, id uuid.UUID, n int) (o
 	unsettled, outcomes := g.backlog.Unsettled(id, countFrom)
 	one = s.gates[id]
 	if one == nil {
-		made := newGate(now, g.mostOperations, outcomes)
+		made := newGate(now, g.maxOperations, outcomes)
 		one = &made
 		s.gates[id] = one
 	}
 	if again := one.enter(now, n, load{unsettled, outcomes}); again > 0 {
 		return nil, false, overloaded(fmt.Sprintf("%d operations of this wallet wait", max(one.waiting, unsettled)), again)
 	}
-	return one, one.requests <= g.mostWaits, nil
+	return one, one.requests <= g.maxWaits, nil
 }
 
 func (s *gateShard) leave(one *gate, now time.Time, n, answered int) {

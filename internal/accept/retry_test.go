@@ -161,11 +161,11 @@ func TestRetryAfterIsWhenThereWillBeRoom(t *testing.T) {
 	}{
 		"nothing to go by":           {n: 1, took: time.Second, want: retrySoon},
 		"nothing for long":           {n: 1, took: 20 * time.Second, want: 20 * time.Second},
-		"nothing ever":               {n: 1, took: time.Hour, want: retryMost},
+		"nothing ever":               {n: 1, took: time.Hour, want: maxRetryAfter},
 		"one":                        {answered: 100, took: time.Second, n: 1, want: time.Second},
 		"a bulk too large":           {answered: 100, took: time.Second, n: 500, want: 4 * time.Second},
 		"others come first":          {answered: 100, took: time.Second, n: 1, refused: 1000, want: 13 * time.Second},
-		"too many others come first": {answered: 100, took: time.Second, n: 1, refused: 20_000, want: retryMost},
+		"too many others come first": {answered: 100, took: time.Second, n: 1, refused: 20_000, want: maxRetryAfter},
 		"it is stalled":              {answered: 100, took: time.Second, stall: 9 * time.Second, n: 500, want: 50 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {

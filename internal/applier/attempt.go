@@ -40,8 +40,8 @@ func newAttempt(w *worker, records []wallet.Record) *attempt {
 	}
 }
 
-// mostUnexplained is how many refusals that no reading explains are tried again as they are.
-const mostUnexplained = 2
+// maxUnexplained is how many refusals that no reading explains are tried again as they are.
+const maxUnexplained = 2
 
 func (t *attempt) unlock() {
 	for _, ln := range t.locked {
@@ -93,7 +93,7 @@ func (t *attempt) adapt(err error) error {
 	case errors.Is(err, wallet.ErrConflict):
 		t.applier.metrics.conflicts.Inc()
 		t.again = reread{ids: true, versions: true}
-		if t.unexplained < mostUnexplained {
+		if t.unexplained < maxUnexplained {
 			return nil
 		}
 	case errors.Is(err, wallet.ErrLocked):
@@ -118,7 +118,7 @@ func (t *attempt) findLocked() error {
 			found = true
 		}
 	}
-	if t.unexplained++; !found && t.unexplained > mostUnexplained {
+	if t.unexplained++; !found && t.unexplained > maxUnexplained {
 		// No wallet is held: it is a table, or the fence. Setting aside would not help.
 		return fmt.Errorf("%w: something else than a wallet is held locked", wallet.ErrUnavailable)
 	}

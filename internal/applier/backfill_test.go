@@ -72,7 +72,7 @@ func TestABackfillRecordOfAWalletThatIsSetAsideJoinsItsList(t *testing.T) {
 	first, ops, last := deposit(id, 1), w.lost(deposit(id, 7)), withdraw(id, 8)
 	release := db.hold(t, id)
 	w.append(first)
-	w.owning(withLimits(func(l *applier.Limits) { l.RequeueFirst = 100 * time.Millisecond }))
+	w.owning(withLimits(func(l *applier.Limits) { l.MinRequeueDelay = 100 * time.Millisecond }))
 	w.await("the wallet is set aside", func(b simtest.Books) bool { return len(b.Entries[id]) > 0 })
 	w.log.Append(backfill(ops...))
 	w.append(last)

@@ -11,17 +11,17 @@ import (
 // or are the replica's own and were just acknowledged: the next offset is taken, a
 // lower one was taken before and is dropped, a gap waits for the fetch.
 type door struct {
-	mu             sync.Mutex
-	next           int64
-	queue          []wallet.Record
-	held           int           // operations in queue
-	mostOperations int           // in queue; beyond it the fetch pauses
-	shut           bool          // the fetch was told to pause
-	ready          chan struct{} // holds one token while queue is not empty
+	mu            sync.Mutex
+	next          int64
+	queue         []wallet.Record
+	held          int           // operations in queue
+	maxOperations int           // in queue; beyond it the fetch pauses
+	shut          bool          // the fetch was told to pause
+	ready         chan struct{} // holds one token while queue is not empty
 }
 
-func newDoor(next int64, mostOperations int) *door {
-	return &door{next: next, mostOperations: mostOperations, ready: make(chan struct{}, 1)}
+func newDoor(next int64, maxOperations int) *door {
+	return &door{next: next, maxOperations: maxOperations, ready: make(chan struct{}, 1)}
 }
 
 // fetched takes what the reader brings. The reader begins at or before next and
@@ -49,7 +49,7 @@ func (d *door) mayFetch() bool {
 
 // room reports whether the reader may go on. If not, take has it resume. mu is held.
 func (d *door) room() bool {
-	if d.held >= d.mostOperations {
+	if d.held >= d.maxOperations {
 		d.shut = true
 	}
 	return !d.shut
@@ -63,7 +63,7 @@ func (d *door) acknowledged(records ...wallet.Record) (operations int) {
 	defer d.mu.Unlock()
 	told := len(d.queue) > 0
 	for _, r := range records {
-		if r.Receipt.Offset == d.next && d.held < d.mostOperations {
+		if r.Receipt.Offset == d.next && d.held < d.maxOperations {
 			d.push(r)
 		}
 	}
@@ -118,7 +118,7 @@ func (d *door) take(ctx context.Context, operations int) (records []wallet.Recor
 	} else {
 		d.signal()
 	}
-	if d.shut && d.held < d.mostOperations/2 {
+	if d.shut && d.held < d.maxOperations/2 {
 		d.shut, resume = false, true
 	}
 	return records, resume, true

@@ -75,7 +75,7 @@ func (k *keeper) complain(ctx context.Context, what string, err error) {
 // the wallet's last copy is still on its way.
 func (k *keeper) requeue(ctx context.Context) {
 	// Twice what a list waits at most: the clocks of replicas are a little apart.
-	due, err := k.applier.Ledger.Due(ctx, k.worker.partition, k.applier.rowTime(), 2*k.applier.Limits.RequeueMost, k.applier.Limits.CopiesPerRound)
+	due, err := k.applier.Ledger.Due(ctx, k.worker.partition, k.applier.rowTime(), 2*k.applier.Limits.MaxRequeueDelay, k.applier.Limits.CopiesPerRound)
 	if err != nil {
 		k.complain(ctx, "reading due lists failed", err)
 	}

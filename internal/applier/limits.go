@@ -23,12 +23,12 @@ type Limits struct {
 	CopiesPerRound int // lists that get a copy in one round; the others wait for the next
 	Backfills      int // direct operations that get their backfill record in one round; the others wait for the next
 
-	KeeperInterval time.Duration // between looks for due lists and missing backfills
-	RequeueFirst   time.Duration // before a list's first copy
-	RequeueMost    time.Duration // between copies at most
-	YieldMost      time.Duration // between direct batches of one wallet at most: other replicas get their turn
-	PauseFirst     time.Duration // between tries while the ledger is away
-	PauseMost      time.Duration
+	KeeperInterval  time.Duration // between looks for due lists and missing backfills
+	MinRequeueDelay time.Duration // before a list's first copy
+	MaxRequeueDelay time.Duration // between copies at most
+	MaxYield        time.Duration // between direct batches of one wallet at most: other replicas get their turn
+	MinPause        time.Duration // between tries while the ledger is away
+	MaxPause        time.Duration
 }
 
 // HeldCommits are the direct batches under way at a time of wallets whose row was held by
@@ -42,18 +42,18 @@ func DefaultLimits() Limits {
 		BatchOperations: 2_000, QueueOperations: 20_000, Lanes: 200_000, Unsettled: 500_000, UnsettledPerWallet: 10_000,
 		Conflicts: 5, Retries: 10, DirectCommits: 10, DirectTries: 50, ListPerCopy: 1_000, Attempts: 10,
 		CopiesPerRound: 100, Backfills: 500,
-		KeeperInterval: 250 * time.Millisecond, RequeueFirst: 500 * time.Millisecond, RequeueMost: 30 * time.Second,
-		YieldMost:  100 * time.Millisecond,
-		PauseFirst: 50 * time.Millisecond, PauseMost: 500 * time.Millisecond,
+		KeeperInterval: 250 * time.Millisecond, MinRequeueDelay: 500 * time.Millisecond, MaxRequeueDelay: 30 * time.Second,
+		MaxYield: 100 * time.Millisecond,
+		MinPause: 50 * time.Millisecond, MaxPause: 500 * time.Millisecond,
 	}
 }
 
 // backoff is how long a list waits before its next copy.
 func (l Limits) backoff(refusals int) time.Duration {
-	d := l.RequeueFirst
+	d := l.MinRequeueDelay
 	for range refusals {
-		if d *= 2; d >= l.RequeueMost {
-			return l.RequeueMost
+		if d *= 2; d >= l.MaxRequeueDelay {
+			return l.MaxRequeueDelay
 		}
 	}
 	return d
@@ -66,13 +66,13 @@ const yieldFactor = 8
 // yieldPause is how long the direct way leaves a wallet to others after a batch. It is
 // random, so that replicas that conflict do not go on in step.
 func (l Limits) yieldPause(took time.Duration) time.Duration {
-	return rand.N(min(yieldFactor*max(took, 0), l.YieldMost) + 1) //nolint:gosec // not a secret
+	return rand.N(min(yieldFactor*max(took, 0), l.MaxYield) + 1) //nolint:gosec // not a secret
 }
 
 // pause is a growing wait between tries.
 type pause struct{ next, most time.Duration }
 
-func newPause(l Limits) *pause { return &pause{next: l.PauseFirst, most: l.PauseMost} }
+func newPause(l Limits) *pause { return &pause{next: l.MinPause, most: l.MaxPause} }
 
 // wait waits; it returns early, with the context's error, when ctx ends.
 func (p *pause) wait(ctx context.Context) error {

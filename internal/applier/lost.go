@@ -12,16 +12,16 @@ import (
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-// lostAtMost bounds the operations about which one Reconcile asks whether they are lost:
+// maxLostAsked bounds the operations about which one Reconcile asks whether they are lost:
 // normally they are on requeued lists. A wallet's are asked about together, because lost ones
 // are applied in order, so a single wallet may exceed the bound.
-const lostAtMost = 1_000
+const maxLostAsked = 1_000
 
 // The bounds of wallets whose lost operations wait for the direct way, or are tried; the
 // others wait for the next Reconcile.
 const (
-	recoveriesAtMost     = 500
-	heldRecoveriesAtMost = 20 // besides, of those whose row was held when it was looked at
+	maxRecoveries     = 500
+	maxHeldRecoveries = 20 // besides, of those whose row was held when it was looked at
 )
 
 // applyLost has what Kafka has lost applied directly: operations, and creations, that were
@@ -70,9 +70,9 @@ func (a *Applier) recover(id uuid.UUID, lost map[uuid.UUID]bool, held bool) {
 		a.metrics.losses.Add(float64(n))
 		a.Log.Error("the journal has lost operations that it had acknowledged: they are applied directly", "wallet", id, "operations", n)
 	}
-	under, most, turns := &a.lanes.recoveries, int64(recoveriesAtMost), a.turns
+	under, most, turns := &a.lanes.recoveries, int64(maxRecoveries), a.turns
 	if held {
-		under, most, turns = &a.lanes.heldRecoveries, heldRecoveriesAtMost, a.heldTurns
+		under, most, turns = &a.lanes.heldRecoveries, maxHeldRecoveries, a.heldTurns
 	}
 	if under.Load() < most {
 		a.enqueueRecovery(&call{ctx: a.ctx, wallet: id, lost: lost, done: make(chan struct{}), under: under}, turns)
@@ -93,12 +93,12 @@ func (l *lanes) noteLost(id uuid.UUID, lost map[uuid.UUID]bool) (n int) {
 }
 
 // someWallets divides the operations, which are together by wallet, and returns those of some
-// wallets, picked at random: at least one, and no more than make lostAtMost.
+// wallets, picked at random: at least one, and no more than make maxLostAsked.
 func someWallets(placed []wallet.Placed) [][]wallet.Placed {
 	wallets := byWallet(placed, func(p wallet.Placed) uuid.UUID { return p.WalletID })
 	rand.Shuffle(len(wallets), func(i, j int) { wallets[i], wallets[j] = wallets[j], wallets[i] })
 	n, count := 0, 0
-	for n < len(wallets) && (n == 0 || count+len(wallets[n]) <= lostAtMost) {
+	for n < len(wallets) && (n == 0 || count+len(wallets[n]) <= maxLostAsked) {
 		count += len(wallets[n])
 		n++
 	}
@@ -117,7 +117,7 @@ func (a *Applier) enqueueRecovery(c *call, turns chan struct{}) {
 	}
 	c.lane = ln
 	c.under.Add(1)
-	a.direct.Go(func() { a.recoverIn(turns, c) })
+	a.direct.Go(func() { a.runRecovery(turns, c) })
 }
 
 func (c *call) endRecovery() {
@@ -125,7 +125,7 @@ func (c *call) endRecovery() {
 	c.lane.recovering.Store(false)
 }
 
-func (a *Applier) recoverIn(turns chan struct{}, c *call) {
+func (a *Applier) runRecovery(turns chan struct{}, c *call) {
 	select {
 	case turns <- struct{}{}:
 	case <-a.ctx.Done():

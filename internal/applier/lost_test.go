@@ -193,7 +193,7 @@ func TestWhatIsLostDoesNotPassWhatIsOnTheList(t *testing.T) {
 				return simtest.Refused
 			}
 			return simtest.None
-		}), withLimits(func(l *applier.Limits) { l.RequeueFirst, l.RequeueMost = 30*time.Second, 30*time.Second }))
+		}), withLimits(func(l *applier.Limits) { l.MinRequeueDelay, l.MaxRequeueDelay = 30*time.Second, 30*time.Second }))
 		in, out := deposit(id, 100), withdraw(id, 100)
 		if _, err := r.journal.Write(in); err != nil {
 			t.Fatal(err)
@@ -499,7 +499,7 @@ func TestALongListHidesNothingThatIsLost(t *testing.T) {
 				return simtest.Refused
 			}
 			return simtest.None
-		}), withLimits(func(l *applier.Limits) { l.RequeueFirst, l.RequeueMost = time.Hour, time.Hour }))
+		}), withLimits(func(l *applier.Limits) { l.MinRequeueDelay, l.MaxRequeueDelay = time.Hour, time.Hour }))
 		for range 30 {
 			var ops []wallet.Operation
 			for range 100 {

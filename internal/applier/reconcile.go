@@ -10,9 +10,9 @@ import (
 
 // The bounds of one Reconcile: of the operations that it asks the ledger for.
 const (
-	lookAtMost    = 10_000
-	lookPerWallet = 2_500 // orphaned ones, and as many others
-	lookReads     = 50    // while some are refused; the rest waits for the next Reconcile
+	maxAsked          = 10_000
+	maxAskedPerWallet = 2_500 // orphaned ones, and as many others
+	lookReads         = 50    // while some are refused; the rest waits for the next Reconcile
 )
 
 // Reconcile notes how far the ledger is, settles own operations that the ledger has by
@@ -110,7 +110,7 @@ func (a *Applier) countExcluded(lanes []*lane) int64 {
 func (a *Applier) unsettledPassed(lanes []*lane) (passed []wallet.Placed) {
 	first := rand.IntN(max(1, len(lanes))) //nolint:gosec // a place to begin, not a secret
 	for i := range lanes {
-		if len(passed) >= lookAtMost {
+		if len(passed) >= maxAsked {
 			break
 		}
 		passed = a.unsettledPassedOf(lanes[(first+i)%len(lanes)], passed)
@@ -130,7 +130,7 @@ func (a *Applier) unsettledPassedOf(ln *lane, passed []wallet.Placed) []wallet.P
 		if u.behind.Known() && !a.ledgerNext.passed(u.behind) {
 			continue
 		}
-		if *share++; *share <= lookPerWallet {
+		if *share++; *share <= maxAskedPerWallet {
 			passed = append(passed, wallet.Placed{Key: u.Key(), Receipt: u.behind})
 		}
 	}

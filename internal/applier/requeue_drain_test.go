@@ -53,7 +53,7 @@ func (l *requeued) copy(t *testing.T, limits Limits, at time.Time, why string) w
 	return change
 }
 
-var drainLimits = Limits{ListPerCopy: 10, Attempts: 5, RequeueFirst: time.Second, RequeueMost: time.Hour}
+var drainLimits = Limits{ListPerCopy: 10, Attempts: 5, MinRequeueDelay: time.Second, MaxRequeueDelay: time.Hour}
 
 // A list that only is long is applied copy by copy, each due at once: that says
 // nothing about refusals.

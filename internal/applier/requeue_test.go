@@ -19,7 +19,7 @@ import (
 )
 
 // never keeps copies from coming by themselves: the test writes them.
-var never = withLimits(func(l *applier.Limits) { l.RequeueFirst, l.RequeueMost = time.Hour, time.Hour })
+var never = withLimits(func(l *applier.Limits) { l.MinRequeueDelay, l.MaxRequeueDelay = time.Hour, time.Hour })
 
 // copyOf is the copy that requeueing puts back into the journal.
 func copyOf(op wallet.Operation, attempt int) wallet.Record {
@@ -163,7 +163,7 @@ func TestALongListIsAppliedByAsManyCopiesAsItTakes(t *testing.T) {
 	w, db := newWorld(t, 1)
 	id := w.created()
 	r := w.owning(withLimits(func(l *applier.Limits) {
-		l.ListPerCopy, l.RequeueFirst, l.RequeueMost = 3, 5*time.Second, 5*time.Second
+		l.ListPerCopy, l.MinRequeueDelay, l.MaxRequeueDelay = 3, 5*time.Second, 5*time.Second
 	}))
 	var ops []wallet.Operation
 	for i := range 10 {

@@ -56,7 +56,7 @@ func (s *sim) member() *member {
 	l := limits()
 	l.BatchOperations, l.QueueOperations = 1+s.draw(8), 2+s.draw(10)
 	l.ListPerCopy, l.DirectTries, l.Conflicts = 1+s.draw(4), 3, 2
-	l.YieldMost = 0 // the simulation gives the turns
+	l.MaxYield = 0 // the simulation gives the turns
 	if s.tight {
 		l.UnsettledPerWallet = 3 + s.draw(4)
 	}

@@ -74,7 +74,7 @@ func (p port) checkLists(b *wallet.Batch) {
 // backoff is how long a list waits after so many refusals.
 func backoff(refusals int) time.Duration {
 	l := limits()
-	return min(l.RequeueFirst<<refusals, l.RequeueMost)
+	return min(l.MinRequeueDelay<<refusals, l.MaxRequeueDelay)
 }
 
 // now is the member's clock.

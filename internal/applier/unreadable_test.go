@@ -243,7 +243,7 @@ func TestAWalletThatCannotBeReadSplitsNoMoreBatchesOnceItIsSetAside(t *testing.T
 			commits++
 		}
 		return simtest.None
-	}), withLimits(func(l *applier.Limits) { l.RequeueFirst, l.RequeueMost = time.Hour, time.Hour }))
+	}), withLimits(func(l *applier.Limits) { l.MinRequeueDelay, l.MaxRequeueDelay = time.Hour, time.Hour }))
 	w.await("all operations of the other, and a list", func(b simtest.Books) bool {
 		return b.Wallets[good].Sequence == 900 && len(b.Entries[bad]) == 101
 	})

@@ -90,10 +90,10 @@ func TestWhatWasLostWithAJournalIsNoLoadInTheNext(t *testing.T) {
 func TestRequeuedOperationsKeepNoOthersFromBeingAskedFor(t *testing.T) {
 	ledger := &asking{asked: map[uuid.UUID]int{}}
 	a := New(Config{Ledger: ledger, Limits: DefaultLimits(), Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(), Now: time.Now})
-	const wallets = 2 * lookAtMost / lookPerWallet
+	const wallets = 2 * maxAsked / maxAskedPerWallet
 	for range wallets {
 		id := uuid.New()
-		for i := range lookPerWallet + 1 {
+		for i := range maxAskedPerWallet + 1 {
 			keepOf(a, id, i)
 		}
 	}
@@ -295,7 +295,7 @@ func TestALookAsksForWholeWallets(t *testing.T) {
 			}
 			met[id], count = true, count+len(of)
 		}
-		if len(some) == 0 || count > lostAtMost && len(some) > 1 {
+		if len(some) == 0 || count > maxLostAsked && len(some) > 1 {
 			t.Fatalf("%d wallets with %d operations", len(some), count)
 		}
 	}
@@ -314,15 +314,15 @@ func TestALookSaysHowManyItHasSettled(t *testing.T) {
 		passed int64
 		want   []int // settled by each look
 	}{
-		"two shares and a bit":       {having{}, 2*lookPerWallet + 10, []int{lookPerWallet, lookPerWallet, 10, 0}},
-		"less than a share":          {having{}, lookPerWallet - 1, []int{lookPerWallet - 1, 0}},
+		"two shares and a bit":       {having{}, 2*maxAskedPerWallet + 10, []int{maxAskedPerWallet, maxAskedPerWallet, 10, 0}},
+		"less than a share":          {having{}, maxAskedPerWallet - 1, []int{maxAskedPerWallet - 1, 0}},
 		"all of it is on a list":     {&asking{asked: map[uuid.UUID]int{}}, 1 << 40, []int{0}},
 		"the ledger has passed none": {having{}, 0, []int{0}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := New(Config{Ledger: c.ledger, Limits: DefaultLimits(), Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(), Now: time.Now})
 			id := uuid.New()
-			for i := range 2*lookPerWallet + 20 {
+			for i := range 2*maxAskedPerWallet + 20 {
 				keepOf(a, id, i)
 			}
 			for i, want := range c.want {
@@ -343,7 +343,7 @@ func TestWhatWasLostWithAJournalKeepsNothingFromBeingSettled(t *testing.T) {
 	ledger := &lacking{asking: &asking{asked: map[uuid.UUID]int{}}, has: map[uuid.UUID]bool{}}
 	a := New(Config{Ledger: ledger, Limits: DefaultLimits(), Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(), Now: time.Now})
 	id, op := uuid.New(), uuid.New()
-	for offset := range lookPerWallet {
+	for offset := range maxAskedPerWallet {
 		keepOf(a, id, offset)
 	}
 	a.JournalReplaced()

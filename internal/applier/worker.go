@@ -21,11 +21,11 @@ type worker struct {
 	partition int32
 	log       *slog.Logger
 
-	door        *door
-	next        atomic.Int64 // the ledger's offset as far as this worker knows
-	lists       map[uuid.UUID]wallet.List
-	listCount   atomic.Int64 // of lists, for the keeper
-	mostRecords int          // of one batch: fewer than the limit while the ledger does not take as many
+	door       *door
+	next       atomic.Int64 // the ledger's offset as far as this worker knows
+	lists      map[uuid.UUID]wallet.List
+	listCount  atomic.Int64 // of lists, for the keeper
+	maxRecords int          // of one batch: fewer than the limit while the ledger does not take as many
 
 	oldestApplying    atomic.Int64 // when the oldest operation being applied was accepted, in microseconds; 0: none
 	oldestUnjournaled atomic.Int64 // the same of those that the keeper's last look found without a backfill record
@@ -42,9 +42,9 @@ const announcedBehind = 8
 func newWorker(a *Applier, topic uuid.UUID, partition int32, p wallet.Progress) *worker {
 	w := &worker{
 		applier: a, topic: topic, partition: partition, log: a.Log.With("partition", partition),
-		door:        newDoor(p.Next, a.Limits.QueueOperations),
-		mostRecords: a.Limits.BatchOperations,
-		committed:   make(chan wallet.Committed, announcedBehind),
+		door:       newDoor(p.Next, a.Limits.QueueOperations),
+		maxRecords: a.Limits.BatchOperations,
+		committed:  make(chan wallet.Committed, announcedBehind),
 	}
 	w.follow(p)
 	return w
@@ -143,10 +143,10 @@ func (w *worker) apply(ctx context.Context, records []wallet.Record) bool {
 		if records = from(records, w.next.Load()); len(records) == 0 {
 			return ctx.Err() == nil
 		}
-		n, err := w.applySome(records[:min(w.mostRecords, len(records))])
+		n, err := w.applySome(records[:min(w.maxRecords, len(records))])
 		if err == nil {
 			records, pause, unknown = records[n:], newPause(w.applier.Limits), false
-			w.mostRecords = min(w.mostRecords+w.mostRecords/4+1, w.applier.Limits.BatchOperations)
+			w.maxRecords = min(w.maxRecords+w.maxRecords/4+1, w.applier.Limits.BatchOperations)
 			w.oldestApplying.Store(firstAccepted(records))
 			continue
 		}
@@ -162,7 +162,7 @@ func (w *worker) apply(ctx context.Context, records []wallet.Record) bool {
 			return false
 		}
 		if errors.Is(err, wallet.ErrUnavailable) && w.next.Load() == tried {
-			w.mostRecords = max(1, min(w.mostRecords, len(records))/2) // a slow ledger may take less at a time
+			w.maxRecords = max(1, min(w.maxRecords, len(records))/2) // a slow ledger may take less at a time
 		}
 		// After an unknown outcome the offset may have been moved by this worker's own commit,
 		// which landed late: nobody else tells what that brought. Another owner tells its own.

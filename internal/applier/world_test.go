@@ -50,8 +50,8 @@ func newMemoryWorld(t testing.TB, partitions int) *world {
 // limits are the production's, with waits that a test can afford.
 func limits() applier.Limits {
 	l := applier.DefaultLimits()
-	l.KeeperInterval, l.RequeueFirst, l.RequeueMost = 5*time.Millisecond, 20*time.Millisecond, 100*time.Millisecond
-	l.PauseFirst, l.PauseMost = 2*time.Millisecond, 50*time.Millisecond
+	l.KeeperInterval, l.MinRequeueDelay, l.MaxRequeueDelay = 5*time.Millisecond, 20*time.Millisecond, 100*time.Millisecond
+	l.MinPause, l.MaxPause = 2*time.Millisecond, 50*time.Millisecond
 	return l
 }
 

@@ -71,8 +71,8 @@ type Report struct {
 
 // The bounds of what a report lists.
 const (
-	mostFindings = 200 // of one kind: a known loss of records must not hide another difference
-	mostNotes    = 50
+	maxFindings = 200 // of one kind: a known loss of records must not hide another difference
+	maxNotes    = 50
 )
 
 // Clean reports whether nothing was found.
@@ -109,14 +109,14 @@ func (a *Audit) find(f Finding, format string, args ...any) {
 		a.report.Totals = map[Kind]int64{}
 	}
 	a.report.Totals[f.Kind]++
-	if a.report.Totals[f.Kind] <= mostFindings {
+	if a.report.Totals[f.Kind] <= maxFindings {
 		f.Detail = fmt.Sprintf(format, args...)
 		a.report.Findings = append(a.report.Findings, f)
 	}
 }
 
 func (a *Audit) note(f Finding, format string, args ...any) {
-	if len(a.report.Notes) < mostNotes {
+	if len(a.report.Notes) < maxNotes {
 		f.Detail = fmt.Sprintf(format, args...)
 		a.report.Notes = append(a.report.Notes, f)
 	}

@@ -12,21 +12,21 @@ func TestFindingsAreBoundedByKindAndAllCounted(t *testing.T) {
 	if !a.report.Clean() || a.report.Differences() != 0 {
 		t.Error("a report of nothing is not clean")
 	}
-	for range mostFindings + 50 {
+	for range maxFindings + 50 {
 		a.find(about(WrongBalance, uuid.New()), "off by %d", 1)
 	}
 	a.find(about(WalletMissing, uuid.New()), "gone")
 	r := &a.report
-	if r.Clean() || r.Differences() != mostFindings+51 || len(r.Findings) != mostFindings+1 {
+	if r.Clean() || r.Differences() != maxFindings+51 || len(r.Findings) != maxFindings+1 {
 		t.Errorf("clean %t, %d differences, %d listed", r.Clean(), r.Differences(), len(r.Findings))
 	}
 	if last := r.Findings[len(r.Findings)-1]; last.Kind != WalletMissing || last.Detail != "gone" {
 		t.Errorf("the last is %s", last)
 	}
-	for range mostNotes + 1 {
+	for range maxNotes + 1 {
 		a.note(about(WrongBalance, uuid.New()), "by the way")
 	}
-	if len(r.Notes) != mostNotes || r.Differences() != mostFindings+51 {
+	if len(r.Notes) != maxNotes || r.Differences() != maxFindings+51 {
 		t.Errorf("%d notes, %d differences", len(r.Notes), r.Differences())
 	}
 }

@@ -19,7 +19,7 @@ func (a *Audit) stillThere(ctx context.Context) error {
 	// By wallet, so that a list is read with few pages.
 	slices.SortFunc(keys, func(x, y wallet.Key) int { return wallet.CompareIDs(x.WalletID, y.WalletID) })
 	for part := range slices.Chunk(keys, pageOperations) {
-		q := wallet.SnapshotQuery{Operations: part, EntriesPerList: mostListed}
+		q := wallet.SnapshotQuery{Operations: part, EntriesPerList: maxListed}
 		for i, k := range part {
 			if i == 0 || part[i-1].WalletID != k.WalletID {
 				q.Lists = append(q.Lists, k.WalletID)
@@ -81,7 +81,7 @@ func (a *Audit) list(ctx context.Context, l wallet.ListAudit) error {
 			l.Entries, l.Length, l.Partition, owner)
 	}
 	s, err := again(ctx, func() (wallet.Snapshot, error) {
-		return a.Ledger.Read(ctx, wallet.SnapshotQuery{Lists: []uuid.UUID{l.WalletID}, EntriesPerList: mostListed})
+		return a.Ledger.Read(ctx, wallet.SnapshotQuery{Lists: []uuid.UUID{l.WalletID}, EntriesPerList: maxListed})
 	})
 	if err != nil {
 		return err

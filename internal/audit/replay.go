@@ -59,11 +59,11 @@ func (a *Audit) meetAll(ctx context.Context, records []wallet.Record) error {
 	return nil
 }
 
-// mostListed is above what a requeued list may hold.
-const mostListed = 100_000
+// maxListed is above what a requeued list may hold.
+const maxListed = 100_000
 
 func query(records []wallet.Record) wallet.SnapshotQuery {
-	q := wallet.SnapshotQuery{EntriesPerList: mostListed}
+	q := wallet.SnapshotQuery{EntriesPerList: maxListed}
 	wallets := map[uuid.UUID]bool{}
 	for _, r := range records {
 		if r.Kind == wallet.KindPoison || wallets[r.WalletID] {

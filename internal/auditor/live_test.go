@@ -32,7 +32,7 @@ type work struct {
 func (p *places) work(wallets int) *work {
 	w := &work{places: p, stop: make(chan struct{})}
 	log := slog.New(slog.DiscardHandler)
-	cache := balance.Open(balance.Config{Address: p.redis.Addr(), Timeout: time.Second, TTL: time.Hour, MostDirty: 1000, Replica: uuid.New(), Ledger: p.ledger, Log: log, Now: time.Now})
+	cache := balance.Open(balance.Config{Address: p.redis.Addr(), Timeout: time.Second, TTL: time.Hour, MaxDirty: 1000, Replica: uuid.New(), Ledger: p.ledger, Log: log, Now: time.Now})
 	w.journal = must[*journal.Journal](p.t)(journal.Open(journal.Config{
 		Brokers: p.cfg.Kafka.Brokers, Topic: p.topic.Name, Group: "work", AckTimeout: 5 * time.Second,
 		RequestTimeout: 5 * time.Second, SessionTimeout: 6 * time.Second, Replica: uuid.New(), Log: log,

@@ -32,9 +32,9 @@ type Config struct {
 	Address, Username, Password string
 	TLS                         *tls.Config // nil: without
 
-	Timeout   time.Duration // of one call; a slower Redis is one that is down
-	TTL       time.Duration // how long a balance may be stale when a put was lost for good
-	MostDirty int           // wallets remembered for repair; beyond it the cache is not believed for a TTL
+	Timeout  time.Duration // of one call; a slower Redis is one that is down
+	TTL      time.Duration // how long a balance may be stale when a put was lost for good
+	MaxDirty int           // wallets remembered for repair; beyond it the cache is not believed for a TTL
 
 	Replica uuid.UUID
 	Ledger  Ledger
@@ -69,7 +69,7 @@ var errDown = errors.New("the balance cache is down")
 
 // Open prepares a cache. It does not connect.
 func Open(cfg Config) *Cache {
-	c := &Cache{Config: cfg, dirty: dirty{wallets: map[uuid.UUID]wallet.Wallet{}, most: cfg.MostDirty}}
+	c := &Cache{Config: cfg, dirty: dirty{wallets: map[uuid.UUID]wallet.Wallet{}, most: cfg.MaxDirty}}
 	c.Breaker = breaker.New(breaker.Config{Name: "Redis", Probe: c.probe, Interval: probeInterval, Timeout: cfg.Timeout, Log: cfg.Log})
 	return c
 }

@@ -86,8 +86,8 @@ func (c *Cache) Dirty() int {
 }
 
 const (
-	repairEvery  = 100 * time.Millisecond
-	repairAtOnce = 1_000
+	repairEvery = 100 * time.Millisecond
+	maxRepaired = 1_000
 )
 
 // repair renews what could not be put, whenever Redis is up, until ctx ends.
@@ -101,7 +101,7 @@ func (c *Cache) repair(ctx context.Context) {
 		case <-tick.C:
 		}
 		for c.Err() == nil {
-			some := c.dirty.some(repairAtOnce)
+			some := c.dirty.some(maxRepaired)
 			if len(some) == 0 || c.PutMaybeStale(ctx, some...) != nil {
 				break
 			}

@@ -104,7 +104,7 @@ func (c *clock) advance(d time.Duration) {
 // testConfig has a timeout that no busy machine reaches; tests of it set their own.
 func testConfig(address string, l *ledger) Config {
 	return Config{
-		Address: address, Timeout: patience, TTL: time.Minute, MostDirty: 100_000,
+		Address: address, Timeout: patience, TTL: time.Minute, MaxDirty: 100_000,
 		Replica: uuid.New(), Ledger: l, Log: slog.New(slog.DiscardHandler), Now: time.Now,
 	}
 }

@@ -188,7 +188,7 @@ func TestRepairForgetsOnlyWhatItHasPut(t *testing.T) {
 func TestRepairOfManyWalletsEnds(t *testing.T) {
 	redis := embeddedtest.Miniredis(t)
 	c := opened(t, testConfig(redis.Addr(), newLedger()))
-	wallets := make([]wallet.Wallet, 2*repairAtOnce+1)
+	wallets := make([]wallet.Wallet, 2*maxRepaired+1)
 	for i := range wallets {
 		wallets[i] = at(uuid.New(), 1)
 	}
@@ -218,7 +218,7 @@ func TestTooManyFailedPutsMakeTheWholeCacheUnbelievedForATTL(t *testing.T) {
 	redis, now := embeddedtest.Miniredis(t), &clock{now: time.UnixMicro(1_700_000_000_000_000)}
 	l, clean := newLedger(), uuid.New()
 	cfg := testConfig(redis.Addr(), l)
-	cfg.MostDirty, cfg.Now = 2, now.Now
+	cfg.MaxDirty, cfg.Now = 2, now.Now
 	c := opened(t, cfg)
 	if err := c.Put(t.Context(), l.commit(clean)); err != nil {
 		t.Fatal(err)
@@ -233,7 +233,7 @@ func TestTooManyFailedPutsMakeTheWholeCacheUnbelievedForATTL(t *testing.T) {
 	refused(t, c, redis, at(uuid.New(), 1), at(uuid.New(), 1))
 	read(0) // two are remembered: the others are believed
 	refused(t, c, redis, at(uuid.New(), 1))
-	if c.Dirty() > cfg.MostDirty {
+	if c.Dirty() > cfg.MaxDirty {
 		t.Errorf("%d are remembered", c.Dirty())
 	}
 	read(1)

@@ -127,8 +127,8 @@ func (c *Config) checkComponents() (faults []error) {
 	fault(p.CommitConnections >= 2, "POSTGRES_COMMIT_CONNECTIONS", "must be at least 2")
 	fault(p.ReadConnections >= 2, "POSTGRES_READ_CONNECTIONS", "must be at least 2")
 	fault(p.LockTimeout >= 10*time.Millisecond, "POSTGRES_LOCK_TIMEOUT", "must be at least 10ms")
-	fault(p.CommitTimeout >= 2*p.LockTimeout && p.CommitTimeout <= mostTimeout, "POSTGRES_COMMIT_TIMEOUT", "must be at least twice WALLETD_POSTGRES_LOCK_TIMEOUT, and at most 1h")
-	fault(p.ReadTimeout >= 10*time.Millisecond && p.ReadTimeout <= mostTimeout, "POSTGRES_READ_TIMEOUT", "must be 10ms to 1h")
+	fault(p.CommitTimeout >= 2*p.LockTimeout && p.CommitTimeout <= maxTimeout, "POSTGRES_COMMIT_TIMEOUT", "must be at least twice WALLETD_POSTGRES_LOCK_TIMEOUT, and at most 1h")
+	fault(p.ReadTimeout >= 10*time.Millisecond && p.ReadTimeout <= maxTimeout, "POSTGRES_READ_TIMEOUT", "must be 10ms to 1h")
 	fault(topicName.MatchString(k.Topic) && strings.Trim(k.Topic, ".") != "", "KAFKA_TOPIC", "must be 1 to 236 letters, digits, dots, underscores and hyphens")
 	fault(k.Partitions >= 1 && k.Partitions <= 10_000, "KAFKA_PARTITIONS", "must be 1 to 10000")
 	fault(k.Replication >= 1, "KAFKA_REPLICATION", "must be at least 1")
@@ -150,8 +150,8 @@ func (c *Config) checkComponents() (faults []error) {
 	return append(faults, r.check("WALLETD_REDIS_", r.TLS == "on", "TLS=on")...)
 }
 
-// mostTimeout is far below what PostgreSQL takes as one, 24 days.
-const mostTimeout = time.Hour
+// maxTimeout is far below what PostgreSQL takes as one, 24 days.
+const maxTimeout = time.Hour
 
 // topicName is what Kafka takes, with room for the name of the dead letters' topic.
 var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,236}$`)

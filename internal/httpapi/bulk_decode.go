@@ -22,7 +22,7 @@ type bulk struct {
 // decodeBulk reads a JSON array of operations, or one on each line. They are valid
 // if there are no faults; legacy is right in any case.
 func decodeBulk(body []byte, walletID uuid.UUID, lines bool) (ops []wallet.Operation, legacy bool, faults []wallet.FieldError) {
-	b := bulk{pathWallet: walletID, ops: make([]wallet.Operation, 0, min(MaxBulkOperations, 1+len(body)/leastItemBytes))}
+	b := bulk{pathWallet: walletID, ops: make([]wallet.Operation, 0, min(MaxBulkOperations, 1+len(body)/minItemBytes))}
 	b.known = walletIDMember | valletIDMember | typeMember | amountMember | keyMember
 	if lines {
 		b.lines(body)
@@ -36,8 +36,8 @@ func decodeBulk(body []byte, walletID uuid.UUID, lines bool) (ops []wallet.Opera
 	return b.ops, b.anyLegacy, b.faults
 }
 
-// leastItemBytes is the length of the shortest operation.
-const leastItemBytes = len(`{"operationType":"DEPOSIT","amount":1}`)
+// minItemBytes is the length of the shortest operation.
+const minItemBytes = len(`{"operationType":"DEPOSIT","amount":1}`)
 
 func (b *bulk) array() bool {
 	b.at++

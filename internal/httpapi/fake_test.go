@@ -61,7 +61,7 @@ func (f *fake) Create(_ context.Context, key string, _ time.Duration) (wallet.Cr
 	if f.create != nil {
 		return f.create()
 	}
-	id := wallet.CreatedID(key)
+	id := wallet.NewWalletID(key)
 	_, replayed := f.wallets[id]
 	f.wallets[id] = wallet.State{}
 	return wallet.Created{Wallet: wallet.Wallet{ID: id, UpdatedAt: at}, Replayed: replayed}, nil

@@ -71,7 +71,7 @@ func (j *Journal) Bury(ctx context.Context, rec wallet.Record) error {
 	case err := <-done:
 		if err != nil {
 			if errors.Is(err, kerr.UnknownTopicID) {
-				j.lettersAbandoned.Store(true)
+				j.lettersTopicUnknown.Store(true)
 			}
 			j.lettersFailed.Store(true)
 		}

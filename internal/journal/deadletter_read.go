@@ -112,8 +112,8 @@ func (j *Journal) BuriedPlaces(ctx context.Context) (map[wallet.Receipt]bool, er
 	})
 }
 
-// lettersAtOnce bounds the letters of one look.
-const lettersAtOnce = 100
+// maxPolledLetters bounds the letters of one look.
+const maxPolledLetters = 100
 
 func (j *Journal) lettersOf(ctx context.Context, topic [16]byte, partition int32, at, end int64, visit func([]Letter) (bool, error)) (more bool, err error) {
 	if at >= end {
@@ -130,7 +130,7 @@ func (j *Journal) lettersOf(ctx context.Context, topic [16]byte, partition int32
 	}
 	defer client.Close()
 	for at < end {
-		fetches, err := poll(ctx, client, lettersAtOnce)
+		fetches, err := poll(ctx, client, maxPolledLetters)
 		if err != nil {
 			return false, fmt.Errorf("%w: dead letters from %s: %w", wallet.ErrUnreachable, wallet.Receipt{Partition: partition, Offset: at}, err)
 		}

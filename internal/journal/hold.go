@@ -13,7 +13,7 @@ import (
 //	                                   that gets a lost one's offset says so at once
 //	holdLost       ──► holdRecovering  it does not end before the ledger's offset: only what the
 //	                                   ledger had not come to is lost, or an operator has decided
-//	holdRecovering ──► ""              what was lost is applied, or recoverMost is over
+//	holdRecovering ──► ""              what was lost is applied, or maxRecovery is over
 //	any but holdLost ► holdForeign     while the topic is another; then its end decides again
 //	at the start   ──► holdUntold      until its end is told
 type writeHold string
@@ -117,16 +117,16 @@ func (w *topicWriter) holdWithoutEnd(next int64, was writeHold) writeHold {
 	return was
 }
 
-// recoverMost is how long a partition is not written so that what it has lost is applied
+// maxRecovery is how long a partition is not written so that what it has lost is applied
 // before what comes after it. What is left has to be read before: longer than a reader needs
 // to begin anew.
-const recoverMost = 30 * time.Second
+const maxRecovery = 30 * time.Second
 
 // recoverFrom has what was acknowledged from end on applied, which is lost.
 func (w *topicWriter) recoverFrom(p *partitionWriter, end, acknowledged int64) {
 	w.applier.JournalTruncated(p.partition, end, acknowledged)
 	p.next.CompareAndSwap(acknowledged, 0)
-	p.lostFrom, w.recoverBy = end, time.Now().Add(recoverMost)
+	p.lostFrom, w.recoverBy = end, time.Now().Add(maxRecovery)
 }
 
 // recovering is why partitions are held that have lost something, "" once they need not be.
@@ -137,9 +137,9 @@ func (w *topicWriter) recovering() writeHold {
 	return ""
 }
 
-// recoverFirst holds all partitions until what was lost is applied, or recoverMost.
+// recoverFirst holds all partitions until what was lost is applied, or maxRecovery.
 func (w *topicWriter) recoverFirst() {
-	w.recoverBy = time.Now().Add(recoverMost)
+	w.recoverBy = time.Now().Add(maxRecovery)
 	for _, p := range w.writers {
 		p.hold(w.recovering())
 	}

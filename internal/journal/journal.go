@@ -52,9 +52,9 @@ type Journal struct {
 	running   sync.WaitGroup
 	closeOnce sync.Once
 
-	letters          atomic.Pointer[kgo.Client] // writes dead letters
-	lettersFailed    atomic.Bool                // mend is to look why
-	lettersAbandoned atomic.Bool                // their client has heard that their topic is another one
+	letters             atomic.Pointer[kgo.Client] // writes dead letters
+	lettersFailed       atomic.Bool                // mend is to look why
+	lettersTopicUnknown atomic.Bool                // their client has heard that their topic is another one
 
 	leaders    leaders
 	finding    chan struct{}               // a place for each look-up under way
@@ -77,7 +77,7 @@ func Open(cfg Config) (*Journal, error) {
 		client.Close()
 		return nil, fmt.Errorf("prepare the journal: %w", err)
 	}
-	j := &Journal{Config: cfg, client: client, admin: kadm.NewClient(client), finding: make(chan struct{}, findAtOnce), begun: make(chan struct{}), gap: make(chan struct{}, 1)}
+	j := &Journal{Config: cfg, client: client, admin: kadm.NewClient(client), finding: make(chan struct{}, maxLookUps), begun: make(chan struct{}), gap: make(chan struct{}, 1)}
 	j.letters.Store(letters)
 	j.closeBegun = sync.OnceFunc(func() { close(j.begun) })
 	j.brokers = breaker.New(breaker.Config{Name: "Kafka", Probe: client.Ping, Interval: time.Second, Timeout: cfg.RequestTimeout, Log: cfg.Log})
@@ -87,9 +87,9 @@ func Open(cfg Config) (*Journal, error) {
 
 // The pauses of the Kafka client.
 const (
-	metadataPause = 250 * time.Millisecond // between two looks for leaders, at least
-	metadataMost  = 2 * time.Second        // at most, since a deposed leader that does not know it, being cut off, answers a fetch with nothing, and no error
-	retryPause    = 250 * time.Millisecond // before a request is sent again
+	metadataMinAge = 250 * time.Millisecond // between two looks for leaders, at least
+	metadataMaxAge = 2 * time.Second        // at most, since a deposed leader that does not know it, being cut off, answers a fetch with nothing, and no error
+	retryPause     = 250 * time.Millisecond // before a request is sent again
 )
 
 func clientOptions(cfg Config) []kgo.Opt {
@@ -98,8 +98,8 @@ func clientOptions(cfg Config) []kgo.Opt {
 		kgo.ClientID("walletd-" + cfg.Replica.String()),
 		kgo.DialTimeout(cfg.RequestTimeout),
 		kgo.RequestTimeoutOverhead(cfg.RequestTimeout),
-		kgo.MetadataMinAge(metadataPause),
-		kgo.MetadataMaxAge(metadataMost),
+		kgo.MetadataMinAge(metadataMinAge),
+		kgo.MetadataMaxAge(metadataMaxAge),
 		kgo.RetryBackoffFn(func(int) time.Duration { return retryPause }),
 		kgo.DisableClientMetrics(),
 		kgo.WithLogger(clientLog{cfg.Log, &seldom{}}),

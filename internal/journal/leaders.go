@@ -83,14 +83,14 @@ func (l *leaders) fenced(topic uuid.UUID, listed kadm.ListedOffsets) kadm.Listed
 	return listed
 }
 
-// askMost is how long to wait for all brokers. A start waits too, and a hung one tells nothing.
-const askMost = time.Second
+// askTimeout is how long to wait for all brokers. A start waits too, and a hung one tells nothing.
+const askTimeout = time.Second
 
 // askLeaders asks every broker known to the client for the topic's leaders: a new leader knows
 // of its role before it serves. It returns the topic's ids, more than one while some brokers
 // have not learnt that it was recreated, and whether all have answered.
 func (j *Journal) askLeaders(ctx context.Context, topic string) (ids map[uuid.UUID]bool, all bool) {
-	ctx, cancel := context.WithTimeout(ctx, min(askMost, j.RequestTimeout))
+	ctx, cancel := context.WithTimeout(ctx, min(askTimeout, j.RequestTimeout))
 	defer cancel()
 	question, brokers := j.leaders.ask(), j.client.DiscoveredBrokers()
 	answers := make([]kmsg.MetadataResponseTopic, len(brokers))

@@ -27,7 +27,7 @@ const (
 func (j *Journal) Start(ledger Ledger, applier Applier) {
 	j.applier = applier
 	j.running.Go(func() { j.brokers.Run(j.ctx) })
-	m := &meeting{journal: j, ledger: ledger, rejoin: rejoinFirst}
+	m := &meeting{journal: j, ledger: ledger, rejoin: minRejoin}
 	j.meeting.Go(m.run)
 }
 
@@ -138,10 +138,10 @@ func (m *meeting) untilLeft(met wallet.Topic) (wallet.Topic, bool) {
 // nextRejoin is how long the next reader has to get all its partitions: twice as long as this
 // one had, for it may need that, unless this one went well for long.
 func nextRejoin(had, age time.Duration) time.Duration {
-	if age > 2*rejoinMost {
-		had = rejoinFirst
+	if age > 2*maxRejoin {
+		had = minRejoin
 	}
-	return min(2*had, rejoinMost)
+	return min(2*had, maxRejoin)
 }
 
 // leave gives the partitions up, and ends writing a topic that is not followed any

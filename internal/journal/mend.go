@@ -18,7 +18,7 @@ func (j *Journal) mend() {
 	if w := j.writer.Load(); w != nil && w.failed.Swap(false) {
 		j.mendWriter(w)
 	}
-	if j.lettersFailed.Swap(false) && (j.lettersAbandoned.Swap(false) || j.refusal(j.letters.Load()) != nil) {
+	if j.lettersFailed.Swap(false) && (j.lettersTopicUnknown.Swap(false) || j.refusal(j.letters.Load()) != nil) {
 		j.mendLetters()
 	}
 }
@@ -28,9 +28,9 @@ func (j *Journal) mendWriter(w *topicWriter) {
 	switch {
 	case why != nil:
 		w.refused.Store(&why)
-	case w.abandoned.Load() && j.allTellOf(w.topic.ID):
+	case w.topicUnknown.Load() && j.allTellOf(w.topic.ID):
 		why = kerr.UnknownTopicID
-	case w.abandoned.Load():
+	case w.topicUnknown.Load():
 		w.failed.Store(true) // look again
 		return
 	default:

@@ -16,13 +16,13 @@ import (
 )
 
 const (
-	rebalanceMost  = 10 * time.Second       // how long the group waits for a member that is to give partitions up
-	fetchWait      = 500 * time.Millisecond // how long the broker holds a fetch that finds nothing
-	pollRecords    = 5_000                  // of one poll, over all partitions
-	followInterval = 5 * time.Second        // between commits of the group's own offsets
-	fetchAgain     = time.Second            // after a fetch that failed
-	rejoinFirst    = 5 * time.Second        // at least, a reader that misses a partition makes room for another; then twice as long each time
-	rejoinMost     = 5 * time.Minute
+	rebalanceTimeout = 10 * time.Second       // how long the group waits for a member that is to give partitions up
+	fetchWait        = 500 * time.Millisecond // how long the broker holds a fetch that finds nothing
+	pollRecords      = 5_000                  // of one poll, over all partitions
+	commitInterval   = 5 * time.Second        // between commits of the group's own offsets
+	fetchAgain       = time.Second            // after a fetch that failed
+	minRejoin        = 5 * time.Second        // at least, a reader that misses a partition makes room for another; then twice as long each time
+	maxRejoin        = 5 * time.Minute
 )
 
 // reader fetches the partitions that the group gives to this replica. Where to
@@ -78,7 +78,7 @@ func (j *Journal) read(t wallet.Topic) error {
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.SessionTimeout(j.SessionTimeout),
 		kgo.HeartbeatInterval(j.SessionTimeout/4),
-		kgo.RebalanceTimeout(rebalanceMost),
+		kgo.RebalanceTimeout(rebalanceTimeout),
 		kgo.FetchMaxWait(fetchWait),
 		// An offset that is not there is never reset: the partition stops.
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
@@ -255,7 +255,7 @@ func (j *Journal) Resume(partition int32) {
 
 // follow commits the ledger's offsets to the group.
 func (r *reader) follow() {
-	for sleep(r.ctx, followInterval) {
+	for sleep(r.ctx, commitInterval) {
 		offsets := map[int32]kgo.EpochOffset{}
 		for p, next := range r.journal.applier.Offsets() {
 			offsets[p] = kgo.EpochOffset{Epoch: -1, Offset: next}

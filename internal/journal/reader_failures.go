@@ -42,7 +42,7 @@ func (r *reader) failed(topic string, partition int32, err error) {
 			r.miss(partition, revocations)
 		case outOfRange:
 			r.stop(partition, revocations, err)
-		case errors.Is(err, kerr.UnknownTopicID) && r.countUnknown(partition) > missedMost:
+		case errors.Is(err, kerr.UnknownTopicID) && r.countUnknown(partition) > maxMissed:
 			r.miss(partition, revocations) // the client may keep to another topic of that name, of which it heard first
 		default:
 			if sleep(r.ctx, fetchAgain) && r.journal.applier.MayFetch(partition) {
@@ -66,9 +66,9 @@ func (r *reader) noteFailed(partition int32) (revocations int, ours bool) {
 	return s.revocations, ours
 }
 
-// missedMost is how often in a row, some second apart, brokers may say that there is no such topic
+// maxMissed is how often in a row, some second apart, brokers may say that there is no such topic
 // until that is believed; or, where it is there, until the client is not any more.
-const missedMost = 5
+const maxMissed = 5
 
 // inARow is how far apart failures may be that count together.
 const inARow = 30 * time.Second
@@ -93,7 +93,7 @@ func (r *reader) isThere() bool {
 		case err == nil:
 			return now.ID == r.topic.ID
 		case errors.Is(err, kerr.UnknownTopicOrPartition):
-			if missed++; missed > missedMost {
+			if missed++; missed > maxMissed {
 				return false
 			}
 		case !errors.Is(err, wallet.ErrUnreachable):

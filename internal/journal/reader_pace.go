@@ -10,12 +10,12 @@ import (
 
 // After a poll that brought only this replica's records the reader rests: they were applied
 // when they were acknowledged, and fetching each one as it is written costs the broker as much
-// as writing it. Another replica's record is delayed by restFirst where such records are
-// frequent, by up to restMost after several polls without one, and by the wave under way
+// as writing it. Another replica's record is delayed by minRest where such records are
+// frequent, by up to maxRest after several polls without one, and by the wave under way
 // (awaitWave).
 const (
-	restFirst = 5 * time.Millisecond
-	restMost  = 25 * time.Millisecond
+	minRest = 5 * time.Millisecond
+	maxRest = 25 * time.Millisecond
 )
 
 // pollPace says after which polls the reader rests, and for how long.
@@ -36,7 +36,7 @@ func (s *pollPace) after(own bool) time.Duration {
 		s.rested = false
 		return 0
 	}
-	s.last, s.rested = min(max(restFirst, 2*s.last), restMost), true
+	s.last, s.rested = min(max(minRest, 2*s.last), maxRest), true
 	return s.last
 }
 

@@ -13,7 +13,7 @@ import (
 func TestARestBecomesLongerTheLongerOnlyOwnRecordsCome(t *testing.T) {
 	var s pollPace
 	// The first poll after a rest brings what was fetched before it.
-	for n, want := range []time.Duration{restFirst, 0, 2 * restFirst, 0, 4 * restFirst, 0, restMost, 0, restMost} {
+	for n, want := range []time.Duration{minRest, 0, 2 * minRest, 0, 4 * minRest, 0, maxRest, 0, maxRest} {
 		if d := s.after(true); d != want {
 			t.Errorf("after poll %d it pollPace for %v, want %v", n, d, want)
 		}
@@ -21,7 +21,7 @@ func TestARestBecomesLongerTheLongerOnlyOwnRecordsCome(t *testing.T) {
 	if d := s.after(false); d != 0 {
 		t.Errorf("after another's record it pollPace for %v", d)
 	}
-	if d := s.after(true); d != restFirst {
+	if d := s.after(true); d != minRest {
 		t.Errorf("after the first own one since it pollPace for %v", d)
 	}
 }
@@ -31,10 +31,10 @@ func TestARestIsShortAndEndsAtOnceWhenAGapShows(t *testing.T) {
 		r := &reader{journal: &Journal{gap: make(chan struct{}, 1)}, ctx: t.Context()}
 		rested := func() time.Duration {
 			start := time.Now()
-			r.rest(restFirst)
+			r.rest(minRest)
 			return time.Since(start)
 		}
-		if d := rested(); d != restFirst {
+		if d := rested(); d != minRest {
 			t.Errorf("rested for %v", d)
 		}
 		signal(r.journal.gap)
@@ -42,14 +42,14 @@ func TestARestIsShortAndEndsAtOnceWhenAGapShows(t *testing.T) {
 		if d := rested(); d != 0 {
 			t.Errorf("rested for %v in front of a gap", d)
 		}
-		if d := rested(); d != restFirst {
+		if d := rested(); d != minRest {
 			t.Errorf("rested for %v after it", d)
 		}
 		var cancel context.CancelFunc
 		r.ctx, cancel = context.WithCancel(t.Context())
 		cancel()
 		start := time.Now()
-		if r.rest(restFirst); time.Since(start) != 0 {
+		if r.rest(minRest); time.Since(start) != 0 {
 			t.Error("a reader that is closed pollPace")
 		}
 	})
@@ -75,7 +75,7 @@ func TestWhatIsFetchedDuringAWaveComesBehindItAMomentAtMost(t *testing.T) {
 		v := newWave(nil)
 		v.join()
 		w.wave.Store(v)
-		for n, want := range []time.Duration{waveMost, 0, 0} {
+		for n, want := range []time.Duration{maxWave, 0, 0} {
 			if d := stepped(); d != want {
 				t.Errorf("poll %d waited for %v for a wave that is not answered", n, d)
 			}
@@ -90,7 +90,7 @@ func TestWhatIsFetchedDuringAWaveComesBehindItAMomentAtMost(t *testing.T) {
 			t.Errorf("a reader that is closed waits for %v", d)
 		}
 		r.ctx = t.Context()
-		const answered = waveMost / 4
+		const answered = maxWave / 4
 		time.AfterFunc(answered, func() { v.landed(nil) })
 		if d := stepped(); d != answered {
 			t.Errorf("waited for %v for a wave that was answered after %v", d, answered)

@@ -9,8 +9,8 @@ import (
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-// findAtOnce bounds the look-ups under way: each has a connection of its own.
-const findAtOnce = 4
+// maxLookUps bounds the look-ups under way: each has a connection of its own.
+const maxLookUps = 4
 
 // RecordAt reads the record at a receipt. It is for the rare question after an
 // operation that the ledger does not have yet, not for a hot path.

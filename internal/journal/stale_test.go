@@ -202,11 +202,11 @@ func TestTheWriterIsReplacedThatHasHeardOfAnotherTopic(t *testing.T) {
 	eventually(t, "the client has heard of it", func() bool {
 		w.client.ForceMetadataRefresh()
 		_, _ = j.put(deposit(uuid.New(), 2))
-		return w.abandoned.Load()
+		return w.topicUnknown.Load()
 	})
 	s.healed.Store(true)
 	eventually(t, "it is written", func() bool { _, err := j.put(deposit(uuid.New(), 2)); return err == nil })
-	if now := j.writer.Load(); now == w || now.abandoned.Load() {
+	if now := j.writer.Load(); now == w || now.topicUnknown.Load() {
 		t.Error("by the client that has heard of it")
 	}
 	rec := operations(deposit(uuid.New(), 3))
@@ -225,11 +225,11 @@ func TestAWriterThatWritesIsNotTakenForOneThatHasHeardOfAnotherTopic(t *testing.
 	t.Parallel()
 	_, _, j := metFour(t)
 	w := j.writer.Load()
-	w.abandoned.Store(true)
+	w.topicUnknown.Store(true)
 	if _, err := j.put(deposit(uuid.New(), 2)); err != nil {
 		t.Fatal(err)
 	}
-	if w.abandoned.Load() {
+	if w.topicUnknown.Load() {
 		t.Error("it is to be replaced")
 	}
 }
@@ -298,7 +298,7 @@ func TestAPartitionOfWhichBrokersDoNotKnowTheTopicIsReadAnew(t *testing.T) {
 	t.Parallel()
 	_, _, j := metFour(t)
 	r := givenReader(t, j)
-	for n := range missedMost + 1 {
+	for n := range maxMissed + 1 {
 		if r.missesSome(0) {
 			t.Errorf("after %d answers", n)
 		}

@@ -59,8 +59,8 @@ func (j *Journal) create() (wallet.Topic, error) {
 // maxRecordBytes bounds a journal record, as brokers do unless told otherwise.
 const maxRecordBytes = 1 << 20
 
-// leastCopies is on how many brokers an acknowledged record is, if the topic has as many.
-const leastCopies = 2
+// minCopies is on how many brokers an acknowledged record is, if the topic has as many.
+const minCopies = 2
 
 // createTopic makes a topic that is kept for ever and never compacted, of which no leader
 // lacks acknowledged records; nil if it is there.
@@ -72,7 +72,7 @@ func (j *Journal) createTopic(name string, partitions int32, maxBytes int) error
 		"retention.ms":                   kadm.StringPtr("-1"),
 		"retention.bytes":                kadm.StringPtr("-1"),
 		"unclean.leader.election.enable": kadm.StringPtr("false"),
-		"min.insync.replicas":            kadm.StringPtr(strconv.Itoa(min(leastCopies, int(j.Replication)))),
+		"min.insync.replicas":            kadm.StringPtr(strconv.Itoa(min(minCopies, int(j.Replication)))),
 		"max.message.bytes":              kadm.StringPtr(strconv.Itoa(maxBytes)),
 	}, name)
 	switch {

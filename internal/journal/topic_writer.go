@@ -16,37 +16,37 @@ import (
 // their own. A client knows a topic by its id, and what it has not yet had acknowledged
 // must never get into another topic of that name: it ends with its topic.
 type topicWriter struct {
-	topic      wallet.Topic
-	client     *kgo.Client
-	applier    Acknowledger
-	log        *slog.Logger
-	gap        chan<- struct{} // has the reader poll at once
-	applied    map[int32]int64 // the ledger's offsets, as they were told last; the meeting's
-	recoverBy  time.Time       // until then partitions wait for what was lost to be applied; the meeting's
-	writers    []*partitionWriter
-	ready      chan struct{}                      // holds one token while a partition writer has something to flush
-	pushing    atomic.Bool                        // somebody has the client send
-	wave       atomic.Pointer[wave]               // the last that began
-	gatherFrom time.Time                          // before then a wave only looks whether the ledger has caught up
-	inVain     time.Duration                      // how long waves have waited since the ledger had caught up
-	gathering  atomic.Pointer[context.CancelFunc] // ends the last wave's wait for what is being applied
-	failed     atomic.Bool                        // a record was refused or lost: mend is to look why
-	abandoned  atomic.Bool                        // a record failed as its topic is unknown: the client may hold another id
-	refused    atomic.Pointer[error]              // why the client will never write; nil: it may
-	cancel     context.CancelFunc
-	running    sync.WaitGroup
+	topic        wallet.Topic
+	client       *kgo.Client
+	applier      Acknowledger
+	log          *slog.Logger
+	gap          chan<- struct{} // has the reader poll at once
+	applied      map[int32]int64 // the ledger's offsets, as they were told last; the meeting's
+	recoverBy    time.Time       // until then partitions wait for what was lost to be applied; the meeting's
+	writers      []*partitionWriter
+	ready        chan struct{}                      // holds one token while a partition writer has something to flush
+	pushing      atomic.Bool                        // somebody has the client send
+	wave         atomic.Pointer[wave]               // the last that began
+	gatherFrom   time.Time                          // before then a wave only looks whether the ledger has caught up
+	inVain       time.Duration                      // how long waves have waited since the ledger had caught up
+	gathering    atomic.Pointer[context.CancelFunc] // ends the last wave's wait for what is being applied
+	failed       atomic.Bool                        // a record was refused or lost: mend is to look why
+	topicUnknown atomic.Bool                        // a record failed as its topic is unknown: the client may hold another id
+	refused      atomic.Pointer[error]              // why the client will never write; nil: it may
+	cancel       context.CancelFunc
+	running      sync.WaitGroup
 }
 
-// lingerMost is how late the client sends a record that a push has missed: a push
+// maxLinger is how late the client sends a record that a push has missed: a push
 // begins with a look at the partitions that the client knows, and a record may just
 // have got into one that it learns of at that moment. Nothing else lingers, for what
 // the client gets is pushed at once.
-const lingerMost = 10 * time.Millisecond
+const maxLinger = 10 * time.Millisecond
 
-// replicateMost is how long a leader waits for its followers before it says that it could not
+// produceTimeout is how long a leader waits for its followers before it says that it could not
 // reach them. The client then looks for another leader: this one may have been deposed, and
 // not know it.
-const replicateMost = 2 * time.Second
+const produceTimeout = 2 * time.Second
 
 // maxBufferedRecords is above what the requests that may be unanswered at once can
 // write: a full buffer would look like a broker that does not acknowledge.
@@ -57,8 +57,8 @@ func producerOptions(cfg Config) []kgo.Opt {
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ManualFlushing(), // the partition writers batch
-		kgo.ProducerLinger(lingerMost),
-		kgo.ProduceRequestTimeout(replicateMost),
+		kgo.ProducerLinger(maxLinger),
+		kgo.ProduceRequestTimeout(produceTimeout),
 		kgo.ProducerBatchCompression(kgo.NoCompression()),
 		kgo.MaxBufferedRecords(maxBufferedRecords),
 	)

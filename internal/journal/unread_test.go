@@ -203,7 +203,7 @@ func TestAPartitionIsWrittenAgainOnceWhatItHasLostIsApplied(t *testing.T) {
 			{applied: 3, end: 3, recovered: true, want: "", truncated: 1},
 			{applied: 9, end: 3, want: holdLost, truncated: 1},
 			{applied: 3, end: 4, want: holdRecovering, truncated: 2},
-			{applied: 3, end: 4, after: recoverMost - 1, want: holdRecovering, truncated: 2},
+			{applied: 3, end: 4, after: maxRecovery - 1, want: holdRecovering, truncated: 2},
 			{applied: 3, end: 4, after: 1, want: "", truncated: 2},
 			{applied: 3, end: 7, acknowledged: 9, want: holdLost, truncated: 2}, // nobody has written
 			{applied: 3, end: 7, want: holdRecovering, truncated: 3},

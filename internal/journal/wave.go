@@ -8,16 +8,16 @@ import (
 )
 
 const (
-	// waveMost is how long a partition whose leader does not answer holds the others up.
-	waveMost = 20 * time.Millisecond
-	// waveLeast is enough for the records of one answer, even on a busy machine.
-	waveLeast = 2 * time.Millisecond
+	// maxWave is how long a partition whose leader does not answer holds the others up.
+	maxWave = 20 * time.Millisecond
+	// minWave is enough for the records of one answer, even on a busy machine.
+	minWave = 2 * time.Millisecond
 )
 
 // wave is the flushes that began together. What is acknowledged of them is delivered
 // together too, so that it can be applied in one transaction. It is over when all are
 // answered; those that are late are waited for as long as the first took, once more,
-// and waveMost in all. What they bring after that is delivered as it lands.
+// and maxWave in all. What they bring after that is delivered as it lands.
 type wave struct {
 	deliver func(...wallet.Record) // brings what is acknowledged; it does not wait
 	began   time.Time
@@ -34,7 +34,7 @@ func newWave(deliver func(...wallet.Record)) *wave {
 	v := &wave{deliver: deliver, began: time.Now(), over: make(chan struct{})}
 	v.mu.Lock() // giveUp may come before this has ended
 	defer v.mu.Unlock()
-	v.late = time.AfterFunc(waveMost, v.giveUp)
+	v.late = time.AfterFunc(maxWave, v.giveUp)
 	return v
 }
 
@@ -56,7 +56,7 @@ func (v *wave) landed(acked []wallet.Record) {
 		v.end()
 	case first && v.acked != nil:
 		took := time.Since(v.began)
-		v.late.Reset(min(max(took, waveLeast), waveMost-took))
+		v.late.Reset(min(max(took, minWave), maxWave-took))
 	}
 }
 

@@ -139,7 +139,7 @@ func TestAWaveGathersWhileEarlierRecordsAreApplied(t *testing.T) {
 // that it did not wait is no sign of a ledger that is away. What is spread over partitions is
 // not enough, nor what has to wait for the partition's last flush anyway.
 func TestAWaveDoesNotWaitWhenAPartitionHasEnough(t *testing.T) {
-	const later = gatherMost / 5
+	const later = maxGather / 5
 	for name, c := range map[string]struct {
 		waiting [2]int // operations, of two partitions
 		flying  bool   // a flush of the first is under way
@@ -149,12 +149,12 @@ func TestAWaveDoesNotWaitWhenAPartitionHasEnough(t *testing.T) {
 	}{
 		"one has":                   {waiting: [2]int{0, gatherEnough}},
 		"one gets it":               {waiting: [2]int{gatherEnough - 1, 1}, added: 1, want: later},
-		"none has":                  {waiting: [2]int{gatherEnough - 2, gatherEnough - 1}, added: 1, want: gatherMost},
-		"its flush is under way":    {waiting: [2]int{gatherEnough, 1}, flying: true, want: gatherMost},
-		"it, and gets more":         {waiting: [2]int{gatherEnough, 1}, flying: true, added: 1, want: gatherMost},
+		"none has":                  {waiting: [2]int{gatherEnough - 2, gatherEnough - 1}, added: 1, want: maxGather},
+		"its flush is under way":    {waiting: [2]int{gatherEnough, 1}, flying: true, want: maxGather},
+		"it, and gets more":         {waiting: [2]int{gatherEnough, 1}, flying: true, added: 1, want: maxGather},
 		"its flush lands":           {waiting: [2]int{gatherEnough, 1}, flying: true, lands: true, want: later},
-		"it lands to fewer":         {waiting: [2]int{gatherEnough - 1, 1}, flying: true, lands: true, want: gatherMost},
-		"flushed since it had that": {added: gatherEnough - 1, want: gatherMost},
+		"it lands to fewer":         {waiting: [2]int{gatherEnough - 1, 1}, flying: true, lands: true, want: maxGather},
+		"flushed since it had that": {added: gatherEnough - 1, want: maxGather},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			a := newApplier(nil)
@@ -191,7 +191,7 @@ func TestAWaveDoesNotWaitWhenAPartitionHasEnough(t *testing.T) {
 			if took := time.Since(began); took != c.want {
 				t.Errorf("%s: waited %v, want %v", name, took, c.want)
 			}
-			if inVain := !w.gatherFrom.IsZero(); inVain != (c.want == gatherMost) {
+			if inVain := !w.gatherFrom.IsZero(); inVain != (c.want == maxGather) {
 				t.Errorf("%s: the next waves wait: %t", name, !inVain)
 			}
 		})
@@ -204,8 +204,8 @@ func TestWavesThatGetEnoughWaitNoLongerInAllThanOne(t *testing.T) {
 		caughtUp int // the ledger has, when that wave begins
 		want     time.Duration
 	}{
-		"away":                      {caughtUp: -1, want: gatherMost},
-		"away, and back for a wave": {caughtUp: 2, want: 2*gatherMost/5 + gatherMost},
+		"away":                      {caughtUp: -1, want: maxGather},
+		"away, and back for a wave": {caughtUp: 2, want: 2*maxGather/5 + maxGather},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			a, idle := newApplier(nil), false
@@ -219,7 +219,7 @@ func TestWavesThatGetEnoughWaitNoLongerInAllThanOne(t *testing.T) {
 			began := time.Now()
 			for wave := range 20 {
 				idle = wave == c.caughtUp
-				enough := time.AfterFunc(gatherMost/5, w.enough)
+				enough := time.AfterFunc(maxGather/5, w.enough)
 				w.gather(t.Context())
 				enough.Stop()
 			}
@@ -228,7 +228,7 @@ func TestWavesThatGetEnoughWaitNoLongerInAllThanOne(t *testing.T) {
 			}
 			time.Sleep(gatherAgain)
 			began = time.Now()
-			if w.gather(t.Context()); time.Since(began) != gatherMost {
+			if w.gather(t.Context()); time.Since(began) != maxGather {
 				t.Errorf("%s: a wave has waited %v a second later", name, time.Since(began))
 			}
 		})
@@ -369,7 +369,7 @@ func TestTheReaderStepsBehindAWaveUnderWayWithItsOwnRecords(t *testing.T) {
 			t.Fatal(err)
 		}
 		if replica == j.Replica {
-			time.AfterFunc(waveMost, v.giveUp)
+			time.AfterFunc(maxWave, v.giveUp)
 		}
 		a.until(t, "the record is delivered", func() bool { return len(a.fetched) == n+1 })
 		select {
@@ -406,10 +406,10 @@ func landing(t *testing.T, flushes int, does func(v *wave, since func() time.Dur
 // for longer than they took, or a moment.
 func TestAWaveWaitsForWhoIsLateAsLongAsTheFirstTookOnceMore(t *testing.T) {
 	for first, want := range map[time.Duration]time.Duration{
-		0:                waveLeast,
-		waveLeast / 2:    waveLeast/2 + waveLeast,
-		2 * waveLeast:    4 * waveLeast,
-		3 * waveMost / 4: waveMost,
+		0:               minWave,
+		minWave / 2:     minWave/2 + minWave,
+		2 * minWave:     4 * minWave,
+		3 * maxWave / 4: maxWave,
 	} {
 		landing(t, 2, func(v *wave, since func() time.Duration, delivered func() []int) {
 			time.Sleep(first)
@@ -444,7 +444,7 @@ func TestWhatLandsLateIsDeliveredAtOnce(t *testing.T) {
 func TestAWaveWithoutAnAnswerIsGivenUp(t *testing.T) {
 	landing(t, 1, func(v *wave, since func() time.Duration, _ func() []int) {
 		<-v.over
-		if took := since(); took != waveMost {
+		if took := since(); took != maxWave {
 			t.Errorf("over after %v", took)
 		}
 	})

@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	// gatherMost bounds how long one wave, or several in a row that began early, wait for the
+	// maxGather bounds how long one wave, or several in a row that began early, wait for the
 	// ledger to apply what earlier waves brought.
-	gatherMost = 50 * time.Millisecond
+	maxGather = 50 * time.Millisecond
 	// gatherAgain is how long waves do not wait after that was in vain.
 	gatherAgain = time.Second
 	// gatherEnough is how many operations of a partition do not wait for more of them.
@@ -51,10 +51,10 @@ func (w *topicWriter) waves(ctx context.Context) {
 // What arrives meanwhile shares its flush and its commit, and so there are fewer of
 // either. Once a partition has gatherEnough, more would make the two no cheaper, and
 // the broker works while the ledger does. A ledger that is away, or has a backlog, keeps
-// waves back for no more than gatherMost in all, once a second, and those between only
+// waves back for no more than maxGather in all, once a second, and those between only
 // look whether it has caught up.
 func (w *topicWriter) gather(ctx context.Context) {
-	most := gatherMost - w.inVain
+	most := maxGather - w.inVain
 	if time.Now().Before(w.gatherFrom) {
 		most = 0
 	}
@@ -69,7 +69,7 @@ func (w *topicWriter) gather(ctx context.Context) {
 		w.gatherFrom, w.inVain = time.Time{}, 0
 		return
 	}
-	if w.inVain += time.Since(began); w.inVain >= gatherMost {
+	if w.inVain += time.Since(began); w.inVain >= maxGather {
 		w.gatherFrom, w.inVain = time.Now().Add(gatherAgain), 0
 	}
 }
@@ -122,12 +122,12 @@ func (w *topicWriter) produce(ctx context.Context, v *wave, p *partitionWriter, 
 		w.client.TryProduce(ctx, r, func(r *kgo.Record, err error) {
 			if w.answered(p, g, r, err) {
 				acked = append(acked, g.rec)
-				if w.abandoned.Load() { // it writes: what failed before had another reason
-					w.abandoned.Store(false)
+				if w.topicUnknown.Load() { // it writes: what failed before had another reason
+					w.topicUnknown.Store(false)
 				}
 			} else {
 				if errors.Is(err, kerr.UnknownTopicID) {
-					w.abandoned.Store(true)
+					w.topicUnknown.Store(true)
 				}
 				w.failed.Store(true)
 			}

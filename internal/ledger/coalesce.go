@@ -10,8 +10,8 @@ import (
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-// coalesceMost bounds the look-ups of one statement; the rest is for the next.
-const coalesceMost = 500
+// maxCoalesced bounds the look-ups of one statement; the rest is for the next.
+const maxCoalesced = 500
 
 // coalescer joins look-ups that many requests make one by one at the same time. One
 // statement answers all that have come while the last one was under way: each alone would
@@ -68,7 +68,7 @@ func (c *coalescer[K, V]) enter(l *lookup[K, V]) bool {
 func (c *coalescer[K, V]) take() []*lookup[K, V] {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	n := min(len(c.waiting), coalesceMost)
+	n := min(len(c.waiting), maxCoalesced)
 	if n == 0 {
 		c.inFlight = false
 		return nil

@@ -13,18 +13,18 @@ import (
 )
 
 const (
-	// jointMost is how long a batch waits for the transaction under way before it
+	// maxJointWait is how long a batch waits for the transaction under way before it
 	// goes beside it: one that waits for somebody's lock, or for its server.
-	jointMost = 50 * time.Millisecond
-	// expectedMost is how long a transaction that could begin waits for batches that are
+	maxJointWait = 50 * time.Millisecond
+	// maxExpectedWait is how long a transaction that could begin waits for batches that are
 	// on their way: they are being computed, which takes microseconds, or a read for wallets
 	// that are new to this replica.
-	expectedMost = 2 * time.Millisecond
+	maxExpectedWait = 2 * time.Millisecond
 	// aloneOperations is how many make a batch go alone: it gains nothing from others,
 	// and they would wait for it.
 	aloneOperations = 128
-	// jointOperations bounds what joins one transaction; the rest is for the next.
-	jointOperations = 2_000
+	// maxJointOperations bounds what joins one transaction; the rest is for the next.
+	maxJointOperations = 2_000
 )
 
 // errAlone tells a batch to try by itself: what it was joined with was refused, so
@@ -36,7 +36,7 @@ var errAlone = errors.New("the joint transaction was refused")
 // much the same whether it holds ten operations or a hundred, and many partitions
 // with a little traffic each would pay that for each of them.
 type joint struct {
-	overtakeAfter, expectFor atomic.Int64 // time.Duration: jointMost and expectedMost, but in tests
+	overtakeAfter, expectFor atomic.Int64 // time.Duration: maxJointWait and maxExpectedWait, but in tests
 
 	mu       sync.Mutex
 	begun    int            // transactions, ever
@@ -155,7 +155,7 @@ func (j *joint) overtake(p *part) []*part {
 // counted by now.
 func (j *joint) take() []*part {
 	n, weight := 0, 0
-	for n < len(j.waiting) && (n == 0 || weight+len(j.waiting[n].batch.Operations) <= jointOperations) {
+	for n < len(j.waiting) && (n == 0 || weight+len(j.waiting[n].batch.Operations) <= maxJointOperations) {
 		weight += len(j.waiting[n].batch.Operations)
 		n++
 	}

@@ -58,8 +58,8 @@ func Open(cfg Config) (*Ledger, error) {
 	l := &Ledger{config: cfg}
 	l.wallets.read, l.operations.read = l.lookUpWallets, l.lookUpOperations
 	l.joint.expected = map[int32]bool{}
-	l.joint.overtakeAfter.Store(int64(jointMost))
-	l.joint.expectFor.Store(int64(expectedMost))
+	l.joint.overtakeAfter.Store(int64(maxJointWait))
+	l.joint.expectFor.Store(int64(maxExpectedWait))
 	l.Breaker = breaker.New(breaker.Config{Name: "PostgreSQL", Probe: l.ping, Interval: probeInterval, Timeout: probeTimeout, Log: cfg.Log})
 	always := func() error { return nil }
 	l.commits = connections{timeout: cfg.CommitTimeout, down: always, heed: l.heed}

@@ -55,9 +55,9 @@ func named(space uuid.UUID, name string) (id uuid.UUID) {
 	return id
 }
 
-// CreatedID returns the id of a wallet that is to be created: the UUIDv5 of the key, the same
+// NewWalletID returns the id of a wallet that is to be created: the UUIDv5 of the key, the same
 // for ever, or without a key a new UUIDv7.
-func CreatedID(key string) uuid.UUID {
+func NewWalletID(key string) uuid.UUID {
 	if key == "" {
 		return uuid.Must(uuid.NewV7())
 	}

@@ -38,11 +38,11 @@ func TestAKeyGivesOneWalletTheSameOperationForEver(t *testing.T) {
 		if id != wallet.OperationID(w, key) || id.Version() != 5 {
 			t.Fatalf("%q: %s, then %s", key, id, wallet.OperationID(w, key))
 		}
-		if id == wallet.OperationID(other, key) || id == wallet.OperationID(w, key+"x") || id == wallet.CreatedID(key) {
+		if id == wallet.OperationID(other, key) || id == wallet.OperationID(w, key+"x") || id == wallet.NewWalletID(key) {
 			t.Fatalf("%q: %s is also another wallet's, key's or creation's", key, id)
 		}
-		if created := wallet.CreatedID(key); created != wallet.CreatedID(key) || created.Version() != 5 {
-			t.Fatalf("%q: %s, then %s", key, created, wallet.CreatedID(key))
+		if created := wallet.NewWalletID(key); created != wallet.NewWalletID(key) || created.Version() != 5 {
+			t.Fatalf("%q: %s, then %s", key, created, wallet.NewWalletID(key))
 		}
 	})
 }
@@ -53,7 +53,7 @@ func TestDerivedIDsNeverChange(t *testing.T) {
 	if got := wallet.OperationID(w, "order-1").String(); got != "59343c53-fc43-55b9-8202-5e7a630089e0" {
 		t.Errorf("operation: %s", got)
 	}
-	if got := wallet.CreatedID("order-1").String(); got != "571df272-9738-5110-b9dc-af2074940b04" {
+	if got := wallet.NewWalletID("order-1").String(); got != "571df272-9738-5110-b9dc-af2074940b04" {
 		t.Errorf("creation: %s", got)
 	}
 }
@@ -62,7 +62,7 @@ func TestWithoutAKeyEveryIDIsNewAndOrderedByTime(t *testing.T) {
 	w := uuid.New()
 	seen := map[uuid.UUID]bool{}
 	for range 1000 {
-		for _, id := range []uuid.UUID{wallet.OperationID(w, ""), wallet.CreatedID("")} {
+		for _, id := range []uuid.UUID{wallet.OperationID(w, ""), wallet.NewWalletID("")} {
 			if seen[id] || id.Version() != 7 {
 				t.Fatalf("%s, version %d", id, id.Version())
 			}

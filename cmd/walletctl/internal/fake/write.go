@@ -48,7 +48,7 @@ func (d discard) Write(b []byte) (int, error) { return len(b), nil }
 func (d discard) WriteHeader(int)             {}
 
 func (s *Server) create(w http.ResponseWriter, r *http.Request) {
-	id := wallet.CreatedID(r.Header.Get("Idempotency-Key"))
+	id := wallet.NewWalletID(r.Header.Get("Idempotency-Key"))
 	a, known := s.wallets[id]
 	if !known {
 		a = &account{Wallet: client.Wallet{WalletID: id, UpdatedAt: time.Now()}, index: map[uuid.UUID]int{}}

@@ -14,9 +14,9 @@ import (
 // Bounds of the wait between two tries, and between two looks at an operation
 // whose outcome is not known yet.
 const (
-	retryMin = 50 * time.Millisecond
-	retryMax = 5 * time.Second
-	pollMax  = time.Second // between two looks
+	minRetry = 50 * time.Millisecond
+	maxRetry = 5 * time.Second
+	maxPoll  = time.Second // between two looks
 )
 
 // GaveUp is the end of a run that got nowhere for too long.
@@ -94,9 +94,9 @@ func temporary(err error) bool {
 // delay doubles with each attempt, spread by half so that the accounts do not
 // come back in step, and is never shorter than what the service asked for.
 func delay(attempt int, err error) time.Duration {
-	d := min(retryMin<<min(attempt, 10), retryMax)
+	d := min(minRetry<<min(attempt, 10), maxRetry)
 	if errors.Is(err, errPending) {
-		d = min(d, pollMax)
+		d = min(d, maxPoll)
 	}
 	d = d/2 + rand.N(d/2)
 	var refusal *api.Refusal

@@ -28,9 +28,9 @@ type drawing struct {
 // bring in: the balance keeps coming back to where a withdrawal is refused.
 func newDrawing(c Config, stream uint64) *drawing {
 	d := &drawing{random: rand.New(rand.NewPCG(c.Seed, stream)), wallets: c.Wallets, each: c.each(), share: c.WithdrawShare}
-	d.withdraw = amountMax
+	d.withdraw = maxAmount
 	if c.WithdrawShare > 0 {
-		d.withdraw = max(1, int64(amountMax*(1-c.WithdrawShare)/c.WithdrawShare))
+		d.withdraw = max(1, int64(maxAmount*(1-c.WithdrawShare)/c.WithdrawShare))
 	}
 	if c.Zipf > 0 {
 		d.zipf = rand.NewZipf(d.random, c.Zipf, 1, uint64(c.Wallets-1))
@@ -48,7 +48,7 @@ func (d *drawing) request() []draft {
 }
 
 func (d *drawing) draw(target int32) draft {
-	f := draft{target: target, kind: wallet.Deposit, amount: wallet.Amount(1 + d.random.Int64N(amountMax))}
+	f := draft{target: target, kind: wallet.Deposit, amount: wallet.Amount(1 + d.random.Int64N(maxAmount))}
 	if d.random.Float64() < d.share {
 		f.kind, f.amount = wallet.Withdraw, wallet.Amount(1+d.random.Int64N(d.withdraw))
 	}

@@ -35,7 +35,7 @@ func (f *Faults) add(kind, format string, args ...any) {
 }
 
 func (f *Faults) addMany(n int64, kind, format string, args ...any) {
-	if f.Counts[kind] < faultsMax {
+	if f.Counts[kind] < maxFaults {
 		f.First = append(f.First, Fault{kind, fmt.Sprintf(format, args...)})
 	}
 	f.Counts[kind] += n

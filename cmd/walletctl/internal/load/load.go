@@ -12,14 +12,14 @@ import (
 // the index by operation id while its wallet's history is read.
 const (
 	MaxOperations = 2_000_000 // of one run: 300 MB
-	receiptsMax   = 1000      // answers of 202 whose Location is followed
-	faultsMax     = 20        // shown of each kind; all are counted
-	codesMax      = 32        // different answers told apart
-	creatingMax   = 16        // wallets created at once
-	amountMax     = 1000      // minor units, of a deposit
-	drainPollMin  = 20 * time.Millisecond
-	drainPollMax  = time.Second
-	latencyMax    = 5 * time.Minute // longer ones are shown as this
+	maxReceipts   = 1000      // answers of 202 whose Location is followed
+	maxFaults     = 20        // shown of each kind; all are counted
+	maxCodes      = 32        // different answers told apart
+	maxCreating   = 16        // wallets created at once
+	maxAmount     = 1000      // minor units, of a deposit
+	minDrainPoll  = 20 * time.Millisecond
+	maxDrainPoll  = time.Second
+	maxLatency    = 5 * time.Minute // longer ones are shown as this
 	latencyDigits = 3
 )
 

@@ -47,7 +47,7 @@ func (r *Run) Create(ctx context.Context) error {
 	}
 	r.targets = make([]target, r.config.Wallets)
 	creating, ctx := errgroup.WithContext(ctx)
-	creating.SetLimit(creatingMax)
+	creating.SetLimit(maxCreating)
 	for i := range r.targets {
 		creating.Go(func() error {
 			answer, err := r.api.Create(ctx, "")

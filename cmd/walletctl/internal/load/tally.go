@@ -50,7 +50,7 @@ type tally struct {
 
 func newTally() *tally {
 	return &tally{answers: Answers{Errors: map[string]int64{}},
-		latency: hdrhistogram.New(1, latencyMax.Microseconds(), latencyDigits)}
+		latency: hdrhistogram.New(1, maxLatency.Microseconds(), latencyDigits)}
 }
 
 // add notes the answer to a request, or that none came: a reply for each of its
@@ -59,7 +59,7 @@ func (t *tally) add(replies []reply, latency time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.bulks++
-	_ = t.latency.RecordValue(min(latency, latencyMax).Microseconds())
+	_ = t.latency.RecordValue(min(latency, maxLatency).Microseconds())
 	for i := range replies {
 		r := &replies[i]
 		t.answers.Sent++
@@ -101,7 +101,7 @@ func (t *tally) count(r *reply) {
 }
 
 func (t *tally) reason(text string) {
-	if _, known := t.answers.Errors[text]; !known && len(t.answers.Errors) >= codesMax {
+	if _, known := t.answers.Errors[text]; !known && len(t.answers.Errors) >= maxCodes {
 		text = "others"
 	}
 	t.answers.Errors[text]++
@@ -109,9 +109,9 @@ func (t *tally) reason(text string) {
 
 // keep has each receipt kept with the same chance (Vitter's algorithm R).
 func (t *tally) keep(r receipt) {
-	if len(t.receipts) < receiptsMax {
+	if len(t.receipts) < maxReceipts {
 		t.receipts = append(t.receipts, r)
-	} else if i := rand.Int64N(t.answers.Accepted); i < receiptsMax {
+	} else if i := rand.Int64N(t.answers.Accepted); i < maxReceipts {
 		t.receipts[i] = r
 	}
 }

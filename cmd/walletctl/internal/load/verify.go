@@ -73,7 +73,7 @@ var errOpen = errors.New("no outcome within the drain time")
 
 // until repeats look until it is done, is refused for good, or time is over.
 func (v *verifier) until(look func() (bool, error)) error {
-	for wait := drainPollMin; ; wait = min(2*wait, drainPollMax) {
+	for wait := minDrainPoll; ; wait = min(2*wait, maxDrainPoll) {
 		done, err := look()
 		if done {
 			return nil
