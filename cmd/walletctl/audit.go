@@ -50,12 +50,12 @@ func (c *auditCommand) Run(s *screen) error {
 	if c.Wallet.UUID != uuid.Nil && err == nil && report.Wallets == 0 && report.Operations == 0 && report.Clean() {
 		return &failure{exitRefused, fmt.Errorf("there is no wallet %s, neither in the journal nor in the ledger", c.Wallet)}
 	}
-	return s.audited(report, err)
+	return s.showAudit(report, err)
 }
 
 // audited shows a report and returns the error that its exit code comes from. A
 // difference weighs more than an end that came too early.
-func (s *screen) audited(r *audit.Report, stopped error) error {
+func (s *screen) showAudit(r *audit.Report, stopped error) error {
 	var err error
 	if s.flags.JSON {
 		err = s.auditJSON(r, stopped)

@@ -127,7 +127,7 @@ func (c *benchCommand) Run(s *screen) error {
 		fmt.Fprintln(s.err, "verifying: waiting for open outcomes, then reading the histories")
 		run.Verify(s.ctx, report)
 	}
-	return s.benched(config, report, c.Strict)
+	return s.showBench(config, report, c.Strict)
 }
 
 // loopback reports whether a URL names this machine without asking anyone.

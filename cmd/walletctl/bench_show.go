@@ -26,7 +26,7 @@ type benchDocument struct {
 }
 
 // benched shows a run's report and returns the error that its exit code comes from.
-func (s *screen) benched(c load.Config, r *load.Report, strict bool) error {
+func (s *screen) showBench(c load.Config, r *load.Report, strict bool) error {
 	var err error
 	if s.flags.JSON {
 		err = s.json(benchDocument{OK: r.OK(strict), Strict: strict, URL: c.URL, Rate: c.Rate,

@@ -150,7 +150,7 @@ func (c *dlqReplay) Run(s *screen) error {
 	if err := d.ledger.ResolveAgain(d.ctx, c.traceOf(wallet.ActionReplay, letter, map[string]any{"appended": receipt.String()})); err != nil {
 		return fmt.Errorf("it is in the journal again at %s, and that is not traced: %w", receipt, err)
 	}
-	return s.done(map[string]any{"replayed": letter.Place.String(), "appended": receipt.String()},
+	return s.showDone(map[string]any{"replayed": letter.Place.String(), "appended": receipt.String()},
 		fmt.Sprintf("replayed: it is in the journal again at %s", receipt))
 }
 
@@ -202,11 +202,11 @@ func (c *dlqDiscard) Run(s *screen) error {
 	if err := resolve(d.ctx, c.traceOf(wallet.ActionDiscard, letter, map[string]any{})); err != nil {
 		return err
 	}
-	return s.done(map[string]any{"discarded": letter.Place.String()}, "discarded: it is kept and no longer open")
+	return s.showDone(map[string]any{"discarded": letter.Place.String()}, "discarded: it is kept and no longer open")
 }
 
 // done says what was done.
-func (s *screen) done(value map[string]any, text string) error {
+func (s *screen) showDone(value map[string]any, text string) error {
 	if s.flags.JSON {
 		return s.json(value)
 	}

@@ -97,10 +97,10 @@ func (c *dlqList) Run(s *screen) error {
 	if s.flags.JSON {
 		return s.json(map[string]any{"deadLetters": all, "next": next})
 	}
-	return s.letters(all, next)
+	return s.showLetters(all, next)
 }
 
-func (s *screen) letters(all []letter, next string) error {
+func (s *screen) showLetters(all []letter, next string) error {
 	t := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "PLACE\tAT\tJOURNAL\tSTATE\tBYTES\tWHY")
 	for _, l := range all {
@@ -142,10 +142,10 @@ func (c *dlqShow) Run(s *screen) error {
 		}
 		return s.json(shown)
 	}
-	return s.letter(shown, found, resolved)
+	return s.showLetter(shown, found, resolved)
 }
 
-func (s *screen) letter(l letter, found journal.Letter, resolved wallet.Intervention) error {
+func (s *screen) showLetter(l letter, found journal.Letter, resolved wallet.Intervention) error {
 	state := l.State
 	if resolved.ID > 0 {
 		state += fmt.Sprintf(" by %s at %s: %s", resolved.Who, local(resolved.At), resolved.Reason)

@@ -79,7 +79,7 @@ func (c *importCommand) Run(s *screen) error {
 	if stopped != nil {
 		report.Stopped = stopped.Error()
 	}
-	return errors.Join(out.write(report), s.imported(report, stopped))
+	return errors.Join(out.write(report), s.showImport(report, stopped))
 }
 
 // read reads and checks the whole file, or standard input.

@@ -15,7 +15,7 @@ const maxDifferences = 20
 // imported shows what became of an import and returns the error that its exit
 // code comes from. A difference weighs more than a stop: it will not go away by
 // running the import again.
-func (s *screen) imported(r *importer.Report, stopped error) error {
+func (s *screen) showImport(r *importer.Report, stopped error) error {
 	show := s.importTable
 	if s.flags.JSON {
 		show = func(r *importer.Report) error {

@@ -58,10 +58,10 @@ func (c *interventionsCommand) Run(s *screen) error {
 		}
 		return s.json(map[string]any{"interventions": shown})
 	}
-	return s.interventions(all, c.Limit)
+	return s.showInterventions(all, c.Limit)
 }
 
-func (s *screen) interventions(all []wallet.Intervention, limit int) error {
+func (s *screen) showInterventions(all []wallet.Intervention, limit int) error {
 	t := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "ID\tAT\tWHO\tACTION\tSUBJECT\tREASON\tDETAIL")
 	for _, i := range all {

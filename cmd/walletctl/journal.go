@@ -58,7 +58,7 @@ func (c *journalStatus) Run(s *screen) error {
 		partitions[n] = newPartition(p)
 	}
 	if !s.flags.JSON {
-		return s.status(now, partitions)
+		return s.showStatus(now, partitions)
 	}
 	return s.json(map[string]any{"ledger": shownTopic(now.Ledger), "kafka": shownTopic(now.Kafka), "generation": now.Ledger.Generation, "partitions": partitions})
 }
@@ -98,7 +98,7 @@ func (c *components) compare(s *screen, l *ledger.Ledger) (now journal.Status, e
 	return j.Status(s.ctx, follows, offsets)
 }
 
-func (s *screen) status(now journal.Status, partitions []partition) error {
+func (s *screen) showStatus(now journal.Status, partitions []partition) error {
 	if err := pairs(s.out, "ledger follows", described(now.Ledger), "Kafka has", described(now.Kafka)); err != nil {
 		return err
 	}

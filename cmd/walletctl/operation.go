@@ -39,7 +39,7 @@ func (c *operationCommand) Run(s *screen) error {
 	if s.flags.JSON {
 		return s.raw(answer.Body)
 	}
-	return s.operation(&answer.Value)
+	return s.showOperation(&answer.Value)
 }
 
 func (c *operationCommand) id() (uuid.UUID, error) {

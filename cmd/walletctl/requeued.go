@@ -72,10 +72,10 @@ func (c *requeuedList) Run(s *screen) error {
 	if s.flags.JSON {
 		return s.json(map[string]any{"requeued": all})
 	}
-	return s.aside(all, c.Limit)
+	return s.showAside(all, c.Limit)
 }
 
-func (s *screen) aside(all []aside, limit int) error {
+func (s *screen) showAside(all []aside, limit int) error {
 	t := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "WALLET\tLENGTH\tATTEMPT\tREFUSALS\tNOT BEFORE\tFIRST OPERATION\tLAST ERROR")
 	for _, a := range all {

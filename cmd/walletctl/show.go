@@ -50,11 +50,11 @@ func pairs(to io.Writer, values ...any) error {
 	return table.Flush()
 }
 
-func (s *screen) wallet(w client.Wallet) error {
+func (s *screen) showWallet(w client.Wallet) error {
 	return pairs(s.out, "wallet", w.WalletID, "balance", w.Balance, "sequence", w.Sequence, "updated", local(w.UpdatedAt))
 }
 
-func (s *screen) operation(op *client.Operation) error {
+func (s *screen) showOperation(op *client.Operation) error {
 	values := []any{"operation", op.OperationID, "wallet", op.WalletID, "type", op.OperationType,
 		"amount", op.Amount, "status", op.Status}
 	if op.Reason != nil {

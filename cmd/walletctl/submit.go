@@ -50,7 +50,7 @@ func (c *submission) send(s *screen, kind client.OperationType) error {
 	if s.flags.JSON {
 		err = s.raw(answer.Body)
 	} else {
-		err = s.operation(op)
+		err = s.showOperation(op)
 	}
 	if err != nil {
 		return fmt.Errorf("the operation is %s, and could not be shown: %w\nrun it again with --key %s to see it: it is applied once", op.Status, err, c.Key)
@@ -70,7 +70,7 @@ func (c *submission) failed(s *screen, err error) error {
 	var refusal *api.Refusal
 	known := errors.As(err, &refusal)
 	if known && refusal.Failed() != nil && !s.flags.JSON {
-		err = errors.Join(err, s.operation(refusal.Failed()))
+		err = errors.Join(err, s.showOperation(refusal.Failed()))
 	}
 	unknown := !known || refusal.Problem.Outcome == client.Unknown
 	if unknown || refusal.Temporary() {

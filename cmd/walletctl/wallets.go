@@ -26,7 +26,7 @@ func (c *createCommand) Run(s *screen) error {
 	if s.flags.JSON {
 		err = s.raw(answer.Body)
 	} else {
-		err = s.wallet(answer.Value)
+		err = s.showWallet(answer.Value)
 	}
 	if err != nil {
 		return fmt.Errorf("wallet %s is there, and could not be shown: %w", answer.Value.WalletID, err)
@@ -57,5 +57,5 @@ func (c *balanceCommand) Run(s *screen) error {
 	if s.flags.JSON {
 		return s.raw(answer.Body)
 	}
-	return s.wallet(answer.Value)
+	return s.showWallet(answer.Value)
 }

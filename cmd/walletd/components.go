@@ -16,8 +16,8 @@ import (
 	"github.com/walletd/walletd/internal/embedded"
 )
 
-// componentsCmd runs the real components without the service.
-type componentsCmd struct {
+// componentsCommand runs the real components without the service.
+type componentsCommand struct {
 	Dir     string `help:"Where their data are kept." default:".walletd/components" type:"path"`
 	EnvFile string `help:"Written when all of them serve: the variables that point walletd at them." type:"path"`
 	HeapMiB int    `name:"heap-mib" help:"Heap of the Kafka broker." default:"1024"`
@@ -27,7 +27,7 @@ type componentsCmd struct {
 
 // Run starts a real PostgreSQL, Kafka broker and Redis, all as child processes,
 // and stops them on a signal.
-func (c componentsCmd) Run(ctx context.Context) error {
+func (c componentsCommand) Run(ctx context.Context) error {
 	var pg *embedded.Postgres
 	var kafka *embedded.Kafka
 	var redis *embedded.Redis
@@ -81,7 +81,7 @@ func variables(p config.Postgres, brokers []string, redis string) string {
 }
 
 // announce says where the components are, in the form that walletd is configured.
-func (c componentsCmd) announce(pg *embedded.Postgres, kafka *embedded.Kafka, redis *embedded.Redis) error {
+func (c componentsCommand) announce(pg *embedded.Postgres, kafka *embedded.Kafka, redis *embedded.Redis) error {
 	var p config.Postgres
 	if err := p.Point(pg.DSN()); err != nil {
 		return err

@@ -16,19 +16,19 @@ import (
 	"github.com/walletd/walletd/internal/httpapi"
 )
 
-type devCommand struct {
-	Dev        devCmd        `cmd:"" help:"Run the service with everything it needs, from one command: for trying it and for developing against it."`
-	Components componentsCmd `cmd:"" help:"Run a real PostgreSQL, Kafka broker and Redis, for 'serve' on this machine: for measuring and testing."`
+type devCommands struct {
+	Dev        devCommand        `cmd:"" help:"Run the service with everything it needs, from one command: for trying it and for developing against it."`
+	Components componentsCommand `cmd:"" help:"Run a real PostgreSQL, Kafka broker and Redis, for 'serve' on this machine: for measuring and testing."`
 }
 
-type devCmd struct {
+type devCommand struct {
 	Dir string `help:"Where data are kept between runs." default:".walletd" type:"path"`
 }
 
 const devStopTimeout = 30 * time.Second
 
 // Run starts the components, the service, and ends both on a signal.
-func (d devCmd) Run(ctx context.Context, c *cli) error {
+func (d devCommand) Run(ctx context.Context, c *cli) error {
 	cfg, err := loadDev(c.Config)
 	if err != nil {
 		return usageError{err}
@@ -64,7 +64,7 @@ func (d devCmd) Run(ctx context.Context, c *cli) error {
 		case <-ctx.Done():
 		}
 	}()
-	err = serve(ctx, cfg, log, func(s *System) {
+	err = serve(ctx, cfg, log, func(s *system) {
 		if s.awaitComponents(ctx) {
 			greet(s, d.Dir, operators)
 		}
@@ -120,7 +120,7 @@ const componentsPoll = 20 * time.Millisecond
 
 // awaitComponents waits until the ledger is migrated, the journal is met and all is
 // up: who tries what greet shows gets a wallet. It is false when ctx has ended.
-func (s *System) awaitComponents(ctx context.Context) bool {
+func (s *system) awaitComponents(ctx context.Context) bool {
 	tick := time.NewTicker(componentsPoll)
 	defer tick.Stop()
 	for slices.ContainsFunc(s.Components(), func(c httpapi.Component) bool { return !c.Up }) {
@@ -134,7 +134,7 @@ func (s *System) awaitComponents(ctx context.Context) bool {
 }
 
 // forOperators writes what walletctl's commands for operators find the components by.
-func (d devCmd) forOperators(cfg config.Config) (file string, err error) {
+func (d devCommand) forOperators(cfg config.Config) (file string, err error) {
 	file = filepath.Join(d.Dir, "operators.env")
 	text := variables(cfg.Postgres, cfg.Kafka.Brokers, cfg.Redis.Address) +
 		fmt.Sprintf("WALLETD_KAFKA_TOPIC=%s\nWALLETD_KAFKA_GROUP=%s\n", cfg.Kafka.Topic, cfg.Kafka.Group)
@@ -145,8 +145,8 @@ func (d devCmd) forOperators(cfg config.Config) (file string, err error) {
 	return file, os.WriteFile(file, []byte(text), 0o600)
 }
 
-func greet(s *System, dir, operators string) {
-	a := s.Addresses
+func greet(s *system, dir, operators string) {
+	a := s.addresses
 	fmt.Printf(`
 walletd is running. Data are kept in %s; ctrl-C stops everything.
 

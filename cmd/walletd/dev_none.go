@@ -2,5 +2,5 @@
 
 package main
 
-// devCommand is empty: what goes into an image links nothing of embedded.
-type devCommand struct{}
+// devCommands is empty: what goes into an image links nothing of embedded.
+type devCommands struct{}

@@ -31,7 +31,7 @@ func newDisks(r prometheus.Registerer) *disks {
 }
 
 // measure asks the components, until ctx ends.
-func (s *System) measure(ctx context.Context) {
+func (s *system) measure(ctx context.Context) {
 	timer := time.NewTimer(measureFirst)
 	defer timer.Stop()
 	for {
@@ -45,7 +45,7 @@ func (s *System) measure(ctx context.Context) {
 	}
 }
 
-func (s *System) measureOnce(ctx context.Context) {
+func (s *system) measureOnce(ctx context.Context) {
 	d := s.disks
 	brokers, _ := s.journal.Disks(ctx)
 	d.total.Reset()

@@ -32,12 +32,12 @@ type cli struct {
 	Config      string           `type:"path" placeholder:"FILE" help:"Configuration file; the environment overrides it. Default: config.env, if there is one."`
 	ShowVersion kong.VersionFlag `name:"version" help:"Print the version, and end."`
 
-	Serve       serveCmd       `cmd:"" help:"Run the service against the components that the configuration names."`
-	Migrate     migrateCmd     `cmd:"" help:"Bring the ledger's schema to this version, and end."`
-	Healthcheck healthcheckCmd `cmd:"" help:"Exit 0 if the service at the configured address is ready, else 1."`
-	Version     versionCmd     `cmd:"" help:"Print the version."`
+	Serve       serveCommand       `cmd:"" help:"Run the service against the components that the configuration names."`
+	Migrate     migrateCommand     `cmd:"" help:"Bring the ledger's schema to this version, and end."`
+	Healthcheck healthcheckCommand `cmd:"" help:"Exit 0 if the service at the configured address is ready, else 1."`
+	Version     versionCommand     `cmd:"" help:"Print the version."`
 
-	devCommand
+	devCommands
 }
 
 func main() {
@@ -70,10 +70,10 @@ func run() int {
 // usageError is a fault of how walletd was called or configured.
 type usageError struct{ error }
 
-type versionCmd struct{}
+type versionCommand struct{}
 
 // Run prints the version.
-func (versionCmd) Run() error {
+func (versionCommand) Run() error {
 	_, err := fmt.Println("walletd", build.Version())
 	return err
 }

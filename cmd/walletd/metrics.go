@@ -7,7 +7,7 @@ import (
 )
 
 // observe registers the metrics that are read off the components' state.
-func (s *System) observe() {
+func (s *system) observe() {
 	gauge := func(name, help string, labels prometheus.Labels, read func() float64) {
 		s.metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, read))
 	}

@@ -16,10 +16,10 @@ import (
 	"github.com/walletd/walletd/internal/ledger"
 )
 
-type serveCmd struct{}
+type serveCommand struct{}
 
 // Run serves until a signal ends it.
-func (serveCmd) Run(ctx context.Context, c *cli) error {
+func (serveCommand) Run(ctx context.Context, c *cli) error {
 	cfg, err := config.Load(c.Config, os.Environ())
 	if err != nil {
 		return usageError{err}
@@ -27,17 +27,17 @@ func (serveCmd) Run(ctx context.Context, c *cli) error {
 	return serve(ctx, cfg, newLog(cfg, os.Stderr), nil)
 }
 
-// serve runs a System until ctx ends. started is called when it listens.
-func serve(ctx context.Context, cfg config.Config, log *slog.Logger, started func(*System)) error {
+// serve runs a system until ctx ends. started is called when it listens.
+func serve(ctx context.Context, cfg config.Config, log *slog.Logger, started func(*system)) error {
 	collectLess(cfg)
-	s, err := NewSystem(cfg, log)
+	s, err := newSystem(cfg, log)
 	if err != nil {
 		return usageError{err} // nothing is connected yet
 	}
 	if err := s.Start(); err != nil {
 		return err
 	}
-	log.Info("walletd serves", "version", build.Version(), "replica", s.Replica, "http", s.Addresses.HTTP, "pprof", s.Addresses.Pprof, "metrics", s.Addresses.Metrics)
+	log.Info("walletd serves", "version", build.Version(), "replica", s.Replica, "http", s.addresses.HTTP, "pprof", s.addresses.Pprof, "metrics", s.addresses.Metrics)
 	if started != nil {
 		started(s)
 	}
@@ -64,13 +64,13 @@ func openLedger(cfg config.Config, log *slog.Logger) (*ledger.Ledger, error) {
 	return ledger.Open(c)
 }
 
-type migrateCmd struct{}
+type migrateCommand struct{}
 
 // migrateTimeout bounds a migration; replicas wait as long for one another.
 const migrateTimeout = 10 * time.Minute
 
 // Run migrates the ledger.
-func (migrateCmd) Run(ctx context.Context, c *cli) error {
+func (migrateCommand) Run(ctx context.Context, c *cli) error {
 	cfg, err := config.Load(c.Config, os.Environ())
 	if err != nil {
 		return usageError{err}
@@ -92,12 +92,12 @@ func (migrateCmd) Run(ctx context.Context, c *cli) error {
 	return err
 }
 
-type healthcheckCmd struct{}
+type healthcheckCommand struct{}
 
 const healthcheckTimeout = 3 * time.Second
 
 // Run asks the service on this host whether it is ready.
-func (healthcheckCmd) Run(ctx context.Context, c *cli) error {
+func (healthcheckCommand) Run(ctx context.Context, c *cli) error {
 	cfg, err := config.Load(c.Config, os.Environ())
 	if err != nil {
 		return usageError{err}

@@ -16,8 +16,8 @@ import (
 	"github.com/walletd/walletd/internal/httpapi"
 )
 
-// Addresses are where a System listens.
-type Addresses struct{ HTTP, Pprof, Metrics string }
+// addresses are where a system listens.
+type addresses struct{ HTTP, Pprof, Metrics string }
 
 // servers are the three listeners: the API, pprof and metrics.
 type servers struct {
@@ -33,7 +33,7 @@ type server struct {
 	listener *httpapi.Connections
 }
 
-func (s *System) newServers() (*servers, error) {
+func (s *system) newServers() (*servers, error) {
 	api, err := httpapi.New(httpapi.Config{
 		Intake: s.intake, Balances: s.balances, History: s.intake, Health: s,
 		Log: s.log, Registerer: s.metrics, DefaultWait: s.cfg.Wait, MaxBodyBytes: int(s.cfg.BodyBytes), MaxBulkBytes: int(s.cfg.BulkBytes),
@@ -90,8 +90,8 @@ func (sv *servers) listen() error {
 	return err
 }
 
-func (sv *servers) addresses() Addresses {
-	return Addresses{HTTP: sv.all[0].listener.Addr().String(), Pprof: sv.all[1].listener.Addr().String(), Metrics: sv.all[2].listener.Addr().String()}
+func (sv *servers) addresses() addresses {
+	return addresses{HTTP: sv.all[0].listener.Addr().String(), Pprof: sv.all[1].listener.Addr().String(), Metrics: sv.all[2].listener.Addr().String()}
 }
 
 // connections returns how many the API has open, and how many it did without.

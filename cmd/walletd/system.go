@@ -23,11 +23,11 @@ import (
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-// System is one replica of walletd, whole: `walletd serve` and `walletd dev` each
+// system is one replica of walletd, whole: `walletd serve` and `walletd dev` each
 // run one.
-type System struct {
+type system struct {
 	Replica   uuid.UUID
-	Addresses Addresses // where it listens, from Start on
+	addresses addresses // where it listens, from Start on
 
 	cfg      config.Config
 	log      *slog.Logger
@@ -52,10 +52,10 @@ const (
 	maxListLength       = 10_000 // entries of one requeued list; at it new requests of the wallet get 429
 )
 
-// NewSystem puts a replica together. Nothing is connected yet: every component
+// newSystem puts a replica together. Nothing is connected yet: every component
 // may be absent.
-func NewSystem(cfg config.Config, log *slog.Logger) (*System, error) {
-	s := &System{Replica: uuid.New(), cfg: cfg, log: log, metrics: prometheus.NewRegistry()}
+func newSystem(cfg config.Config, log *slog.Logger) (*system, error) {
+	s := &system{Replica: uuid.New(), cfg: cfg, log: log, metrics: prometheus.NewRegistry()}
 	s.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if err := s.assemble(); err != nil {
 		s.closeComponents()
@@ -64,7 +64,7 @@ func NewSystem(cfg config.Config, log *slog.Logger) (*System, error) {
 	return s, nil
 }
 
-func (s *System) assemble() (err error) {
+func (s *system) assemble() (err error) {
 	if s.ledger, err = openLedger(s.cfg, s.log); err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func (s *System) assemble() (err error) {
 }
 
 // closeComponents closes the connections of what was opened.
-func (s *System) closeComponents() {
+func (s *system) closeComponents() {
 	if s.journal != nil {
 		s.journal.Close()
 	}
@@ -122,7 +122,7 @@ func acceptLimits(cfg config.Config) accept.Limits {
 		WalletWaits: max(1, cfg.Connections/2), Waits: max(1, cfg.Connections*3/4)}
 }
 
-func (s *System) openJournal() (*journal.Journal, error) {
+func (s *system) openJournal() (*journal.Journal, error) {
 	c, err := connect.Journal(s.cfg.Kafka)
 	if err != nil {
 		return nil, err
@@ -131,7 +131,7 @@ func (s *System) openJournal() (*journal.Journal, error) {
 	return journal.Open(c)
 }
 
-func (s *System) openBalances() (*balance.Cache, error) {
+func (s *system) openBalances() (*balance.Cache, error) {
 	c, err := connect.Cache(s.cfg.Redis)
 	if err != nil {
 		return nil, err
@@ -142,12 +142,12 @@ func (s *System) openBalances() (*balance.Cache, error) {
 
 // Start listens and begins to connect. An address in use is an error that names
 // its variable.
-func (s *System) Start() error {
+func (s *system) Start() error {
 	if err := s.servers.listen(); err != nil {
 		s.Close(0, s.cfg.ShutdownTimeout)
 		return err
 	}
-	s.Addresses = s.servers.addresses()
+	s.addresses = s.servers.addresses()
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	s.background.Go(func() { s.ledger.Run(ctx) })
@@ -161,7 +161,7 @@ func (s *System) Start() error {
 }
 
 // migrate migrates the ledger as soon as PostgreSQL answers.
-func (s *System) migrate(ctx context.Context) {
+func (s *system) migrate(ctx context.Context) {
 	for last := ""; ; {
 		applied, err := s.ledger.Migrate(ctx)
 		if err == nil {
@@ -183,25 +183,25 @@ func (s *System) migrate(ctx context.Context) {
 
 // Announce implements applier.Announcer. The cache comes first: who is told an
 // outcome finds it in the balance.
-func (s *System) Announce(ctx context.Context, c wallet.Committed) {
+func (s *system) Announce(ctx context.Context, c wallet.Committed) {
 	s.balances.Announce(ctx, c)
 	s.intake.Complete(c.Operations())
 }
 
 // announced takes in what another replica has committed of this one's requests.
-func (s *System) announced(ops []wallet.Operation) {
+func (s *system) announced(ops []wallet.Operation) {
 	s.applier.Settle(ops)
 	s.intake.Complete(ops)
 }
 
 // Failed yields an error if a listener breaks.
-func (s *System) Failed() <-chan error { return s.servers.failed }
+func (s *system) Failed() <-chan error { return s.servers.failed }
 
 // Close stops the replica, in this order: it says that it is unready; it accepts
 // nothing more while requests that wait get their outcome, or 202; it gives its
 // partitions up, each after the running commit; it closes its connections. After
 // timeout requests that still run are cut off.
-func (s *System) Close(delay, timeout time.Duration) {
+func (s *system) Close(delay, timeout time.Duration) {
 	s.stopping.Store(true)
 	time.Sleep(delay)
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
@@ -219,7 +219,7 @@ func (s *System) Close(delay, timeout time.Duration) {
 	s.ledger.Close()
 }
 
-func (s *System) shutRequests(ctx context.Context) error {
+func (s *system) shutRequests(ctx context.Context) error {
 	drained, stop := context.WithCancel(ctx)
 	var draining sync.WaitGroup
 	draining.Go(func() { s.intake.Drain(drained) })
@@ -232,12 +232,12 @@ func (s *System) shutRequests(ctx context.Context) error {
 // Ready implements httpapi.Health: writes can be accepted if the journal or the
 // ledger takes them. A partition that has lost its end makes nobody unready: every replica
 // would be, also for the reads and for the other partitions' writes.
-func (s *System) Ready() bool {
+func (s *system) Ready() bool {
 	return !s.stopping.Load() && (s.journal.Writable() || s.ledger.Err() == nil)
 }
 
 // Components implements httpapi.Health.
-func (s *System) Components() []httpapi.Component {
+func (s *system) Components() []httpapi.Component {
 	return []httpapi.Component{
 		component("postgres", reason(s.ledger.Err())),
 		component("kafka", reason(s.journal.Available()), s.applier.Stopped()),

@@ -18,7 +18,7 @@ type call struct {
 	wallet      uuid.UUID
 	ops         []wallet.Operation
 	lost        map[uuid.UUID]bool // of a recovery, which has no ops: ids of unsettled operations
-	under       *atomic.Int64      // of a recovery: it is counted here while it is under way
+	underWay    *atomic.Int64      // of a recovery: it is counted here while it is under way
 	lane        *lane
 	lastRefusal error // why it waits to be tried once more; nil: it was not tried yet
 	done        chan struct{}
@@ -86,16 +86,16 @@ func (a *Applier) enqueue(c *call) error {
 	if a.ctx.Err() != nil {
 		return &wallet.Error{Code: wallet.CodeUnavailable, Fate: wallet.NotApplied, Detail: "the service stops"}
 	}
-	begins, err := a.queue(c)
+	begins, err := a.join(c)
 	if begins {
 		a.direct.Go(func() { a.turns <- struct{}{}; a.drain(c.lane, a.turns) })
 	}
 	return err
 }
 
-// queue adds the call to its lane, and reports whether its goroutine is to begin. A recovery
+// join adds the call to its lane, and reports whether its goroutine is to begin. A recovery
 // joins no queue: the next Reconcile has it begin again.
-func (a *Applier) queue(c *call) (begins bool, err error) {
+func (a *Applier) join(c *call) (begins bool, err error) {
 	ln := a.lanes.lockIntake(c.wallet)
 	defer ln.intakeMu.Unlock()
 	if ln.overflow.Known() && !a.clearOverflow(ln) {

@@ -54,17 +54,17 @@ func (a *Applier) drainBatch(ln *lane) (b drained) {
 	ln.mu.Lock()
 	defer ln.mu.Unlock()
 	var earlier []unsettled
-	if b.calls, earlier = a.next(ln); len(b.calls) > 0 {
+	if b.calls, earlier = a.takeCalls(ln); len(b.calls) > 0 {
 		b.committed = a.applyCalls(ln, earlier, b.calls)
 	}
 	b.took = a.Now().Sub(began)
 	return b
 }
 
-// next takes calls from the lane's queue, of no more operations than a batch may have but at
+// takeCalls takes calls from the lane's queue, of no more operations than a batch may have but at
 // least one call, and what has to be applied before them. Calls whose caller has gone are not
 // tried. Without any left the goroutine has to end.
-func (a *Applier) next(ln *lane) (calls []*call, earlier []unsettled) {
+func (a *Applier) takeCalls(ln *lane) (calls []*call, earlier []unsettled) {
 	ln.intakeMu.Lock()
 	defer ln.intakeMu.Unlock()
 	for n := 0; len(ln.queue) > 0 && (n == 0 || n+len(ln.queue[0].ops) <= a.Limits.BatchOperations); {
@@ -82,15 +82,15 @@ func (a *Applier) next(ln *lane) (calls []*call, earlier []unsettled) {
 		ln.queue, ln.draining = nil, false
 		return nil, nil
 	}
-	return calls, slices.Clone(ln.before(calls))
+	return calls, slices.Clone(ln.ahead(calls))
 }
 
-// before returns the unsettled operations that are applied ahead of the calls, in order. A
+// ahead returns the unsettled operations that are applied ahead of the calls, in order. A
 // client's operation must not pass any of them. A recovery ends with the last operation that
 // is lost: those before it are lost too, or on a list, and must not be passed; those after it
 // have their place in the journal, where other replicas' operations are between them.
 // intakeMu is held.
-func (ln *lane) before(calls []*call) []unsettled {
+func (ln *lane) ahead(calls []*call) []unsettled {
 	n := len(ln.unsettled)
 	if !slices.ContainsFunc(calls, func(c *call) bool { return !c.isRecovery() }) {
 		isLost := func(id uuid.UUID) bool { return slices.ContainsFunc(calls, func(c *call) bool { return c.lost[id] }) }

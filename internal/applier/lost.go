@@ -40,7 +40,7 @@ func (a *Applier) applyLost(ctx context.Context, missing []wallet.Placed) error 
 			return err
 		}
 		for _, id := range ids {
-			a.recover(id, lost[id], slices.Contains(held, id))
+			a.startRecovery(id, lost[id], slices.Contains(held, id))
 		}
 		return nil
 	})
@@ -63,19 +63,19 @@ func (a *Applier) lost(ctx context.Context, missing [][]wallet.Placed) (map[uuid
 	return lost, err
 }
 
-// recover has a wallet's lost operations applied. held says that somebody, perhaps the one
+// startRecovery has a wallet's lost operations applied. held says that somebody, perhaps the one
 // who applies the wallet, holds its row: it then waits for one of the turns for such wallets.
-func (a *Applier) recover(id uuid.UUID, lost map[uuid.UUID]bool, held bool) {
+func (a *Applier) startRecovery(id uuid.UUID, lost map[uuid.UUID]bool, held bool) {
 	if n := a.lanes.noteLost(id, lost); n > 0 {
 		a.metrics.losses.Add(float64(n))
 		a.Log.Error("the journal has lost operations that it had acknowledged: they are applied directly", "wallet", id, "operations", n)
 	}
-	under, most, turns := &a.lanes.recoveries, int64(maxRecoveries), a.turns
+	underWay, most, turns := &a.lanes.recoveries, int64(maxRecoveries), a.turns
 	if held {
-		under, most, turns = &a.lanes.heldRecoveries, maxHeldRecoveries, a.heldTurns
+		underWay, most, turns = &a.lanes.heldRecoveries, maxHeldRecoveries, a.heldTurns
 	}
-	if under.Load() < most {
-		a.enqueueRecovery(&call{ctx: a.ctx, wallet: id, lost: lost, done: make(chan struct{}), under: under}, turns)
+	if underWay.Load() < most {
+		a.enqueueRecovery(&call{ctx: a.ctx, wallet: id, lost: lost, done: make(chan struct{}), underWay: underWay}, turns)
 	}
 }
 
@@ -116,12 +116,12 @@ func (a *Applier) enqueueRecovery(c *call, turns chan struct{}) {
 		return
 	}
 	c.lane = ln
-	c.under.Add(1)
+	c.underWay.Add(1)
 	a.direct.Go(func() { a.runRecovery(turns, c) })
 }
 
 func (c *call) endRecovery() {
-	c.under.Add(-1)
+	c.underWay.Add(-1)
 	c.lane.recovering.Store(false)
 }
 
@@ -132,7 +132,7 @@ func (a *Applier) runRecovery(turns chan struct{}, c *call) {
 		c.endRecovery()
 		return
 	}
-	begins, err := a.queue(c)
+	begins, err := a.join(c)
 	if begins {
 		a.drain(c.lane, turns)
 		return

@@ -9,9 +9,9 @@ import (
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-// from returns the records at next and after it: another owner, or a commit whose
+// fromOffset returns the records at next and after it: another owner, or a commit whose
 // outcome was unknown, has passed the others.
-func from(records []wallet.Record, next int64) []wallet.Record {
+func fromOffset(records []wallet.Record, next int64) []wallet.Record {
 	i, _ := slices.BinarySearchFunc(records, next, func(r wallet.Record, next int64) int {
 		return cmp.Compare(r.Receipt.Offset, next)
 	})

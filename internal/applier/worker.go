@@ -46,7 +46,7 @@ func newWorker(a *Applier, topic uuid.UUID, partition int32, p wallet.Progress) 
 		maxRecords: a.Limits.BatchOperations,
 		committed:  make(chan wallet.Committed, announcedBehind),
 	}
-	w.follow(p)
+	w.adopt(p)
 	return w
 }
 
@@ -66,8 +66,8 @@ func (w *worker) stop() {
 	w.running.Wait()
 }
 
-// follow adopts what the ledger says of the partition.
-func (w *worker) follow(p wallet.Progress) {
+// adopt adopts what the ledger says of the partition.
+func (w *worker) adopt(p wallet.Progress) {
 	w.reached(p.Next)
 	w.lists = make(map[uuid.UUID]wallet.List, len(p.Lists))
 	for _, l := range p.Lists {
@@ -101,7 +101,7 @@ func (w *worker) run(ctx context.Context) {
 			if !w.apply(ctx, records[:poison]) {
 				return
 			}
-			records = from(records[poison:], w.next.Load())
+			records = fromOffset(records[poison:], w.next.Load())
 			w.oldestApplying.Store(firstAccepted(records))
 		}
 		if !w.bury(ctx, records) || !w.apply(ctx, records) {
@@ -140,7 +140,7 @@ func (w *worker) bury(ctx context.Context, records []wallet.Record) bool {
 func (w *worker) apply(ctx context.Context, records []wallet.Record) bool {
 	pause, unknown := newPause(w.applier.Limits), false
 	for {
-		if records = from(records, w.next.Load()); len(records) == 0 {
+		if records = fromOffset(records, w.next.Load()); len(records) == 0 {
 			return ctx.Err() == nil
 		}
 		n, err := w.applySome(records[:min(w.maxRecords, len(records))])
@@ -167,7 +167,7 @@ func (w *worker) apply(ctx context.Context, records []wallet.Record) bool {
 		// After an unknown outcome the offset may have been moved by this worker's own commit,
 		// which landed late: nobody else tells what that brought. Another owner tells its own.
 		unknown = unknown || !errors.Is(err, wallet.ErrFenced)
-		if unknown && !w.tell(ctx, records[:len(records)-len(from(records, w.next.Load()))]) {
+		if unknown && !w.tell(ctx, records[:len(records)-len(fromOffset(records, w.next.Load()))]) {
 			return false
 		}
 	}
@@ -185,7 +185,7 @@ func (w *worker) reload(ctx context.Context) bool {
 		}
 		return false
 	}
-	w.follow(p)
+	w.adopt(p)
 	return true
 }
 

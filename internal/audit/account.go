@@ -15,7 +15,7 @@ type account struct {
 
 // waiting is a journaled operation that was in a requeued list when it was met.
 type waiting struct {
-	kind    wallet.Type
+	opType  wallet.Type
 	amount  wallet.Amount
 	receipt wallet.Receipt
 }
@@ -29,7 +29,7 @@ type entry struct {
 // owed is an operation of the ledger whose record is to be met still: of a direct
 // one the backfill, of another its own.
 type owed struct {
-	kind    wallet.Type
+	opType  wallet.Type
 	amount  wallet.Amount
 	number  int64 // sequence
 	receipt wallet.Receipt
@@ -57,10 +57,10 @@ func (a *Audit) step(acc *account, op *wallet.Operation) {
 	}
 	switch {
 	case op.Status.String() != status || op.Reason.String() != reason:
-		a.find(of(WrongOutcome, op, op.Receipt), "%s %d at a balance of %d is %s %s; the ledger says %s %s",
+		a.find(operationFinding(WrongOutcome, op, op.Receipt), "%s %d at a balance of %d is %s %s; the ledger says %s %s",
 			op.Type, op.Amount, acc.balance, status, reason, op.Status, op.Reason)
 	case int64(op.BalanceAfter) != after:
-		a.find(of(WrongBalance, op, op.Receipt), "%s %d (%s) at a balance of %d leaves %d; the ledger says %d",
+		a.find(operationFinding(WrongBalance, op, op.Receipt), "%s %d (%s) at a balance of %d leaves %d; the ledger says %d",
 			op.Type, op.Amount, status, acc.balance, after, op.BalanceAfter)
 	}
 	acc.sequence, acc.balance = op.Sequence, int64(op.BalanceAfter)
@@ -70,7 +70,7 @@ func (a *Audit) step(acc *account, op *wallet.Operation) {
 // a finding.
 func (a *Audit) advance(acc *account, op *wallet.Operation) {
 	if op.Sequence > acc.sequence+1 {
-		a.find(of(SequenceGap, op, op.Receipt), "the operation before this one has sequence %d", acc.sequence)
+		a.find(operationFinding(SequenceGap, op, op.Receipt), "the operation before this one has sequence %d", acc.sequence)
 	}
 	a.step(acc, op)
 }

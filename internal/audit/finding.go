@@ -122,8 +122,8 @@ func (a *Audit) note(f Finding, format string, args ...any) {
 	}
 }
 
-// of names an operation, with the places that are known of it.
-func of(kind Kind, op *wallet.Operation, r wallet.Receipt) Finding {
+// operationFinding names an operation, with the places that are known of it.
+func operationFinding(kind Kind, op *wallet.Operation, r wallet.Receipt) Finding {
 	f := Finding{Kind: kind, WalletID: &op.WalletID, OperationID: &op.ID}
 	if op.Sequence > 0 {
 		f.Sequence = &op.Sequence
@@ -134,4 +134,4 @@ func of(kind Kind, op *wallet.Operation, r wallet.Receipt) Finding {
 	return f
 }
 
-func about(kind Kind, id uuid.UUID) Finding { return Finding{Kind: kind, WalletID: &id} }
+func walletFinding(kind Kind, id uuid.UUID) Finding { return Finding{Kind: kind, WalletID: &id} }

@@ -13,9 +13,9 @@ func TestFindingsAreBoundedByKindAndAllCounted(t *testing.T) {
 		t.Error("a report of nothing is not clean")
 	}
 	for range maxFindings + 50 {
-		a.find(about(WrongBalance, uuid.New()), "off by %d", 1)
+		a.find(walletFinding(WrongBalance, uuid.New()), "off by %d", 1)
 	}
-	a.find(about(WalletMissing, uuid.New()), "gone")
+	a.find(walletFinding(WalletMissing, uuid.New()), "gone")
 	r := &a.report
 	if r.Clean() || r.Differences() != maxFindings+51 || len(r.Findings) != maxFindings+1 {
 		t.Errorf("clean %t, %d differences, %d listed", r.Clean(), r.Differences(), len(r.Findings))
@@ -24,7 +24,7 @@ func TestFindingsAreBoundedByKindAndAllCounted(t *testing.T) {
 		t.Errorf("the last is %s", last)
 	}
 	for range maxNotes + 1 {
-		a.note(about(WrongBalance, uuid.New()), "by the way")
+		a.note(walletFinding(WrongBalance, uuid.New()), "by the way")
 	}
 	if len(r.Notes) != maxNotes || r.Differences() != maxFindings+51 {
 		t.Errorf("%d notes, %d differences", len(r.Notes), r.Differences())

@@ -44,7 +44,7 @@ func (a *Audit) compareStillThere(keys []wallet.Key, s *wallet.Snapshot) {
 	for _, k := range keys {
 		if _, ok := s.Operations[k]; !ok && !listed[k] {
 			w := a.waiting[k]
-			a.find(of(Lost, &wallet.Operation{ID: k.ID, WalletID: k.WalletID}, w.receipt), "%s %d was requeued, and now is neither in the list nor in the ledger", w.kind, w.amount)
+			a.find(operationFinding(Lost, &wallet.Operation{ID: k.ID, WalletID: k.WalletID}, w.receipt), "%s %d was requeued, and now is neither in the list nor in the ledger", w.opType, w.amount)
 		} else if !ok {
 			a.report.Requeued++
 		}
@@ -77,7 +77,7 @@ func (a *Audit) lists(ctx context.Context) error {
 
 func (a *Audit) list(ctx context.Context, l wallet.ListAudit) error {
 	if owner := a.PartitionAmong(l.WalletID, a.partitions); l.Length != l.Entries || l.Partition != owner {
-		a.find(about(ListDiffers, l.WalletID), "its requeued list has %d operations; the list's head says %d, of partition %d, and the wallet's partition is %d",
+		a.find(walletFinding(ListDiffers, l.WalletID), "its requeued list has %d operations; the list's head says %d, of partition %d, and the wallet's partition is %d",
 			l.Entries, l.Length, l.Partition, owner)
 	}
 	s, err := again(ctx, func() (wallet.Snapshot, error) {
@@ -89,7 +89,7 @@ func (a *Audit) list(ctx context.Context, l wallet.ListAudit) error {
 	for _, e := range s.Entries[l.WalletID] {
 		replayed := e.Receipt.Offset < a.bounds[e.Receipt.Partition] // else it has joined since
 		if replayed && !a.entries[entry{e.Key(), e.Receipt}] {
-			a.find(of(NotJournaled, &e.Operation, e.Receipt), "%s %d is requeued; the journal does not have it there", e.Type, e.Amount)
+			a.find(operationFinding(NotJournaled, &e.Operation, e.Receipt), "%s %d is requeued; the journal does not have it there", e.Type, e.Amount)
 		}
 	}
 	return nil

@@ -106,7 +106,7 @@ func (a *Audit) meet(ctx context.Context, r *wallet.Record, s *wallet.Snapshot, 
 func (a *Audit) meetCreate(r *wallet.Record, s *wallet.Snapshot, listed map[wallet.Key]bool) {
 	_, there := s.Wallets[r.WalletID]
 	if !there && !listed[wallet.Key{WalletID: r.WalletID, ID: r.WalletID}] {
-		f := about(WalletMissing, r.WalletID)
+		f := walletFinding(WalletMissing, r.WalletID)
 		f.Partition, f.Offset = &r.Receipt.Partition, &r.Receipt.Offset
 		a.find(f, "its creation is journaled")
 	}
@@ -126,7 +126,7 @@ func (a *Audit) meetOperation(ctx context.Context, r *wallet.Record, op *wallet.
 		}
 		return nil
 	case !ok:
-		a.find(of(Lost, op, r.Receipt), "%s %d is in the journal, before the ledger's offset, and neither in the ledger nor requeued", op.Type, op.Amount)
+		a.find(operationFinding(Lost, op, r.Receipt), "%s %d is in the journal, before the ledger's offset, and neither in the ledger nor requeued", op.Type, op.Amount)
 		return nil
 	case has.Sequence == 0:
 		a.meetRefused(r, op, &has)
@@ -156,7 +156,7 @@ func (a *Audit) meetEntries(r *wallet.Record, entries []wallet.Entry) {
 		}
 		a.entries[entry{e.Key(), e.Receipt}] = true
 		if op := &r.Operations[at]; !op.SameRequest(e.Operation) {
-			a.find(of(RequestDiffers, &e.Operation, r.Receipt), "the journal asks for %s %d, the requeued list has %s %d", op.Type, op.Amount, e.Type, e.Amount)
+			a.find(operationFinding(RequestDiffers, &e.Operation, r.Receipt), "the journal asks for %s %d, the requeued list has %s %d", op.Type, op.Amount, e.Type, e.Amount)
 		}
 	}
 }
@@ -172,9 +172,9 @@ func (a *Audit) meetRefused(r *wallet.Record, op, has *wallet.Operation) {
 	_, wasListed := a.waiting[op.Key()] // since before its wallet's creation, perhaps
 	switch {
 	case has.Status.String() != "FAILED" || has.Reason.String() != "wallet_not_found" || acc.sequence > 0:
-		a.find(of(WrongOutcome, op, r.Receipt), "the ledger says %s %s without a sequence; the wallet had %d operations then", has.Status, has.Reason, acc.sequence)
+		a.find(operationFinding(WrongOutcome, op, r.Receipt), "the ledger says %s %s without a sequence; the wallet had %d operations then", has.Status, has.Reason, acc.sequence)
 	case acc.created && !wasListed && has.Origin != wallet.Direct:
-		a.find(of(WrongOutcome, op, r.Receipt), "the ledger says that there was no wallet; its creation is before it in the journal")
+		a.find(operationFinding(WrongOutcome, op, r.Receipt), "the ledger says that there was no wallet; its creation is before it in the journal")
 	}
 	a.meetFirst(r, op, has)
 }
@@ -195,15 +195,15 @@ func (a *Audit) meetFirst(r *wallet.Record, op, has *wallet.Operation) {
 		a.compareReceipt(r, has)
 		a.compareRepeat(r, op, has)
 	case !op.SameRequest(*has):
-		a.find(of(RequestDiffers, has, r.Receipt), "the journal asks for %s %d, the ledger has %s %d", op.Type, op.Amount, has.Type, has.Amount)
+		a.find(operationFinding(RequestDiffers, has, r.Receipt), "the journal asks for %s %d, the ledger has %s %d", op.Type, op.Amount, has.Type, has.Amount)
 	default:
 		a.compareReceipt(r, has)
 	}
 }
 
 func (a *Audit) compareWaiting(has *wallet.Operation, w waiting) {
-	if w.kind != has.Type || w.amount != has.Amount {
-		a.find(of(RequestDiffers, has, w.receipt), "the journal asks for %s %d, the ledger has %s %d", w.kind, w.amount, has.Type, has.Amount)
+	if w.opType != has.Type || w.amount != has.Amount {
+		a.find(operationFinding(RequestDiffers, has, w.receipt), "the journal asks for %s %d, the ledger has %s %d", w.opType, w.amount, has.Type, has.Amount)
 	}
 }
 
@@ -211,7 +211,7 @@ func (a *Audit) compareReceipt(r *wallet.Record, has *wallet.Operation) {
 	w, wasListed := a.waiting[has.Key()]
 	delete(a.waiting, has.Key())
 	if has.Receipt != r.Receipt && (!wasListed || has.Receipt != w.receipt) {
-		a.find(of(ReceiptDiffers, has, r.Receipt), "the ledger says that it was met first at %s", has.Receipt)
+		a.find(operationFinding(ReceiptDiffers, has, r.Receipt), "the ledger says that it was met first at %s", has.Receipt)
 	}
 }
 
@@ -223,7 +223,7 @@ func (a *Audit) meetAgain(r *wallet.Record, op, has *wallet.Operation) {
 		a.compareBackfill(r, op, has)
 	case isOwed && o.early:
 		delete(a.owed, op.Key())
-		a.find(of(OutOfOrder, has, r.Receipt), "it was applied before operations that are before it in the journal")
+		a.find(operationFinding(OutOfOrder, has, r.Receipt), "it was applied before operations that are before it in the journal")
 	default:
 		a.compareRepeat(r, op, has)
 	}
@@ -233,7 +233,7 @@ func (a *Audit) compareRepeat(r *wallet.Record, op, has *wallet.Operation) {
 	a.report.Repeats++
 	if !op.SameRequest(*has) {
 		a.report.KeysReused++
-		a.note(of(KeyReused, has, r.Receipt), "this record asks for %s %d under the id of %s %d; it was refused", op.Type, op.Amount, has.Type, has.Amount)
+		a.note(operationFinding(KeyReused, has, r.Receipt), "this record asks for %s %d under the id of %s %d; it was refused", op.Type, op.Amount, has.Type, has.Amount)
 	}
 }
 
@@ -245,7 +245,7 @@ func (a *Audit) compareBackfill(r *wallet.Record, op, has *wallet.Operation) {
 	replayed := has.Receipt.Known() && has.Receipt.Offset < r.Receipt.Offset
 	if !op.SameRequest(*has) || has.Origin != wallet.Direct && !replayed || op.Sequence != has.Sequence ||
 		op.BalanceAfter != has.BalanceAfter || op.Status != has.Status || op.Reason != has.Reason {
-		a.find(of(BackfillDiffer, has, r.Receipt), "the journal's backfill record says %s %d %s %s, sequence %d, balance %d; the ledger has %s %d %s %s, sequence %d, balance %d, origin %s",
+		a.find(operationFinding(BackfillDiffer, has, r.Receipt), "the journal's backfill record says %s %d %s %s, sequence %d, balance %d; the ledger has %s %d %s %s, sequence %d, balance %d, origin %s",
 			op.Type, op.Amount, op.Status, op.Reason, op.Sequence, op.BalanceAfter, has.Type, has.Amount, has.Status, has.Reason, has.Sequence, has.BalanceAfter, has.Origin)
 	}
 }

@@ -33,7 +33,7 @@ func (a *Audit) tail(ctx context.Context) error {
 	for _, k := range sorted(a.owed) {
 		o := a.owed[k]
 		if k.ID == k.WalletID {
-			a.find(about(NotJournaled, k.WalletID), "the wallet is in the ledger; the journal has no record of its creation, and none is to be written")
+			a.find(walletFinding(NotJournaled, k.WalletID), "the wallet is in the ledger; the journal has no record of its creation, and none is to be written")
 			continue
 		}
 		op := &wallet.Operation{ID: k.ID, WalletID: k.WalletID, Sequence: o.number}
@@ -41,7 +41,7 @@ func (a *Audit) tail(ctx context.Context) error {
 		if o.direct {
 			what = "the journal has no backfill record of it, and none is to be written"
 		}
-		a.find(of(NotJournaled, op, o.receipt), "%s %d is in the ledger; %s", o.kind, o.amount, what)
+		a.find(operationFinding(NotJournaled, op, o.receipt), "%s %d is in the ledger; %s", o.opType, o.amount, what)
 	}
 	return nil
 }
@@ -91,16 +91,16 @@ func (a *Audit) meetTail(records []wallet.Record) error {
 }
 
 func (a *Audit) meetOwed(r *wallet.Record, op *wallet.Operation, o owed) {
-	has := &wallet.Operation{ID: op.ID, WalletID: op.WalletID, Type: o.kind, Amount: o.amount, Sequence: o.number}
+	has := &wallet.Operation{ID: op.ID, WalletID: op.WalletID, Type: o.opType, Amount: o.amount, Sequence: o.number}
 	switch {
 	case !op.SameRequest(*has):
-		a.find(of(RequestDiffers, has, r.Receipt), "the journal asks for %s %d, the ledger has %s %d", op.Type, op.Amount, o.kind, o.amount)
+		a.find(operationFinding(RequestDiffers, has, r.Receipt), "the journal asks for %s %d, the ledger has %s %d", op.Type, op.Amount, o.opType, o.amount)
 	case o.direct && op.Sequence != o.number:
-		a.find(of(BackfillDiffer, has, r.Receipt), "the journal's backfill record says sequence %d, the ledger %d", op.Sequence, o.number)
+		a.find(operationFinding(BackfillDiffer, has, r.Receipt), "the journal's backfill record says sequence %d, the ledger %d", op.Sequence, o.number)
 	case !o.direct && o.receipt != r.Receipt:
-		a.find(of(ReceiptDiffers, has, r.Receipt), "the ledger says that it was met first at %s", o.receipt)
+		a.find(operationFinding(ReceiptDiffers, has, r.Receipt), "the ledger says that it was met first at %s", o.receipt)
 	case o.early:
-		a.find(of(OutOfOrder, has, r.Receipt), "it was applied before operations that are before it in the journal")
+		a.find(operationFinding(OutOfOrder, has, r.Receipt), "it was applied before operations that are before it in the journal")
 	}
 }
 
@@ -116,7 +116,7 @@ func (a *Audit) cache(ctx context.Context) error {
 	var ledgerErr error
 	err := a.Cache.Each(ctx, a.Wallet, func(cached []wallet.Wallet, undecodable []uuid.UUID) error {
 		for _, id := range undecodable {
-			a.find(about(CacheDiffers, id), "the cached value does not decode")
+			a.find(walletFinding(CacheDiffers, id), "the cached value does not decode")
 		}
 		ledgerErr = a.compareCached(ctx, cached)
 		return ledgerErr
@@ -154,7 +154,7 @@ func (a *Audit) compareCached(ctx context.Context, cached []wallet.Wallet) error
 }
 
 func (a *Audit) compareCachedOne(w wallet.Wallet, now wallet.State, then wallet.Amount) {
-	f := about(CacheDiffers, w.ID)
+	f := walletFinding(CacheDiffers, w.ID)
 	f.Sequence = &w.Sequence
 	switch {
 	case w.Sequence > now.Sequence:

@@ -43,7 +43,7 @@ func (a *Audit) wallets(ctx context.Context) error {
 	}
 	for id, acc := range a.accounts {
 		if !acc.there && acc.sequence > 0 {
-			a.find(about(WalletMissing, id), "it has %d operations", acc.sequence)
+			a.find(walletFinding(WalletMissing, id), "it has %d operations", acc.sequence)
 		}
 	}
 	return nil
@@ -123,7 +123,7 @@ func (a *Audit) since(ctx context.Context, from []wallet.Wallet, limit int) (row
 
 func (a *Audit) compareWallet(w wallet.Wallet, acc account) {
 	if w.Sequence != acc.sequence || int64(w.Balance) != acc.balance {
-		f := about(WalletDiffers, w.ID)
+		f := walletFinding(WalletDiffers, w.ID)
 		f.Sequence = &w.Sequence
 		a.find(f, "its row has version %d and balance %d; its operations come to sequence %d and balance %d", w.Sequence, w.Balance, acc.sequence, acc.balance)
 	}

@@ -109,13 +109,13 @@ func (b *bulk) leave() {
 
 // end takes in an operation that was read whole.
 func (b *bulk) end() {
-	b.complete()
+	b.checkComplete()
 	b.ofWallet(b.submission.walletID, "walletId")
 	b.ofWallet(b.valletID, "valletId")
 	if len(b.faults) == 0 {
 		b.ops = append(b.ops, wallet.Operation{
 			ID: wallet.OperationID(b.pathWallet, b.key), WalletID: b.pathWallet,
-			Type: b.kind, Amount: b.amount, Receipt: wallet.NoReceipt,
+			Type: b.opType, Amount: b.amount, Receipt: wallet.NoReceipt,
 		})
 	}
 }
@@ -127,7 +127,7 @@ func (b *bulk) ofWallet(id uuid.UUID, field string) {
 	}
 }
 
-func (d *decoder) idempotencyKey() bool {
+func (d *decoder) readKey() bool {
 	text, is, ok := d.stringOr("idempotencyKey", wallet.ErrKey.Error())
 	if !is {
 		return ok

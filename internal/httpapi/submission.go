@@ -9,7 +9,7 @@ import (
 // submission is the body of POST /api/v1/wallet, or one operation of a bulk.
 type submission struct {
 	walletID uuid.UUID
-	kind     wallet.Type
+	opType   wallet.Type
 	amount   wallet.Amount
 	legacy   bool // the wallet was spelled valletId
 }
@@ -36,7 +36,7 @@ const (
 func decodeSubmission(body []byte) (submission, []wallet.FieldError) {
 	d := decoder{scanner: scanner{text: body}, known: walletIDMember | valletIDMember | typeMember | amountMember}
 	if d.document() {
-		d.named()
+		d.checkNamed()
 	}
 	d.legacy = d.seen&valletIDMember != 0
 	if d.seen&walletIDMember == 0 {
@@ -58,15 +58,15 @@ func (d *decoder) member(name []byte) bool {
 	d.seen |= m
 	switch m {
 	case walletIDMember:
-		return d.id(&d.walletID, "walletId")
+		return d.readID(&d.walletID, "walletId")
 	case valletIDMember:
-		return d.id(&d.valletID, "valletId")
+		return d.readID(&d.valletID, "valletId")
 	case typeMember:
-		return d.operationType()
+		return d.readType()
 	case keyMember:
-		return d.idempotencyKey()
+		return d.readKey()
 	}
-	return d.money()
+	return d.readAmount()
 }
 
 func memberNamed(name []byte) member {
@@ -85,7 +85,7 @@ func memberNamed(name []byte) member {
 	return 0
 }
 
-func (d *decoder) id(into *uuid.UUID, field string) bool {
+func (d *decoder) readID(into *uuid.UUID, field string) bool {
 	text, is, ok := d.stringOr(field, idRule)
 	if is {
 		if *into, is = parseID(text); !is {
@@ -104,18 +104,18 @@ func parseID(b []byte) (uuid.UUID, bool) {
 	return id, err == nil && id != uuid.Nil
 }
 
-func (d *decoder) operationType() bool {
+func (d *decoder) readType() bool {
 	const rule = "must be DEPOSIT or WITHDRAW"
 	text, is, ok := d.stringOr("operationType", rule)
 	if is {
-		if d.kind, is = wallet.ParseType(string(text)); !is {
+		if d.opType, is = wallet.ParseType(string(text)); !is {
 			d.add("operationType", rule)
 		}
 	}
 	return ok
 }
 
-func (d *decoder) money() bool {
+func (d *decoder) readAmount() bool {
 	if !isNumeric(d.peek()) {
 		d.add("amount", amountRule)
 		return d.skip(1)
@@ -146,21 +146,21 @@ func parseAmount(digits []byte) (wallet.Amount, bool) {
 	return a, a.Valid()
 }
 
-// named reports what is missing of a submission that names its wallet, and
+// checkNamed reports what is missing of a submission that names its wallet, and
 // spellings that disagree.
-func (d *decoder) named() {
+func (d *decoder) checkNamed() {
 	if d.seen&(walletIDMember|valletIDMember) == 0 {
 		d.add("walletId", "is required")
 	}
-	d.complete()
+	d.checkComplete()
 	both := d.walletID != uuid.Nil && d.valletID != uuid.Nil
 	if both && d.walletID != d.valletID {
 		d.add("valletId", "must be the same as walletId")
 	}
 }
 
-// complete reports members that are missing of any operation.
-func (d *decoder) complete() {
+// checkComplete reports members that are missing of any operation.
+func (d *decoder) checkComplete() {
 	if d.seen&typeMember == 0 {
 		d.add("operationType", "is required")
 	}

@@ -226,7 +226,7 @@ func slowSubmission(values map[string]json.RawMessage) (s submission, ok bool) {
 		}
 		s.walletID = id
 	}
-	s.kind, ok = wallet.ParseType(kind)
+	s.opType, ok = wallet.ParseType(kind)
 	return s, ok && len(ids) > 0 && s.amount.Valid()
 }
 

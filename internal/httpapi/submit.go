@@ -49,7 +49,7 @@ func (s *server) readOperation(w http.ResponseWriter, r *http.Request) (wallet.O
 	return wallet.Operation{
 		ID:       wallet.OperationID(body.walletID, key),
 		WalletID: body.walletID,
-		Type:     body.kind,
+		Type:     body.opType,
 		Amount:   body.amount,
 		Receipt:  wallet.NoReceipt,
 	}, nil

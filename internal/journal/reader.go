@@ -96,7 +96,9 @@ func (j *Journal) read(t wallet.Topic) error {
 	r.client = client
 	j.reader.Store(r) // first, for what is polled may ask for Resume
 	r.ended.Go(r.poll)
-	r.ended.Go(r.follow)
+	j.reader.Store(r) // first, for what is polled may ask for Resume
+	r.ended.Go(r.poll)
+	r.ended.Go(r.commitOffsets)
 	return nil
 }
 
@@ -208,7 +210,7 @@ func (r *reader) deliverAll(t kgo.FetchTopic) {
 
 // deliver passes on the records that the applier does not have yet.
 func (r *reader) deliver(f kgo.FetchPartition) {
-	fetched := since(f.Records, r.journal.applier.Delivered(f.Partition))
+	fetched := fromOffset(f.Records, r.journal.applier.Delivered(f.Partition))
 	if len(fetched) == 0 {
 		return
 	}
@@ -220,8 +222,8 @@ func (r *reader) deliver(f kgo.FetchPartition) {
 	}
 }
 
-// since returns the records at the offset and after it.
-func since(records []*kgo.Record, offset int64) []*kgo.Record {
+// fromOffset returns the records at the offset and after it.
+func fromOffset(records []*kgo.Record, offset int64) []*kgo.Record {
 	i, _ := slices.BinarySearchFunc(records, offset, func(r *kgo.Record, offset int64) int { return cmp.Compare(r.Offset, offset) })
 	return records[i:]
 }
@@ -253,8 +255,8 @@ func (j *Journal) Resume(partition int32) {
 	}
 }
 
-// follow commits the ledger's offsets to the group.
-func (r *reader) follow() {
+// commitOffsets commits the ledger's offsets to the group.
+func (r *reader) commitOffsets() {
 	for sleep(r.ctx, commitInterval) {
 		offsets := map[int32]kgo.EpochOffset{}
 		for p, next := range r.journal.applier.Offsets() {

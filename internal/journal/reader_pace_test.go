@@ -101,7 +101,7 @@ func TestWhatIsFetchedDuringAWaveComesBehindItAMomentAtMost(t *testing.T) {
 func TestOnlyWhatTheApplierDoesNotHaveIsDecoded(t *testing.T) {
 	records := []*kgo.Record{{Offset: 3}, {Offset: 4}, {Offset: 9}} // a transaction's marker has offsets too
 	for offset, want := range map[int64]int{0: 3, 3: 3, 4: 2, 5: 1, 9: 1, 10: 0} {
-		if got := since(records, offset); len(got) != want || want > 0 && got[0].Offset < offset {
+		if got := fromOffset(records, offset); len(got) != want || want > 0 && got[0].Offset < offset {
 			t.Errorf("from %d on: %d records", offset, len(got))
 		}
 	}

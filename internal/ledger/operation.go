@@ -29,23 +29,23 @@ const walletColumns = `w.id, NULL::uuid, w.version, NULL::smallint, NULL::bigint
 // operationRow receives operationColumns; every column may be null, for unions
 // and outer joins.
 type operationRow struct {
-	walletID, id                 *uuid.UUID
-	sequence, balance, offset    *int64
-	amount                       *int64
-	kind, status, reason, origin *int16
-	accepted, applied            *time.Time
-	partition                    *int32
+	walletID, id                   *uuid.UUID
+	sequence, balance, offset      *int64
+	amount                         *int64
+	opType, status, reason, origin *int16
+	accepted, applied              *time.Time
+	partition                      *int32
 }
 
 func (r *operationRow) targets() []any {
-	return []any{&r.walletID, &r.id, &r.sequence, &r.kind, &r.amount, &r.status, &r.reason, &r.origin,
+	return []any{&r.walletID, &r.id, &r.sequence, &r.opType, &r.amount, &r.status, &r.reason, &r.origin,
 		&r.balance, &r.accepted, &r.applied, &r.partition, &r.offset}
 }
 
 func (r *operationRow) operation() wallet.Operation {
 	return wallet.Operation{
 		ID: value(r.id), WalletID: value(r.walletID),
-		Type: wallet.Type(value(r.kind)), Amount: wallet.Amount(value(r.amount)),
+		Type: wallet.Type(value(r.opType)), Amount: wallet.Amount(value(r.amount)),
 		AcceptedAt: value(r.accepted).UTC(), AppliedAt: value(r.applied).UTC(),
 		Receipt: receipt(r.partition, r.offset),
 		Status:  wallet.Status(value(r.status)), Reason: wallet.Reason(value(r.reason)), Origin: wallet.Origin(value(r.origin)),
@@ -116,7 +116,7 @@ LEFT JOIN LATERAL (SELECT * FROM requeued WHERE wallet_id = $1 AND operation_id 
 func (l *Ledger) Operation(ctx context.Context, key wallet.Key, partition int32) (op *wallet.Operation, next int64, err error) {
 	var row, waiting operationRow
 	var reached *int64
-	targets := append(row.targets(), &waiting.kind, &waiting.amount, &waiting.accepted, &waiting.partition, &waiting.offset, &reached)
+	targets := append(row.targets(), &waiting.opType, &waiting.amount, &waiting.accepted, &waiting.partition, &waiting.offset, &reached)
 	if err := l.asked.row(ctx, targets, selectOperation, key.WalletID, key.ID, partition); err != nil {
 		return nil, 0, err
 	}
@@ -124,7 +124,7 @@ func (l *Ledger) Operation(ctx context.Context, key wallet.Key, partition int32)
 	case row.id != nil:
 		found := row.operation()
 		return &found, 0, nil
-	case waiting.kind != nil:
+	case waiting.opType != nil:
 		waiting.walletID, waiting.id = &key.WalletID, &key.ID
 		found := waiting.operation()
 		return &found, 0, nil

@@ -40,7 +40,7 @@ type History struct {
 
 // asked is what a request of unknown fate can be known by.
 type asked struct {
-	kind   wallet.Type
+	opType wallet.Type
 	amount wallet.Amount
 }
 
@@ -53,7 +53,7 @@ func newAudit(w client.Wallet, records func(func(*record) bool)) *audit {
 		r.seen = false
 		switch {
 		case r.told == toldNothing:
-			a.open[asked{r.kind, r.amount}]++
+			a.open[asked{r.opType, r.amount}]++
 		case r.accepted() && a.accepted[r.operation] != nil:
 			a.faults.add(faultShared, "operation %s was told to two requests", r.operation)
 		case r.accepted():
@@ -113,7 +113,7 @@ func (a *audit) finish() {
 	}
 	for _, r := range a.accepted {
 		if !r.seen {
-			a.faults.add(faultLost, "wallet %s: %s of %d, accepted as operation %s", a.id, r.kind, r.amount, r.operation)
+			a.faults.add(faultLost, "wallet %s: %s of %d, accepted as operation %s", a.id, r.opType, r.amount, r.operation)
 		}
 	}
 }

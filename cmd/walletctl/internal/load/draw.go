@@ -9,7 +9,7 @@ import (
 // draft is a request to be sent.
 type draft struct {
 	target int32
-	kind   wallet.Type
+	opType wallet.Type
 	amount wallet.Amount
 }
 
@@ -48,9 +48,9 @@ func (d *drawing) request() []draft {
 }
 
 func (d *drawing) draw(target int32) draft {
-	f := draft{target: target, kind: wallet.Deposit, amount: wallet.Amount(1 + d.random.Int64N(maxAmount))}
+	f := draft{target: target, opType: wallet.Deposit, amount: wallet.Amount(1 + d.random.Int64N(maxAmount))}
 	if d.random.Float64() < d.share {
-		f.kind, f.amount = wallet.Withdraw, wallet.Amount(1+d.random.Int64N(d.withdraw))
+		f.opType, f.amount = wallet.Withdraw, wallet.Amount(1+d.random.Int64N(d.withdraw))
 	}
 	return f
 }

@@ -31,7 +31,7 @@ type record struct {
 	target    int32
 	request   int32 // a bulk, from 1; 0: one of its own
 	item      int32 // of the bulk's
-	kind      wallet.Type
+	opType    wallet.Type
 	told      told
 	reason    wallet.Reason
 	late      bool // told PENDING first, and the outcome by the Location

@@ -64,7 +64,7 @@ func (a *audit) asked(op *client.Operation) {
 
 // told compares an answer with the history.
 func (a *audit) told(r *record, op *client.Operation) {
-	same := op.WalletID == a.id && r.kind.String() == string(op.OperationType) && int64(r.amount) == op.Amount
+	same := op.WalletID == a.id && r.opType.String() == string(op.OperationType) && int64(r.amount) == op.Amount
 	if r.told != toldPending {
 		same = same && (r.told == toldApplied) == (op.Status == client.Applied) &&
 			r.reason.String() == string(reasonOf(op)) &&
@@ -72,7 +72,7 @@ func (a *audit) told(r *record, op *client.Operation) {
 	}
 	if !same {
 		a.faults.add(faultTold, "wallet %s: operation %s: the answer was sequence %d, balance %d (%s of %d); "+
-			"the history has sequence %d, balance %d, %s (%s of %d)", a.id, r.operation, r.sequence, r.balance, r.kind,
+			"the history has sequence %d, balance %d, %s (%s of %d)", a.id, r.operation, r.sequence, r.balance, r.opType,
 			r.amount, *op.Sequence, *op.BalanceAfter, op.Status, op.OperationType, op.Amount)
 	}
 }

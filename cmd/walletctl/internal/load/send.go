@@ -57,7 +57,7 @@ func (s *sender) close() { s.client.CloseIdleConnections() }
 func (s *sender) send(t *target, drafts []draft) []reply {
 	replies := make([]reply, len(drafts))
 	for i, d := range drafts {
-		replies[i].record = record{target: d.target, kind: d.kind, amount: d.amount}
+		replies[i].record = record{target: d.target, opType: d.opType, amount: d.amount}
 	}
 	request, response := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(request)
@@ -133,7 +133,7 @@ func appendBulk(b []byte, drafts []draft, keys bool) []byte {
 
 // appendDraft goes on after the quote that begins the type.
 func appendDraft(b []byte, d draft) []byte {
-	b = append(b, d.kind.String()...)
+	b = append(b, d.opType.String()...)
 	b = strconv.AppendInt(append(b, `","amount":`...), int64(d.amount), 10)
 	return append(b, '}')
 }
