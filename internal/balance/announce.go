@@ -29,7 +29,7 @@ func (c *Cache) messages(done wallet.Committed) []message {
 	bodies := map[uuid.UUID][]byte{}
 	for i := range done.Results {
 		r := &done.Results[i]
-		if r.Replica == c.Replica || r.Replica == uuid.Nil {
+		if r.Replica == c.config.Replica || r.Replica == uuid.Nil {
 			continue
 		}
 		body, ok := bodies[r.Replica]
@@ -52,7 +52,7 @@ const subscribeAgain = 500 * time.Millisecond
 func (c *Cache) subscribe(ctx context.Context, deliver func(ops []wallet.Operation)) {
 	for ctx.Err() == nil {
 		if err := c.receive(ctx, deliver); err != nil && ctx.Err() == nil {
-			c.Log.Debug("announcements interrupted", "error", err)
+			c.config.Log.Debug("announcements interrupted", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -73,10 +73,10 @@ func (c *Cache) receive(ctx context.Context, deliver func([]wallet.Operation)) e
 	defer client.Close()
 	ctx = rueidis.WithOnSubscriptionHook(ctx, func(s rueidis.PubSubSubscription) { c.listening.Store(s.Kind == "subscribe") })
 	defer c.listening.Store(false)
-	return client.Receive(ctx, client.B().Subscribe().Channel(channelPrefix+c.Replica.String()).Build(), func(m rueidis.PubSubMessage) {
+	return client.Receive(ctx, client.B().Subscribe().Channel(channelPrefix+c.config.Replica.String()).Build(), func(m rueidis.PubSubMessage) {
 		ops, err := readMessage([]byte(m.Message))
 		if err != nil {
-			c.Log.Error("announcement does not decode", "error", err)
+			c.config.Log.Error("announcement does not decode", "error", err)
 			return
 		}
 		deliver(ops)

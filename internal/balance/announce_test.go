@@ -64,7 +64,7 @@ func TestAnnouncementsReachTheReplicaThatAccepted(t *testing.T) {
 		id := uuid.New()
 		ops := []wallet.Operation{applied(id, 1), applied(id, 2), applied(id, 3), applied(id, 4), applied(id, 5)}
 		done := wallet.Committed{Wallets: []wallet.Wallet{at(id, 5)}}
-		for i, replica := range []uuid.UUID{other.Replica, owner.Replica, third.Replica, other.Replica, uuid.Nil} {
+		for i, replica := range []uuid.UUID{other.config.Replica, owner.config.Replica, third.config.Replica, other.config.Replica, uuid.Nil} {
 			done.Results = append(done.Results, wallet.Result{Operation: ops[i], Replica: replica})
 		}
 		owner.Announce(t.Context(), done)
@@ -97,7 +97,7 @@ func TestBalanceIsInRedisBeforeTheOutcomeIsAnnounced(t *testing.T) {
 			if err := redis.Do(t.Context(), redis.B().ScriptFlush().Build()).Error(); err != nil {
 				t.Fatal(err)
 			}
-			owner.Announce(t.Context(), wallet.Committed{Wallets: []wallet.Wallet{w}, Results: []wallet.Result{{Operation: applied(id, w.Sequence), Replica: other.Replica}}})
+			owner.Announce(t.Context(), wallet.Committed{Wallets: []wallet.Wallet{w}, Results: []wallet.Result{{Operation: applied(id, w.Sequence), Replica: other.config.Replica}}})
 			if told := next(t, delivered)[0].Sequence; told != w.Sequence {
 				t.Fatalf("told %d instead of %d: a try that put nothing was announced", told, w.Sequence)
 			}
@@ -115,7 +115,7 @@ func TestAnOutcomeWithoutABalanceIsAnnounced(t *testing.T) {
 		delivered := subscribed(t, other)
 		eventually(t, "listening", other.Listening)
 		op := applied(uuid.New(), 0)
-		owner.Announce(t.Context(), wallet.Committed{Results: []wallet.Result{{Operation: op, Replica: other.Replica}}})
+		owner.Announce(t.Context(), wallet.Committed{Results: []wallet.Result{{Operation: op, Replica: other.config.Replica}}})
 		if got := next(t, delivered); len(got) != 1 || got[0] != op {
 			t.Errorf("delivered %+v", got)
 		}
@@ -131,7 +131,7 @@ func TestWhatRedisRefusesToKeepIsNotAnnounced(t *testing.T) {
 	eventually(t, "listening", other.Listening)
 	announce := func() wallet.Wallet {
 		w := l.commit(id)
-		owner.Announce(t.Context(), wallet.Committed{Wallets: []wallet.Wallet{w}, Results: []wallet.Result{{Operation: applied(id, w.Sequence), Replica: other.Replica}}})
+		owner.Announce(t.Context(), wallet.Committed{Wallets: []wallet.Wallet{w}, Results: []wallet.Result{{Operation: applied(id, w.Sequence), Replica: other.config.Replica}}})
 		return w
 	}
 	bound(t, address, "1")
@@ -157,7 +157,7 @@ func TestListeningMeansThatTheNextAnnouncementArrives(t *testing.T) {
 			for !other.Listening() { // no pause: the moment it says so counts
 				runtime.Gosched()
 			}
-			owner.Announce(t.Context(), wallet.Committed{Results: []wallet.Result{{Operation: applied(uuid.New(), 1), Replica: other.Replica}}})
+			owner.Announce(t.Context(), wallet.Committed{Results: []wallet.Result{{Operation: applied(uuid.New(), 1), Replica: other.config.Replica}}})
 			next(t, delivered)
 		}
 	})
@@ -181,7 +181,7 @@ func TestAnnouncementsArriveAgainAfterRedisWasAway(t *testing.T) {
 		eventually(t, "listening", other.Listening)
 		op := applied(uuid.New(), 1)
 		eventually(t, "an announcement arrives", func() bool { // the owner may have a connection left that broke
-			owner.Announce(t.Context(), wallet.Committed{Results: []wallet.Result{{Operation: op, Replica: other.Replica}}})
+			owner.Announce(t.Context(), wallet.Committed{Results: []wallet.Result{{Operation: op, Replica: other.config.Replica}}})
 			select {
 			case got := <-delivered:
 				return reflect.DeepEqual(got, []wallet.Operation{op})
@@ -228,7 +228,7 @@ func TestForeignMessageIsPassedOver(t *testing.T) {
 	c := opened(t, testConfig(redis.Addr(), newLedger()))
 	delivered := subscribed(t, c)
 	eventually(t, "listening", c.Listening)
-	channel := channelPrefix + c.Replica.String()
+	channel := channelPrefix + c.config.Replica.String()
 	op := applied(uuid.New(), 9)
 	redis.Publish(channel, `{"operations":[{"Sequence":8}]}`)
 	redis.Publish(channel, string(appendOperation([]byte{messageVersion}, &op)))

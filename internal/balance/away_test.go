@@ -72,7 +72,7 @@ func TestKilledRedisCostsTheCacheOnlyAndComesBackEmpty(t *testing.T) {
 	}
 	down := c.Down()
 	redis.Kill()
-	if d := took(func() { c.Announce(t.Context(), wallet.Committed{Wallets: []wallet.Wallet{meanwhile}}) }); d > c.Timeout+slack {
+	if d := took(func() { c.Announce(t.Context(), wallet.Committed{Wallets: []wallet.Wallet{meanwhile}}) }); d > c.config.Timeout+slack {
 		t.Errorf("the put took %s", d)
 	}
 	<-down

@@ -45,8 +45,8 @@ type Config struct {
 // Cache is the balance cache over the ledger. Safe for concurrent use. Redis may
 // be absent at any time.
 type Cache struct {
-	Config
 	*breaker.Breaker
+	config   Config
 	clientMu sync.Mutex
 	client   rueidis.Client // nil until Redis first answered
 	dirty    dirty
@@ -69,7 +69,7 @@ var errDown = errors.New("the balance cache is down")
 
 // Open prepares a cache. It does not connect.
 func Open(cfg Config) *Cache {
-	c := &Cache{Config: cfg, dirty: dirty{wallets: map[uuid.UUID]wallet.Wallet{}, most: cfg.MaxDirty}}
+	c := &Cache{config: cfg, dirty: dirty{wallets: map[uuid.UUID]wallet.Wallet{}, most: cfg.MaxDirty}}
 	c.Breaker = breaker.New(breaker.Config{Name: "Redis", Probe: c.probe, Interval: probeInterval, Timeout: cfg.Timeout, Log: cfg.Log})
 	return c
 }
@@ -112,7 +112,7 @@ func (c *Cache) connected() (rueidis.Client, error) {
 
 func (c *Cache) connect() (rueidis.Client, error) {
 	opt := rueidis.ClientOption{
-		InitAddress: []string{c.Address}, TLSConfig: c.TLS, Username: c.Username, Password: c.Password, ClientName: "walletd",
+		InitAddress: []string{c.config.Address}, TLSConfig: c.config.TLS, Username: c.config.Username, Password: c.config.Password, ClientName: "walletd",
 		ForceSingleClient: true, DisableCache: true, DisableRetry: true, ConnWriteTimeout: connectTimeout,
 		PipelineMultiplex: -1, // one connection: where one is broken, the others would fail one call after the other
 	}
@@ -157,7 +157,7 @@ func (c *Cache) get(ctx context.Context, id uuid.UUID) (w wallet.Wallet, found b
 	if err != nil {
 		return w, false, err
 	}
-	within, cancel := context.WithTimeout(ctx, c.Timeout)
+	within, cancel := context.WithTimeout(ctx, c.config.Timeout)
 	defer cancel()
 	var text string
 	err = repeated(within, func() (err error) {

@@ -217,7 +217,7 @@ func TestBalancesExpire(t *testing.T) {
 	if err := c.Put(t.Context(), w); err != nil {
 		t.Fatal(err)
 	}
-	if ttl := redis.TTL(keyPrefix + w.ID.String()); ttl != c.TTL {
+	if ttl := redis.TTL(keyPrefix + w.ID.String()); ttl != c.config.TTL {
 		t.Errorf("expires after %s", ttl)
 	}
 	id := uuid.New()

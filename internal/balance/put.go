@@ -74,7 +74,7 @@ func (c *Cache) put(ctx context.Context, u update) error {
 	}
 	client, err := c.ready()
 	if err == nil {
-		within, cancel := context.WithTimeout(ctx, c.Timeout)
+		within, cancel := context.WithTimeout(ctx, c.config.Timeout)
 		defer cancel()
 		err = repeated(within, func() error { return c.send(within, client, u) })
 		if err != nil {
@@ -82,7 +82,7 @@ func (c *Cache) put(ctx context.Context, u update) error {
 		}
 	}
 	if err != nil {
-		c.dirty.add(slices.Concat(u.current, u.maybeStale), c.Now().Add(c.TTL))
+		c.dirty.add(slices.Concat(u.current, u.maybeStale), c.config.Now().Add(c.config.TTL))
 	}
 	return err
 }
@@ -107,7 +107,7 @@ func (c *Cache) send(ctx context.Context, client rueidis.Client, u update) error
 func (c *Cache) command(client rueidis.Client, u update) rueidis.Completed {
 	n := u.balances()
 	keys, args := make([]string, 0, n+1), make([]string, 0, 5+2*(n+len(u.messages)))
-	args = append(args, strconv.FormatInt(c.TTL.Milliseconds(), 10), strconv.FormatInt(existsFor.Milliseconds(), 10), strconv.Itoa(len(u.current)),
+	args = append(args, strconv.FormatInt(c.config.TTL.Milliseconds(), 10), strconv.FormatInt(existsFor.Milliseconds(), 10), strconv.Itoa(len(u.current)),
 		u.since, strconv.FormatUint(rand.Uint64(), 36)) //nolint:gosec // not a secret
 	for _, wallets := range [...][]wallet.Wallet{u.current, u.maybeStale} {
 		for _, w := range wallets {

@@ -43,13 +43,13 @@ const lateFill = 5 * time.Second
 // fill reads the ledger and puts what it found. Meanwhile another replica may commit, and put
 // what is newer, and Redis lose it: then its mark is another, and what was read may be old.
 func (c *Cache) fill(ctx context.Context, id uuid.UUID) (wallet.Wallet, error) {
-	began, mark := c.Now(), c.mark.Load()
-	w, err := c.Ledger.Wallet(ctx, id)
+	began, mark := c.config.Now(), c.mark.Load()
+	w, err := c.config.Ledger.Wallet(ctx, id)
 	if err != nil {
 		return w, err
 	}
 	// Failed: the breaker has noted it, and the wallet is dirty.
-	if mark == nil || c.Now().Sub(began) > lateFill { // a newer one may have been put meanwhile, and be gone again
+	if mark == nil || c.config.Now().Sub(began) > lateFill { // a newer one may have been put meanwhile, and be gone again
 		_ = c.PutMaybeStale(ctx, w)
 	} else {
 		_ = c.put(ctx, update{since: *mark, current: []wallet.Wallet{w}})
@@ -78,7 +78,7 @@ func (c *Cache) notFound(ctx context.Context, id uuid.UUID, err error) (wallet.W
 
 // Cached returns what Redis has of a wallet's balance, unless that may be old.
 func (c *Cache) Cached(ctx context.Context, id uuid.UUID) (wallet.Wallet, bool) {
-	if c.dirty.has(id, c.Now()) {
+	if c.dirty.has(id, c.config.Now()) {
 		return wallet.Wallet{}, false
 	}
 	w, found, err := c.get(ctx, id)

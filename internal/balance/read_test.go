@@ -189,7 +189,7 @@ func TestAWalletWhoseCreationIsNotAppliedYetIsRead(t *testing.T) {
 		"it was made by nobody else": {know: func(c *Cache, _ *miniredis.Miniredis, w wallet.Wallet) { _ = c.PutMade(t.Context(), w) }},
 		"it was made, long ago": {know: func(c *Cache, redis *miniredis.Miniredis, w wallet.Wallet) {
 			_ = c.PutMade(t.Context(), w)
-			redis.FastForward(c.TTL + time.Second)
+			redis.FastForward(c.config.TTL + time.Second)
 		}},
 		"it is new, and could not be put": {know: func(c *Cache, redis *miniredis.Miniredis, w wallet.Wallet) { refused(t, c, redis, w) }},
 		"it has moved, and is lost": {

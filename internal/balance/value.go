@@ -31,7 +31,7 @@ func onlyExists(w wallet.Wallet) bool { return w.Sequence <= existing }
 // justMade returns the wallet, empty, if it is a note that it was made no longer ago than
 // a balance may be old.
 func (c *Cache) justMade(w wallet.Wallet) (wallet.Wallet, bool) {
-	ok := w.Sequence == existing && w.Balance == made && c.Now().Sub(w.UpdatedAt) <= c.TTL
+	ok := w.Sequence == existing && w.Balance == made && c.config.Now().Sub(w.UpdatedAt) <= c.config.TTL
 	w.State = wallet.State{}
 	return w, ok
 }

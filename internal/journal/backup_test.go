@@ -33,7 +33,7 @@ func TestAJournalThatWasPutBackToABackupIsSeen(t *testing.T) {
 
 	broker = start(dir + "/live")
 	for range 2 {
-		if err := broker.MoveTopicPartition(j.Topic, 0, broker.LeaderFor(j.Topic, 0)); err != nil {
+		if err := broker.MoveTopicPartition(j.config.Topic, 0, broker.LeaderFor(j.config.Topic, 0)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -54,7 +54,7 @@ func TestAJournalThatWasPutBackToABackupIsSeen(t *testing.T) {
 	t.Cleanup(broker.Close)
 	eventually(t, "that it has lost its end is seen", func() bool { return j.writer.Load().writers[0].currentHold() == holdLost })
 	a.until(t, "the partition is stopped", func() bool { return a.halted[0] != nil })
-	end := broker.PartitionInfo(j.Topic, 0).HighWatermark // an operator has the ledger go on there
+	end := broker.PartitionInfo(j.config.Topic, 0).HighWatermark // an operator has the ledger go on there
 	a.kept.mu.Lock()
 	a.kept.next[0] = end
 	a.kept.mu.Unlock()

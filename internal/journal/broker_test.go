@@ -65,12 +65,12 @@ func (a *account) write(j *Journal) error {
 func audit(t *testing.T, j *Journal, accounts []*account) {
 	t.Helper()
 	found, last := map[uuid.UUID]wallet.Receipt{}, map[uuid.UUID]wallet.Amount{}
-	ends, _, err := j.endsOf(t.Context(), j.Topic, j.writer.Load().topic.ID)
+	ends, _, err := j.endsOf(t.Context(), j.config.Topic, j.writer.Load().topic.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for p := range j.PartitionCount() {
-		for _, r := range content(t, j.Brokers, j.Topic, p, int(ends[p])) {
+		for _, r := range content(t, j.config.Brokers, j.config.Topic, p, int(ends[p])) {
 			for _, op := range Decode(r).Operations {
 				if before, twice := found[op.ID]; twice {
 					t.Errorf("operation %s is at %+v and at offset %d", op.ID, before, r.Offset)
@@ -139,13 +139,13 @@ func readAll(t *testing.T, appliers []*fakeApplier, accounts []*account) {
 // tools that show the lag.
 func groupFollows(t *testing.T, j *Journal, kept *offsets) {
 	t.Helper()
-	admin := kadm.NewClient(client(t, j.Brokers))
+	admin := kadm.NewClient(client(t, j.config.Brokers))
 	eventually(t, "the group's offsets are the ledger's", func() bool {
-		committed, err := admin.FetchOffsets(t.Context(), j.Group)
+		committed, err := admin.FetchOffsets(t.Context(), j.config.Group)
 		kept.mu.Lock()
 		defer kept.mu.Unlock()
 		for p, next := range kept.next {
-			if at, ok := committed.Lookup(j.Topic, p); err != nil || !ok || at.At != next {
+			if at, ok := committed.Lookup(j.config.Topic, p); err != nil || !ok || at.At != next {
 				return false
 			}
 		}
@@ -158,7 +158,7 @@ func TestPartitionsOfAReplicaThatLeavesMoveAtOnce(t *testing.T) {
 	began := time.Now()
 	journals[0].Close()
 	appliers[1].until(t, "the other has all", func() bool { return len(appliers[1].owned) == 4 })
-	if d := time.Since(began); d >= journals[0].SessionTimeout {
+	if d := time.Since(began); d >= journals[0].config.SessionTimeout {
 		t.Errorf("took %s", d)
 	}
 	if len(appliers[0].owned) != 0 {

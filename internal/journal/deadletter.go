@@ -24,7 +24,7 @@ func deadLetterTopic(topic string) string { return topic + ".dead-letters" }
 
 // createDeadLetterTopic makes the topic of dead letters; nil if it is there.
 func (j *Journal) createDeadLetterTopic() error {
-	if err := j.createTopic(deadLetterTopic(j.Topic), 1, maxDeadLetterBytes); err != nil {
+	if err := j.createTopic(deadLetterTopic(j.config.Topic), 1, maxDeadLetterBytes); err != nil {
 		return fmt.Errorf("create the topic of dead letters: %w", err)
 	}
 	return nil
@@ -57,7 +57,7 @@ func deadLetterClient(cfg Config, more ...kgo.Opt) (*kgo.Client, error) {
 // as long as ctx lives.
 func (j *Journal) Bury(ctx context.Context, rec wallet.Record) error {
 	p := fitting(rec.Poison)
-	r := &kgo.Record{Topic: deadLetterTopic(j.Topic), Key: p.Key, Value: p.Value}
+	r := &kgo.Record{Topic: deadLetterTopic(j.config.Topic), Key: p.Key, Value: p.Value}
 	for _, h := range p.Headers {
 		r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
 	}

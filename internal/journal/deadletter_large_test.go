@@ -20,10 +20,10 @@ func TestPoisonLargerThanAJournalRecordIsKeptAsDeadLetter(t *testing.T) {
 	t.Parallel()
 	broker, a := embeddedtest.Kfake(t), newApplier(nil)
 	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
-	foreign := client(t, j.Brokers, kgo.ProducerBatchMaxBytes(100<<20), kgo.ProducerBatchCompression(kgo.ZstdCompression()))
+	foreign := client(t, j.config.Brokers, kgo.ProducerBatchMaxBytes(100<<20), kgo.ProducerBatchCompression(kgo.ZstdCompression()))
 	for i, bytesOf := range []int{maxRecordBytes + 1, 8 << 20, maxDeadLetterBytes} {
 		value := bytes.Repeat([]byte{'x', 0}, bytesOf/2)
-		if err := foreign.ProduceSync(t.Context(), &kgo.Record{Topic: j.Topic, Key: []byte("large"), Value: value}).FirstErr(); err != nil {
+		if err := foreign.ProduceSync(t.Context(), &kgo.Record{Topic: j.config.Topic, Key: []byte("large"), Value: value}).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
 		a.until(t, "it is read", func() bool { return len(a.fetched) == i+1 })
@@ -34,7 +34,7 @@ func TestPoisonLargerThanAJournalRecordIsKeptAsDeadLetter(t *testing.T) {
 		if err := j.Bury(t.Context(), poison); err != nil {
 			t.Fatalf("%d bytes: %v", bytesOf, err)
 		}
-		letter := content(t, j.Brokers, deadLetterTopic(j.Topic), 0, i+1)[i]
+		letter := content(t, j.config.Brokers, deadLetterTopic(j.config.Topic), 0, i+1)[i]
 		if bytesOf == maxDeadLetterBytes { // with its key and headers it is beyond the bound
 			if l := letterOf(uuid.New(), letter); !l.Empty() || l.Origin != poison.Receipt || !strings.Contains(l.Why, "in the journal, at its place") {
 				t.Errorf("a letter that is too large: %q with %d bytes, from %v", l.Why, len(l.Value), l.Origin)

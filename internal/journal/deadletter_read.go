@@ -73,7 +73,7 @@ func letterOf(topic uuid.UUID, r *kgo.Record) Letter {
 // places, from a place on, until it returns false or there are no more. Without
 // their topic there are none.
 func (j *Journal) VisitLetters(ctx context.Context, from wallet.Receipt, visit func([]Letter) (bool, error)) error {
-	name := deadLetterTopic(j.Topic)
+	name := deadLetterTopic(j.config.Topic)
 	topics, err := j.admin.ListTopics(ctx, name)
 	if err != nil {
 		return fmt.Errorf("%w: %w", wallet.ErrUnreachable, err)
@@ -119,9 +119,9 @@ func (j *Journal) lettersOf(ctx context.Context, topic [16]byte, partition int32
 	if at >= end {
 		return true, nil
 	}
-	client, err := kgo.NewClient(append(clientOptions(j.Config),
+	client, err := kgo.NewClient(append(clientOptions(j.config),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{deadLetterTopic(j.Topic): {partition: kgo.NewOffset().At(at)}}),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{deadLetterTopic(j.config.Topic): {partition: kgo.NewOffset().At(at)}}),
 		// A foreign transaction's marker has an offset too: the last one may be it.
 		kgo.KeepControlRecords(),
 	)...)
@@ -176,7 +176,7 @@ func (j *Journal) ReplayLetter(ctx context.Context, l Letter, topic wallet.Topic
 	if r.Partition >= topic.Partitions {
 		r.Partition = 0
 	}
-	client, err := deadLetterClient(j.Config, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	client, err := deadLetterClient(j.config, kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err != nil {
 		return wallet.NoReceipt, err
 	}

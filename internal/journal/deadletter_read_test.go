@@ -39,8 +39,8 @@ func TestADeadLetterIsReadAsTheRecordWasFound(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	foreign := &kgo.Record{Topic: deadLetterTopic(j.Topic), Value: []byte("foreign"), Headers: []kgo.RecordHeader{{Key: "b", Value: []byte("c")}}}
-	if err := client(t, j.Brokers).ProduceSync(t.Context(), foreign).FirstErr(); err != nil {
+	foreign := &kgo.Record{Topic: deadLetterTopic(j.config.Topic), Value: []byte("foreign"), Headers: []kgo.RecordHeader{{Key: "b", Value: []byte("c")}}}
+	if err := client(t, j.config.Brokers).ProduceSync(t.Context(), foreign).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
 	letters := j.all(t, wallet.Receipt{})
@@ -73,7 +73,7 @@ func TestTheLastOffsetOfTheDeadLettersMayBeNone(t *testing.T) {
 	if err := j.Bury(t.Context(), wallet.Record{Kind: wallet.KindPoison, Poison: poison}); err != nil {
 		t.Fatal(err)
 	}
-	foreign, err := kgo.NewClient(kgo.SeedBrokers(j.Brokers...), kgo.TransactionalID("foreign"))
+	foreign, err := kgo.NewClient(kgo.SeedBrokers(j.config.Brokers...), kgo.TransactionalID("foreign"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func TestTheLastOffsetOfTheDeadLettersMayBeNone(t *testing.T) {
 	if err := foreign.BeginTransaction(); err != nil {
 		t.Fatal(err)
 	}
-	if err := foreign.ProduceSync(t.Context(), &kgo.Record{Topic: deadLetterTopic(j.Topic), Value: []byte("foreign")}).FirstErr(); err != nil {
+	if err := foreign.ProduceSync(t.Context(), &kgo.Record{Topic: deadLetterTopic(j.config.Topic), Value: []byte("foreign")}).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
 	if err := foreign.EndTransaction(t.Context(), kgo.TryCommit); err != nil {

@@ -115,7 +115,7 @@ func metByThree(t *testing.T) (*kfake.Cluster, *fakeApplier, *Journal) {
 func TestWhatADeposedLeaderDoesNotAcknowledgeIsWrittenByTheNext(t *testing.T) {
 	t.Parallel()
 	cluster, _, j := metByThree(t)
-	depose(t, cluster, j.Topic)
+	depose(t, cluster, j.config.Topic)
 	if receipt, err := j.put(deposit(uuid.New(), 2)); err != nil || receipt.Offset != 1 {
 		t.Errorf("%+v, %v", receipt, err)
 	}
@@ -125,11 +125,11 @@ func TestWhatADeposedLeaderDoesNotAcknowledgeIsWrittenByTheNext(t *testing.T) {
 func TestTheReaderLeavesADeposedLeader(t *testing.T) {
 	t.Parallel()
 	cluster, a, j := metByThree(t)
-	depose(t, cluster, j.Topic)
+	depose(t, cluster, j.config.Topic)
 	another := client(t, cluster.ListenAddrs(), kgo.DisableIdempotentWrite(), kgo.RequiredAcks(kgo.LeaderAck()), kgo.ProduceRequestTimeout(100*time.Millisecond))
 	rec := operations(deposit(uuid.New(), 2))
 	r := Encode(&rec)
-	r.Topic = j.Topic
+	r.Topic = j.config.Topic
 	if err := another.ProduceSync(t.Context(), r).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +144,7 @@ func TestTheReaderLeavesADeposedLeader(t *testing.T) {
 func TestTheEndThatADeposedLeaderTellsIsNotBelieved(t *testing.T) {
 	t.Parallel()
 	cluster, a, j := metByThree(t)
-	d := depose(t, cluster, j.Topic)
+	d := depose(t, cluster, j.config.Topic)
 	if _, err := j.put(deposit(uuid.New(), 2)); err != nil {
 		t.Fatal(err)
 	}

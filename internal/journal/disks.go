@@ -15,11 +15,11 @@ type Disk struct {
 // Disks asks the brokers for the volumes of their data; a broker that does not
 // tell is left out.
 func (j *Journal) Disks(ctx context.Context) ([]Disk, error) {
-	ctx, cancel := context.WithTimeout(ctx, j.RequestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, j.config.RequestTimeout)
 	defer cancel()
 	topic := kadm.TopicsSet{}
 	for p := range j.PartitionCount() { // named, each broker that has one is asked; else only one broker is
-		topic.Add(j.Topic, p)
+		topic.Add(j.config.Topic, p)
 	}
 	if len(topic) == 0 {
 		return nil, nil

@@ -98,7 +98,7 @@ func TestLostAnswerDoesNotDoubleTheRecord(t *testing.T) {
 		_, _ = j.put(deposit(id, wallet.Amount(i+1)))
 	}
 	a.until(t, "all are read", func() bool { return len(a.fetched) >= 3 })
-	if got := broker.PartitionInfo(j.Topic, 0).HighWatermark; got != 3 {
+	if got := broker.PartitionInfo(j.config.Topic, 0).HighWatermark; got != 3 {
 		t.Errorf("%d records", got)
 	}
 }
@@ -156,7 +156,7 @@ func TestFetchThatFailsForAWhileGoesOn(t *testing.T) {
 			t.Parallel()
 			broker, a := embeddedtest.Kfake(t), newApplier(nil)
 			j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
-			fault := broker.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: j.Topic, Err: err, Count: 2})
+			fault := broker.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: j.config.Topic, Err: err, Count: 2})
 			if err := fault.Wait(t.Context(), 1); err != nil {
 				t.Fatal(err)
 			}

@@ -113,7 +113,7 @@ func TestAFetchErrorPausesThePartitionAndItIsReadOn(t *testing.T) {
 	j := reading(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
 	a.until(t, "assigned", func() bool { return a.owned[0] })
 	began := time.Now()
-	fault := broker.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: j.Topic, Err: kerr.TopicAuthorizationFailed, Count: -1})
+	fault := broker.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: j.config.Topic, Err: kerr.TopicAuthorizationFailed, Count: -1})
 	defer fault.Remove()
 	if _, err := j.put(deposit(uuid.New(), 1)); err != nil {
 		t.Fatal(err)
@@ -138,7 +138,7 @@ func TestATopicThatABrokerDoesNotKnowYetIsReadOn(t *testing.T) {
 	t.Parallel()
 	broker, a := embeddedtest.Kfake(t), newApplier(nil)
 	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
-	unknown := broker.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: j.Topic, Err: kerr.UnknownTopicID, Count: 12})
+	unknown := broker.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: j.config.Topic, Err: kerr.UnknownTopicID, Count: 12})
 	for range 5 {
 		if _, err := j.put(deposit(uuid.New(), 1)); err != nil {
 			t.Fatal(err)
@@ -159,7 +159,7 @@ func TestAStopThatComesAfterARevocationDoesNothing(t *testing.T) {
 	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
 	r := readerOf(t, j)
 	turn := r.revocationsOf(0)
-	r.revoked(t.Context(), r.client, map[string][]int32{j.Topic: {0}})
+	r.revoked(t.Context(), r.client, map[string][]int32{j.config.Topic: {0}})
 	r.stop(0, turn, kerr.UnknownTopicID)
 	if _, err := j.put(deposit(uuid.New(), 1)); err != nil {
 		t.Fatal(err)
@@ -200,7 +200,7 @@ func TestAPartitionIsRevokedBehindItsHalt(t *testing.T) {
 	var both sync.WaitGroup
 	both.Go(func() { r.stop(0, turn, kerr.UnknownTopicID) })
 	<-a.began
-	both.Go(func() { r.revoked(context.Background(), r.client, map[string][]int32{j.Topic: {0}}) })
+	both.Go(func() { r.revoked(context.Background(), r.client, map[string][]int32{j.config.Topic: {0}}) })
 	for range chances {
 		runtime.Gosched()
 	}
@@ -255,7 +255,7 @@ func TestAPartitionThatHasWhatTheLedgerAsksForIsReadOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.until(t, "read", func() bool { return len(a.fetched) == 1 })
-	fault := broker.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: j.Topic, Err: kerr.OffsetOutOfRange, Count: 1})
+	fault := broker.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: j.config.Topic, Err: kerr.OffsetOutOfRange, Count: 1})
 	eventually(t, "a fetch is out of range", func() bool { return fault.Hits() == 1 })
 	if _, err := j.put(deposit(uuid.New(), 2)); err != nil {
 		t.Fatal(err)
@@ -275,10 +275,10 @@ func TestAnErrorOfAPartitionThatWasTakenAwayHaltsNothing(t *testing.T) {
 	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
 	a.until(t, "assigned", func() bool { return a.owned[0] })
 	r := readerOf(t, j)
-	r.revoked(t.Context(), r.client, map[string][]int32{j.Topic: {0}})
-	r.failed(j.Topic, 0, &kgo.ErrDataLoss{Topic: j.Topic, ConsumedTo: 60, ResetTo: 55})
-	r.failed(j.Topic, 0, kerr.OffsetOutOfRange)
-	r.failed(j.Topic, 0, kerr.TopicAuthorizationFailed)
+	r.revoked(t.Context(), r.client, map[string][]int32{j.config.Topic: {0}})
+	r.failed(j.config.Topic, 0, &kgo.ErrDataLoss{Topic: j.config.Topic, ConsumedTo: 60, ResetTo: 55})
+	r.failed(j.config.Topic, 0, kerr.OffsetOutOfRange)
+	r.failed(j.config.Topic, 0, kerr.TopicAuthorizationFailed)
 	r.cancel()
 	r.ended.Wait()
 	if a.halted[0] != nil || r.missesSome(0) {
@@ -295,9 +295,9 @@ func TestAHaltedPartitionIsNotReadAnew(t *testing.T) {
 	a.kept.next[0] = 9
 	a.kept.mu.Unlock()
 	r := readerOf(t, j)
-	r.failed(j.Topic, 0, kerr.OffsetOutOfRange)
+	r.failed(j.config.Topic, 0, kerr.OffsetOutOfRange)
 	a.until(t, "halted", func() bool { return errors.Is(a.halted[0], errLost) })
-	r.failed(j.Topic, 0, &kgo.ErrDataLoss{Topic: j.Topic, ConsumedTo: 9})
+	r.failed(j.config.Topic, 0, &kgo.ErrDataLoss{Topic: j.config.Topic, ConsumedTo: 9})
 	r.cancel()
 	r.ended.Wait()
 	if r.missesSome(0) {

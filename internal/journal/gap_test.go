@@ -31,13 +31,13 @@ func TestAnothersRecordAmongOwnOnesIsDeliveredAtOnce(t *testing.T) {
 		}
 	})
 	defer func() { close(stop); writing.Wait() }()
-	other, took := client(t, j.Brokers), make([]time.Duration, 11)
+	other, took := client(t, j.config.Brokers), make([]time.Duration, 11)
 	for i := range took {
 		<-time.After(8 * maxRest) // its rests have become long again
 		rec := operations(deposit(uuid.New(), 9_000_000))
 		rec.Replica = uuid.New()
 		r := Encode(&rec)
-		r.Topic = j.Topic
+		r.Topic = j.config.Topic
 		if err := other.ProduceSync(t.Context(), r).FirstErr(); err != nil {
 			t.Fatal(err)
 		}

@@ -53,7 +53,7 @@ func (j *Journal) look(topic uuid.UUID) (known look) {
 	if w := j.writer.Load(); w != nil {
 		known.written = w.written()
 	}
-	known.ends, known.topics, _ = j.endsOf(j.ctx, j.Topic, topic)
+	known.ends, known.topics, _ = j.endsOf(j.ctx, j.config.Topic, topic)
 	return known
 }
 

@@ -42,7 +42,7 @@ type Config struct {
 
 // Journal is the Kafka journal. Safe for concurrent use.
 type Journal struct {
-	Config
+	config    Config
 	applier   Applier
 	client    *kgo.Client // asks; who writes and who reads have their own
 	admin     *kadm.Client
@@ -77,7 +77,7 @@ func Open(cfg Config) (*Journal, error) {
 		client.Close()
 		return nil, fmt.Errorf("prepare the journal: %w", err)
 	}
-	j := &Journal{Config: cfg, client: client, admin: kadm.NewClient(client), finding: make(chan struct{}, maxLookUps), begun: make(chan struct{}), gap: make(chan struct{}, 1)}
+	j := &Journal{config: cfg, client: client, admin: kadm.NewClient(client), finding: make(chan struct{}, maxLookUps), begun: make(chan struct{}), gap: make(chan struct{}, 1)}
 	j.letters.Store(letters)
 	j.closeBegun = sync.OnceFunc(func() { close(j.begun) })
 	j.brokers = breaker.New(breaker.Config{Name: "Kafka", Probe: client.Ping, Interval: time.Second, Timeout: cfg.RequestTimeout, Log: cfg.Log})
@@ -121,7 +121,7 @@ func clientOptions(cfg Config) []kgo.Opt {
 // ErrUnacknowledged if that is unknown. It holds up whoever else is told, so it must
 // not wait.
 func (j *Journal) Write(done func(wallet.Receipt, error), ops ...wallet.Operation) {
-	rec := wallet.Record{Kind: wallet.KindOperations, WalletID: ops[0].WalletID, Operations: ops[:len(ops):len(ops)], Replica: j.Replica}
+	rec := wallet.Record{Kind: wallet.KindOperations, WalletID: ops[0].WalletID, Operations: ops[:len(ops):len(ops)], Replica: j.config.Replica}
 	if ops[0].IsCreation() {
 		rec.Kind = wallet.KindCreate
 	}
@@ -169,7 +169,7 @@ func (j *Journal) awaitWriter() *topicWriter {
 	if w := j.writer.Load(); w != nil {
 		return w
 	}
-	timer := time.NewTimer(j.AckTimeout)
+	timer := time.NewTimer(j.config.AckTimeout)
 	defer timer.Stop()
 	select {
 	case <-j.begun:
@@ -205,7 +205,7 @@ func (j *Journal) Close() {
 		select {
 		case <-said:
 		case <-timer.C:
-			j.Log.Warn("the brokers did not answer while closing")
+			j.config.Log.Warn("the brokers did not answer while closing")
 		}
 	})
 }

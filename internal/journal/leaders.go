@@ -90,7 +90,7 @@ const askTimeout = time.Second
 // of its role before it serves. It returns the topic's ids, more than one while some brokers
 // have not learnt that it was recreated, and whether all have answered.
 func (j *Journal) askLeaders(ctx context.Context, topic string) (ids map[uuid.UUID]bool, all bool) {
-	ctx, cancel := context.WithTimeout(ctx, min(askTimeout, j.RequestTimeout))
+	ctx, cancel := context.WithTimeout(ctx, min(askTimeout, j.config.RequestTimeout))
 	defer cancel()
 	question, brokers := j.leaders.ask(), j.client.DiscoveredBrokers()
 	answers := make([]kmsg.MetadataResponseTopic, len(brokers))
@@ -145,7 +145,7 @@ func (j *Journal) believed(ctx context.Context, name string, id uuid.UUID, liste
 
 // listEnds asks whoever leads, or believes to.
 func (j *Journal) listEnds(ctx context.Context, name string) (kadm.ListedOffsets, error) {
-	ctx, cancel := context.WithTimeout(ctx, j.RequestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, j.config.RequestTimeout)
 	defer cancel()
 	return j.admin.ListEndOffsets(ctx, name)
 }

@@ -360,7 +360,7 @@ func (l *memoryLog) logger() *slog.Logger { return slog.New(slog.NewTextHandler(
 
 // put writes an operation and waits for its receipt.
 func (j *Journal) put(op wallet.Operation) (wallet.Receipt, error) {
-	rec := wallet.Record{Kind: wallet.KindOperations, WalletID: op.WalletID, Operations: []wallet.Operation{op}, Replica: j.Replica}
+	rec := wallet.Record{Kind: wallet.KindOperations, WalletID: op.WalletID, Operations: []wallet.Operation{op}, Replica: j.config.Replica}
 	receipts, err := j.Append(rec)
 	return receipts[0], err
 }

@@ -85,7 +85,7 @@ func (m *meeting) untilMet() (wallet.Topic, bool) {
 			if errors.Is(err, kerr.UnknownTopicOrPartition) && !impatient {
 				level = slog.LevelInfo // as in every first start
 			}
-			j.Log.Log(j.ctx, level, "journal not ready yet", "error", err)
+			j.config.Log.Log(j.ctx, level, "journal not ready yet", "error", err)
 		}
 		if !sleep(j.ctx, meetEvery) {
 			return met, false
@@ -117,7 +117,7 @@ func (m *meeting) untilLeft(met wallet.Topic) (wallet.Topic, bool) {
 		j.mend()
 		now, applied, err := m.ledger.Followed(j.ctx)
 		if err == nil && now.ID != uuid.Nil && now != met {
-			j.Log.Warn("the ledger goes on with the journal as an operator has accepted it", "topic", now.Name, "id", now.ID, "generation", now.Generation)
+			j.config.Log.Warn("the ledger goes on with the journal as an operator has accepted it", "topic", now.Name, "id", now.ID, "generation", now.Generation)
 			return now, true
 		}
 		if w := j.writer.Load(); w != nil {
@@ -128,7 +128,7 @@ func (m *meeting) untilLeft(met wallet.Topic) (wallet.Topic, bool) {
 		}
 		if r := j.reader.Load(); err == nil && r.missesSome(m.rejoin) {
 			m.rejoin = nextRejoin(m.rejoin, time.Since(r.born))
-			j.Log.Warn("the journal is read anew, for a partition of this replica is not fetched")
+			j.config.Log.Warn("the journal is read anew, for a partition of this replica is not fetched")
 			return met, true
 		}
 	}
@@ -169,9 +169,9 @@ func (m *meeting) meet(impatient bool) (wallet.Topic, error) {
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
 		switch {
 		case lerr != nil && !impatient:
-			return t, fmt.Errorf("topic %s: %w; whether the ledger follows one is not known: %w", j.Topic, err, lerr)
+			return t, fmt.Errorf("topic %s: %w; whether the ledger follows one is not known: %w", j.config.Topic, err, lerr)
 		case lerr == nil && known.ID != uuid.Nil:
-			return known, fmt.Errorf("%w: Kafka has no topic %s; the ledger follows %s with id %s", wallet.ErrTopicChanged, j.Topic, known.Name, known.ID)
+			return known, fmt.Errorf("%w: Kafka has no topic %s; the ledger follows %s with id %s", wallet.ErrTopicChanged, j.config.Topic, known.Name, known.ID)
 		}
 		t, err = j.create()
 	}
@@ -182,7 +182,7 @@ func (m *meeting) meet(impatient bool) (wallet.Topic, error) {
 		known, lerr = m.ledger.Follow(j.ctx, t)
 	}
 	if lerr != nil {
-		return t, errors.Join(fmt.Errorf("the ledger has not agreed to topic %s: %w", j.Topic, lerr), m.openWriter(t, nil, look{}))
+		return t, errors.Join(fmt.Errorf("the ledger has not agreed to topic %s: %w", j.config.Topic, lerr), m.openWriter(t, nil, look{}))
 	}
 	t.Generation = known.Generation // the ledger's alone
 	if known != t {
@@ -195,7 +195,7 @@ func (m *meeting) meet(impatient bool) (wallet.Topic, error) {
 		return t, err
 	}
 	if err := j.createDeadLetterTopic(); err != nil {
-		j.Log.Warn("dead-letter topic missing: a record that does not decode would stop its partition", "error", err)
+		j.config.Log.Warn("dead-letter topic missing: a record that does not decode would stop its partition", "error", err)
 	}
 	m.unhalt()
 	return t, j.read(t)
@@ -231,6 +231,6 @@ func (m *meeting) openWriter(t wallet.Topic, applied map[int32]int64, known look
 		w.review(applied, known)
 	}
 	j.writer.Store(w)
-	j.Log.Info("journal ready", "topic", t.Name, "id", t.ID, "partitions", t.Partitions)
+	j.config.Log.Info("journal ready", "topic", t.Name, "id", t.ID, "partitions", t.Partitions)
 	return nil
 }

@@ -49,18 +49,18 @@ func (j *Journal) mendWriter(w *topicWriter) {
 	j.writer.Store(fresh)
 	w.close()
 	fresh.holdWhatIsLost(w)
-	j.Log.Warn("the journal is written with a new client; the last one could not write any more", "error", why)
+	j.config.Log.Warn("the journal is written with a new client; the last one could not write any more", "error", why)
 }
 
 // allTellOf reports whether every broker tells of this topic: a client keeps to the first that it
 // hears of.
 func (j *Journal) allTellOf(topic uuid.UUID) bool {
-	ids, all := j.askLeaders(j.ctx, j.Topic)
+	ids, all := j.askLeaders(j.ctx, j.config.Topic)
 	return all && len(ids) == 1 && ids[topic]
 }
 
 func (j *Journal) mendLetters() {
-	fresh, err := deadLetterClient(j.Config)
+	fresh, err := deadLetterClient(j.config)
 	if err != nil {
 		j.lettersFailed.Store(true)
 		return
@@ -70,7 +70,7 @@ func (j *Journal) mendLetters() {
 
 // refusal is why a client will never write, nil if it may.
 func (j *Journal) refusal(client *kgo.Client) error {
-	ctx, cancel := context.WithTimeout(j.ctx, j.RequestTimeout)
+	ctx, cancel := context.WithTimeout(j.ctx, j.config.RequestTimeout)
 	defer cancel()
 	_, _, err := client.ProducerID(ctx)
 	var said *kerr.Error

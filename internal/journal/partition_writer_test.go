@@ -145,7 +145,7 @@ func TestWhatArrivesDuringAFlushSharesRecordsAndOneRequest(t *testing.T) {
 			t.Errorf("write %d: %+v, %v, want offset %d", i, r.receipt, r.err, offsets[i])
 		}
 	}
-	for i, r := range content(t, broker.ListenAddrs(), j.Topic, 0, len(want)) {
+	for i, r := range content(t, broker.ListenAddrs(), j.config.Topic, 0, len(want)) {
 		if got := shapeOf(Decode(r)); !got.equal(want[i]) {
 			t.Errorf("record %d: %+v, want %+v", i, got, want[i])
 		}
@@ -158,7 +158,7 @@ func TestWhatArrivesDuringAFlushSharesRecordsAndOneRequest(t *testing.T) {
 	if n := len(arrived); n != 0 { // after the lone one's, all went in the request that no longer was held
 		t.Errorf("%d more requests were held", n)
 	}
-	if info := broker.PartitionInfo(j.Topic, 0); info.HighWatermark != int64(len(want)) {
+	if info := broker.PartitionInfo(j.config.Topic, 0); info.HighWatermark != int64(len(want)) {
 		t.Errorf("%d records", info.HighWatermark)
 	}
 }
@@ -229,7 +229,7 @@ func stalledWith(t *testing.T, broker *kfake.Cluster, j *Journal) (release func(
 		t.Errorf("waiting: %+v", r)
 	}
 	began := time.Now()
-	if _, err := j.put(deposit(id, 3)); !errors.Is(err, wallet.ErrNotJournaled) || time.Since(began) > j.AckTimeout {
+	if _, err := j.put(deposit(id, 3)); !errors.Is(err, wallet.ErrNotJournaled) || time.Since(began) > j.config.AckTimeout {
 		t.Errorf("a write after that: %v after %s", err, time.Since(began))
 	}
 	if j.Available() == nil {
@@ -315,7 +315,7 @@ func TestWritesOfOneWalletKeepTheirOrderUnderLoad(t *testing.T) {
 		last[writer] = op.Amount
 	}
 	for _, rec := range a.acknowledged() {
-		if rec.Replica != j.Replica {
+		if rec.Replica != j.config.Replica {
 			t.Errorf("record of %s", rec.Replica)
 		}
 	}
@@ -362,7 +362,7 @@ func TestCopyIsAppendedAsItIs(t *testing.T) {
 	rec := operations(deposit(uuid.New(), 1))
 	rec.Attempt, rec.Replica = 3, uuid.New()
 	receipts, err := j.Append(rec)
-	got := Decode(content(t, broker.ListenAddrs(), j.Topic, 0, 1)[0])
+	got := Decode(content(t, broker.ListenAddrs(), j.config.Topic, 0, 1)[0])
 	if err != nil || receipts[0] != got.Receipt || got.Attempt != 3 || got.Replica != rec.Replica || got.Operations[0] != rec.Operations[0] {
 		t.Errorf("%+v, %v: %+v", receipts, err, got)
 	}

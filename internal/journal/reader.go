@@ -71,13 +71,13 @@ func (j *Journal) read(t wallet.Topic) error {
 	r.ctx, r.cancel = context.WithCancel(j.ctx)
 	var requests context.Context
 	requests, r.kill = context.WithCancel(context.Background())
-	client, err := kgo.NewClient(append(clientOptions(j.Config),
+	client, err := kgo.NewClient(append(clientOptions(j.config),
 		kgo.WithContext(requests),
 		kgo.ConsumeTopics(t.Name),
-		kgo.ConsumerGroup(j.Group),
+		kgo.ConsumerGroup(j.config.Group),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
-		kgo.SessionTimeout(j.SessionTimeout),
-		kgo.HeartbeatInterval(j.SessionTimeout/4),
+		kgo.SessionTimeout(j.config.SessionTimeout),
+		kgo.HeartbeatInterval(j.config.SessionTimeout/4),
 		kgo.RebalanceTimeout(rebalanceTimeout),
 		kgo.FetchMaxWait(fetchWait),
 		// An offset that is not there is never reset: the partition stops.
@@ -96,8 +96,6 @@ func (j *Journal) read(t wallet.Topic) error {
 	r.client = client
 	j.reader.Store(r) // first, for what is polled may ask for Resume
 	r.ended.Go(r.poll)
-	j.reader.Store(r) // first, for what is polled may ask for Resume
-	r.ended.Go(r.poll)
 	r.ended.Go(r.commitOffsets)
 	return nil
 }
@@ -107,7 +105,7 @@ func (j *Journal) read(t wallet.Topic) error {
 // group then misses this member when its session ends.
 func (r *reader) close() {
 	r.cancel()
-	timer := time.AfterFunc(r.journal.RequestTimeout, r.kill)
+	timer := time.AfterFunc(r.journal.config.RequestTimeout, r.kill)
 	r.client.CloseAllowingRebalance()
 	timer.Stop()
 	r.kill()
@@ -176,7 +174,7 @@ func (r *reader) poll() {
 			return
 		}
 		fetches.EachError(r.failed)
-		own := len(fetches.Errors()) == 0 && !foreign(fetches, r.journal.Replica)
+		own := len(fetches.Errors()) == 0 && !foreign(fetches, r.journal.config.Replica)
 		if own {
 			r.awaitWave()
 		}
@@ -265,10 +263,10 @@ func (r *reader) commitOffsets() {
 		if len(offsets) == 0 {
 			continue
 		}
-		ctx, cancel := context.WithTimeout(r.ctx, r.journal.RequestTimeout)
+		ctx, cancel := context.WithTimeout(r.ctx, r.journal.config.RequestTimeout)
 		r.client.CommitOffsetsSync(ctx, map[string]map[int32]kgo.EpochOffset{r.topic.Name: offsets}, func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, _ *kmsg.OffsetCommitResponse, err error) {
 			if err != nil && r.ctx.Err() == nil {
-				r.journal.Log.Debug("group offsets not committed", "error", err)
+				r.journal.config.Log.Debug("group offsets not committed", "error", err)
 			}
 		})
 		cancel()

@@ -20,7 +20,7 @@ var errLost = errors.New("the journal does not have what the ledger's offset ask
 func (r *reader) failed(topic string, partition int32, err error) {
 	if topic != r.topic.Name { // the group's trouble, which repeats while its coordinator is away
 		if r.repeats.may("group") {
-			r.journal.Log.Warn("fetch failed", "error", err)
+			r.journal.config.Log.Warn("fetch failed", "error", err)
 		}
 		return
 	}
@@ -32,7 +32,7 @@ func (r *reader) failed(topic string, partition int32, err error) {
 	}
 	r.pause(partition)
 	if r.repeats.may(fmt.Sprint(partition)) {
-		r.journal.Log.Warn("fetch failed", "partition", partition, "error", err)
+		r.journal.config.Log.Warn("fetch failed", "partition", partition, "error", err)
 	}
 	r.ended.Go(func() {
 		switch {

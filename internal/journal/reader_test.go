@@ -60,8 +60,8 @@ func TestPoisonIsReadInItsPlaceAndKeptAsDeadLetterWithWhereItWas(t *testing.T) {
 	if _, err := j.put(deposit(uuid.New(), 1)); err != nil {
 		t.Fatal(err)
 	}
-	foreign := &kgo.Record{Topic: j.Topic, Key: []byte("no wallet"), Value: []byte{0xff, 0x00, 'x'}, Headers: []kgo.RecordHeader{{Key: "trace", Value: []byte{1, 2}}, {Key: "attempt", Value: []byte("many")}}}
-	if err := client(t, j.Brokers).ProduceSync(t.Context(), foreign).FirstErr(); err != nil {
+	foreign := &kgo.Record{Topic: j.config.Topic, Key: []byte("no wallet"), Value: []byte{0xff, 0x00, 'x'}, Headers: []kgo.RecordHeader{{Key: "trace", Value: []byte{1, 2}}, {Key: "attempt", Value: []byte("many")}}}
+	if err := client(t, j.config.Brokers).ProduceSync(t.Context(), foreign).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := j.put(deposit(uuid.New(), 2)); err != nil {
@@ -75,7 +75,7 @@ func TestPoisonIsReadInItsPlaceAndKeptAsDeadLetterWithWhereItWas(t *testing.T) {
 	if err := j.Bury(t.Context(), poison); err != nil {
 		t.Fatal(err)
 	}
-	letter := content(t, j.Brokers, deadLetterTopic(j.Topic), 0, 1)[0]
+	letter := content(t, j.config.Brokers, deadLetterTopic(j.config.Topic), 0, 1)[0]
 	if !bytes.Equal(letter.Key, foreign.Key) || !bytes.Equal(letter.Value, foreign.Value) {
 		t.Errorf("kept %q: %q", letter.Key, letter.Value)
 	}
@@ -129,7 +129,7 @@ func TestReachesAndRecordAtTellWhatTheJournalHas(t *testing.T) {
 	reaches(wallet.Receipt{Partition: 7}, false) // a receipt may name any partition
 	for i, op := range ops {
 		rec, err := j.RecordAt(t.Context(), wallet.Receipt{Partition: 0, Offset: int64(i)})
-		if err != nil || rec.Receipt.Offset != int64(i) || rec.Replica != j.Replica || rec.Operations[0] != op {
+		if err != nil || rec.Receipt.Offset != int64(i) || rec.Replica != j.config.Replica || rec.Operations[0] != op {
 			t.Errorf("%+v, %v", rec, err)
 		}
 	}

@@ -30,8 +30,8 @@ func (j *Journal) Replay(ctx context.Context, from, to map[int32]int64, deliver 
 	if len(begin) == 0 {
 		return nil
 	}
-	client, err := kgo.NewClient(append(clientOptions(j.Config),
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{j.Topic: begin}),
+	client, err := kgo.NewClient(append(clientOptions(j.config),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{j.config.Topic: begin}),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		// A foreign transaction's marker has an offset too: the last one may be it.
 		kgo.KeepControlRecords(),
@@ -44,7 +44,7 @@ func (j *Journal) Replay(ctx context.Context, from, to map[int32]int64, deliver 
 	for len(begin) > 0 {
 		fetches, err := poll(ctx, client, pollRecords)
 		if err != nil {
-			return fmt.Errorf("%s cannot be read: %w", j.Topic, err)
+			return fmt.Errorf("%s cannot be read: %w", j.config.Topic, err)
 		}
 		fetches.EachPartition(func(f kgo.FetchTopicPartition) {
 			if err == nil {

@@ -152,13 +152,13 @@ func TestWhatBrokersTellOfTheTopicBeforeIsNotBelieved(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w, leader := j.writer.Load(), cluster.LeaderFor(j.Topic, 0)
-	s := goStale(t, cluster, j.Topic, nil, func(node int32) bool { return node != leader })
+	w, leader := j.writer.Load(), cluster.LeaderFor(j.config.Topic, 0)
+	s := goStale(t, cluster, j.config.Topic, nil, func(node int32) bool { return node != leader })
 	for deadline := time.Now().Add(patience); s.answers.Load() < 100 || s.ends.Load() < 3; {
 		if now, err := j.topicInKafka(t.Context(), w.topic.ID); err == nil && now.ID != w.topic.ID {
 			t.Fatalf("after %d answers: the topic is %s", s.answers.Load(), now.ID)
 		}
-		if ends, _, err := j.endsOf(t.Context(), j.Topic, w.topic.ID); err == nil && ends[0] != 4 {
+		if ends, _, err := j.endsOf(t.Context(), j.config.Topic, w.topic.ID); err == nil && ends[0] != 4 {
 			t.Fatalf("after %d answers: the end is %d", s.answers.Load(), ends[0])
 		}
 		if time.Now().After(deadline) {
@@ -177,8 +177,8 @@ func TestWhatBrokersTellOfTheTopicBeforeIsNotBelieved(t *testing.T) {
 func TestTheTopicIsNotLeftForWhatOneBrokerTellsWhileTheLedgerIsSilent(t *testing.T) {
 	t.Parallel()
 	cluster, a, j := metByThree(t)
-	w, leader := j.writer.Load(), cluster.LeaderFor(j.Topic, 0)
-	s := goStale(t, cluster, j.Topic, nil, func(node int32) bool { return node != leader })
+	w, leader := j.writer.Load(), cluster.LeaderFor(j.config.Topic, 0)
+	s := goStale(t, cluster, j.config.Topic, nil, func(node int32) bool { return node != leader })
 	l := &fakeLedger{err: wallet.ErrUnavailable}
 	m := &meeting{journal: j, ledger: l, written: w.topic.ID}
 	for s.answers.Load() < 30 {
@@ -197,8 +197,8 @@ func TestTheTopicIsNotLeftForWhatOneBrokerTellsWhileTheLedgerIsSilent(t *testing
 func TestTheWriterIsReplacedThatHasHeardOfAnotherTopic(t *testing.T) {
 	t.Parallel()
 	cluster, a, j := metByThree(t)
-	w, leader := j.writer.Load(), cluster.LeaderFor(j.Topic, 0)
-	s := goStale(t, cluster, j.Topic, nil, func(node int32) bool { return node != leader })
+	w, leader := j.writer.Load(), cluster.LeaderFor(j.config.Topic, 0)
+	s := goStale(t, cluster, j.config.Topic, nil, func(node int32) bool { return node != leader })
 	eventually(t, "the client has heard of it", func() bool {
 		w.client.ForceMetadataRefresh()
 		_, _ = j.put(deposit(uuid.New(), 2))
@@ -211,8 +211,8 @@ func TestTheWriterIsReplacedThatHasHeardOfAnotherTopic(t *testing.T) {
 	}
 	rec := operations(deposit(uuid.New(), 3))
 	r := Encode(&rec)
-	r.Topic = j.Topic
-	if err := client(t, j.Brokers).ProduceSync(t.Context(), r).FirstErr(); err != nil {
+	r.Topic = j.config.Topic
+	if err := client(t, j.config.Brokers).ProduceSync(t.Context(), r).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
 	a.until(t, "another's record is read", func() bool {
@@ -246,7 +246,7 @@ func TestADeadLetterIsWrittenWhenItsTopicWasMadeAnew(t *testing.T) {
 	if err := bury(); err != nil {
 		t.Fatal(err)
 	}
-	if err := broker.DeleteTopic(deadLetterTopic(j.Topic)); err != nil {
+	if err := broker.DeleteTopic(deadLetterTopic(j.config.Topic)); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "it is written again", func() bool { return bury() == nil })
@@ -257,12 +257,12 @@ func TestAPartitionOfWhichAnotherTopicWasFetchedStaysPausedUntilItIsReadAnew(t *
 	t.Parallel()
 	_, _, j := metFour(t)
 	r := givenReader(t, j)
-	r.deliverAll(kgo.FetchTopic{Topic: j.Topic, TopicID: uuid.New(), Partitions: []kgo.FetchPartition{{Partition: 0, Records: []*kgo.Record{{Offset: 7}}}}})
+	r.deliverAll(kgo.FetchTopic{Topic: j.config.Topic, TopicID: uuid.New(), Partitions: []kgo.FetchPartition{{Partition: 0, Records: []*kgo.Record{{Offset: 7}}}}})
 	if !r.missesSome(0) {
 		t.Error("it is not read anew")
 	}
 	j.Resume(0) // as the applier asks for
-	if paused := r.client.PauseFetchPartitions(nil)[j.Topic]; !slices.Contains(paused, 0) {
+	if paused := r.client.PauseFetchPartitions(nil)[j.config.Topic]; !slices.Contains(paused, 0) {
 		t.Errorf("paused are %d", paused)
 	}
 }
@@ -272,9 +272,9 @@ func TestAPartitionWhoseTopicWasMadeAnewIsStoppedAlsoWhereItsOffsetIsNotThere(t 
 	t.Parallel()
 	broker, a, j := metFour(t)
 	r := givenReader(t, j)
-	s := goStale(t, broker, j.Topic, nil, func(int32) bool { return true }) // so that every broker tells of another
+	s := goStale(t, broker, j.config.Topic, nil, func(int32) bool { return true }) // so that every broker tells of another
 	t.Cleanup(func() { s.healed.Store(true) })
-	r.failed(j.Topic, 0, kerr.OffsetOutOfRange)
+	r.failed(j.config.Topic, 0, kerr.OffsetOutOfRange)
 	a.until(t, "it is stopped", func() bool { return a.halted[0] != nil })
 	if r.isComplete(1) {
 		t.Error("another topic is taken for this one")
@@ -302,7 +302,7 @@ func TestAPartitionOfWhichBrokersDoNotKnowTheTopicIsReadAnew(t *testing.T) {
 		if r.missesSome(0) {
 			t.Errorf("after %d answers", n)
 		}
-		r.failed(j.Topic, 0, kerr.UnknownTopicID)
+		r.failed(j.config.Topic, 0, kerr.UnknownTopicID)
 	}
 	eventually(t, "it is missed", func() bool { return r.missesSome(0) })
 }

@@ -60,7 +60,7 @@ func (j *Journal) Extent(ctx context.Context) (wallet.Extent, error) {
 	if err != nil {
 		return wallet.Extent{}, err
 	}
-	starts, ends, err := j.bounds(ctx, j.Topic, t.ID)
+	starts, ends, err := j.bounds(ctx, j.config.Topic, t.ID)
 	return wallet.Extent{Topic: t, Starts: starts, Ends: ends}, err
 }
 
@@ -76,7 +76,7 @@ func (j *Journal) bounds(ctx context.Context, name string, id uuid.UUID) (starts
 }
 
 func (j *Journal) startsOf(ctx context.Context, name string) (map[int32]int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, j.RequestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, j.config.RequestTimeout)
 	defer cancel()
 	return listedOffsets(j.admin.ListStartOffsets(ctx, name))
 }

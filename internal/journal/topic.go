@@ -23,7 +23,7 @@ func (j *Journal) topicInKafka(ctx context.Context, expected uuid.UUID) (wallet.
 	if expected == uuid.Nil || !differs {
 		return t, err
 	}
-	if ids, _ := j.askLeaders(ctx, j.Topic); ids[expected] {
+	if ids, _ := j.askLeaders(ctx, j.config.Topic); ids[expected] {
 		return wallet.Topic{}, errTwoTopics
 	}
 	return t, err
@@ -31,28 +31,28 @@ func (j *Journal) topicInKafka(ctx context.Context, expected uuid.UUID) (wallet.
 
 // topicAsTold asks whoever answers.
 func (j *Journal) topicAsTold(ctx context.Context) (wallet.Topic, error) {
-	ctx, cancel := context.WithTimeout(ctx, j.RequestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, j.config.RequestTimeout)
 	defer cancel()
-	topics, err := j.admin.ListTopics(ctx, j.Topic)
+	topics, err := j.admin.ListTopics(ctx, j.config.Topic)
 	if err != nil {
 		return wallet.Topic{}, fmt.Errorf("%w: %w", wallet.ErrUnreachable, err)
 	}
-	d, ok := topics[j.Topic]
+	d, ok := topics[j.config.Topic]
 	if !ok {
 		return wallet.Topic{}, kerr.UnknownTopicOrPartition
 	}
 	if d.Err != nil {
 		return wallet.Topic{}, d.Err
 	}
-	return wallet.Topic{Name: j.Topic, ID: uuid.UUID(d.ID), Partitions: int32(len(d.Partitions))}, nil
+	return wallet.Topic{Name: j.config.Topic, ID: uuid.UUID(d.ID), Partitions: int32(len(d.Partitions))}, nil
 }
 
 // create makes the journal's topic and returns it as Kafka has it.
 func (j *Journal) create() (wallet.Topic, error) {
-	if err := j.createTopic(j.Topic, j.Partitions, maxRecordBytes); err != nil {
+	if err := j.createTopic(j.config.Topic, j.config.Partitions, maxRecordBytes); err != nil {
 		return wallet.Topic{}, err
 	}
-	j.Log.Info("journal topic created", "topic", j.Topic, "partitions", j.Partitions, "replication", j.Replication)
+	j.config.Log.Info("journal topic created", "topic", j.config.Topic, "partitions", j.config.Partitions, "replication", j.config.Replication)
 	return j.topicInKafka(j.ctx, uuid.Nil)
 }
 
@@ -65,14 +65,14 @@ const minCopies = 2
 // createTopic makes a topic that is kept for ever and never compacted, of which no leader
 // lacks acknowledged records; nil if it is there.
 func (j *Journal) createTopic(name string, partitions int32, maxBytes int) error {
-	ctx, cancel := context.WithTimeout(j.ctx, j.RequestTimeout)
+	ctx, cancel := context.WithTimeout(j.ctx, j.config.RequestTimeout)
 	defer cancel()
-	_, err := j.admin.CreateTopic(ctx, partitions, j.Replication, map[string]*string{
+	_, err := j.admin.CreateTopic(ctx, partitions, j.config.Replication, map[string]*string{
 		"cleanup.policy":                 kadm.StringPtr("delete"),
 		"retention.ms":                   kadm.StringPtr("-1"),
 		"retention.bytes":                kadm.StringPtr("-1"),
 		"unclean.leader.election.enable": kadm.StringPtr("false"),
-		"min.insync.replicas":            kadm.StringPtr(strconv.Itoa(min(minCopies, int(j.Replication)))),
+		"min.insync.replicas":            kadm.StringPtr(strconv.Itoa(min(minCopies, int(j.config.Replication)))),
 		"max.message.bytes":              kadm.StringPtr(strconv.Itoa(maxBytes)),
 	}, name)
 	switch {

@@ -41,8 +41,8 @@ func TestTopicIsMadeOnceWhenTheLedgerFollowsNone(t *testing.T) {
 	cfg := testConfig(broker.ListenAddrs())
 	cfg.Partitions = 3
 	j := met(t, cfg, l, a)
-	info := broker.TopicInfo(j.Topic)
-	if got := l.follows(); got != (wallet.Topic{Name: j.Topic, ID: uuid.UUID(info.TopicID), Partitions: 3}) {
+	info := broker.TopicInfo(j.config.Topic)
+	if got := l.follows(); got != (wallet.Topic{Name: j.config.Topic, ID: uuid.UUID(info.TopicID), Partitions: 3}) {
 		t.Errorf("the ledger follows %+v", got)
 	}
 	for name, want := range map[string]string{"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1", "unclean.leader.election.enable": "false", "min.insync.replicas": "1"} {
@@ -50,14 +50,14 @@ func TestTopicIsMadeOnceWhenTheLedgerFollowsNone(t *testing.T) {
 			t.Errorf("%s is %v, want %s", name, got, want)
 		}
 	}
-	if !exists(broker, deadLetterTopic(j.Topic)) {
+	if !exists(broker, deadLetterTopic(j.config.Topic)) {
 		t.Error("no topic for dead letters")
 	}
 	second := newApplier(a.kept)
 	cfg.Replica = uuid.New()
 	other := started(t, cfg, l, second)
 	eventually(t, "a second replica meets it", func() bool { return other.Available() == nil })
-	if broker.TopicInfo(j.Topic).TopicID != info.TopicID {
+	if broker.TopicInfo(j.config.Topic).TopicID != info.TopicID {
 		t.Error("the topic was made anew")
 	}
 }
@@ -69,7 +69,7 @@ func TestReplicatedTopicAsksForTwoInSync(t *testing.T) {
 		cfg := testConfig(broker.ListenAddrs())
 		cfg.Replication = replication
 		j := met(t, cfg, &fakeLedger{}, newApplier(nil))
-		if got := broker.TopicInfo(j.Topic).Configs["min.insync.replicas"]; got == nil || *got != "2" {
+		if got := broker.TopicInfo(j.config.Topic).Configs["min.insync.replicas"]; got == nil || *got != "2" {
 			t.Errorf("of %d, min.insync.replicas is %v", replication, got)
 		}
 	}
@@ -288,7 +288,7 @@ func TestTopicMadeAnewFailsWritesAndHaltsReading(t *testing.T) {
 func TestATopicMadeAnewIsNotWrittenWhereTheOldOneWasEmpty(t *testing.T) {
 	t.Parallel()
 	broker, _, j := metFour(t)
-	if err := errors.Join(broker.DeleteTopic(j.Topic), broker.CreateTopic(j.Topic, 4, nil)); err != nil {
+	if err := errors.Join(broker.DeleteTopic(j.config.Topic), broker.CreateTopic(j.config.Topic, 4, nil)); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "no partition is written", func() bool {
@@ -300,7 +300,7 @@ func TestATopicMadeAnewIsNotWrittenWhereTheOldOneWasEmpty(t *testing.T) {
 		}
 	}
 	for p := range int32(4) {
-		if got := broker.PartitionInfo(j.Topic, p).HighWatermark; got != 0 {
+		if got := broker.PartitionInfo(j.config.Topic, p).HighWatermark; got != 0 {
 			t.Errorf("%d records in partition %d of the other topic", got, p)
 		}
 	}

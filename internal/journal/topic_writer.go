@@ -65,13 +65,13 @@ func producerOptions(cfg Config) []kgo.Opt {
 }
 
 func (j *Journal) newTopicWriter(t wallet.Topic) (*topicWriter, error) {
-	client, err := kgo.NewClient(producerOptions(j.Config)...)
+	client, err := kgo.NewClient(producerOptions(j.config)...)
 	if err != nil {
 		return nil, err
 	}
-	w := &topicWriter{topic: t, client: client, applier: j.applier, log: j.Log, gap: j.gap, ready: make(chan struct{}, 1)}
+	w := &topicWriter{topic: t, client: client, applier: j.applier, log: j.config.Log, gap: j.gap, ready: make(chan struct{}, 1)}
 	for p := range t.Partitions {
-		w.writers = append(w.writers, &partitionWriter{partition: p, ackTimeout: j.AckTimeout})
+		w.writers = append(w.writers, &partitionWriter{partition: p, ackTimeout: j.config.AckTimeout})
 	}
 	ctx, cancel := context.WithCancel(j.ctx)
 	w.cancel = cancel

@@ -61,7 +61,7 @@ func TestWhatWaitsAtSeveralPartitionsGoesInOneRequest(t *testing.T) {
 	eventually(t, "the client pollPace", func() bool { return !w.pushing.Load() && w.client.BufferedProduceRecords() == 0 })
 	sizes := requests(broker)
 	var answered sync.WaitGroup
-	for p := range j.Partitions {
+	for p := range j.config.Partitions {
 		answered.Add(1)
 		rec := operations(deposit(w.in(p), 2))
 		over(t, w.writers[p])
@@ -76,8 +76,8 @@ func TestWhatWaitsAtSeveralPartitionsGoesInOneRequest(t *testing.T) {
 	}
 	<-w.startWave(j.ctx).over
 	answered.Wait()
-	if got := sizes(); len(got) != 1 || got[0] != int(j.Partitions) {
-		t.Errorf("partitions by request: %v, want all %d in one", got, j.Partitions)
+	if got := sizes(); len(got) != 1 || got[0] != int(j.config.Partitions) {
+		t.Errorf("partitions by request: %v, want all %d in one", got, j.config.Partitions)
 	}
 }
 
@@ -89,7 +89,7 @@ func TestWhatAWaveBringsIsDeliveredTogether(t *testing.T) {
 	w := j.writer.Load()
 	for waves := 1; waves <= 50; waves++ {
 		before := len(a.together())
-		for p := range j.Partitions {
+		for p := range j.config.Partitions {
 			over(t, w.writers[p])
 			for n := range 2 {
 				w.writers[p].mu.Lock()
@@ -98,7 +98,7 @@ func TestWhatAWaveBringsIsDeliveredTogether(t *testing.T) {
 			}
 		}
 		<-w.startWave(j.ctx).over
-		a.until(t, "the wave is delivered", func() bool { return len(slices.Concat(a.delivered...)) == 2*waves*int(j.Partitions) })
+		a.until(t, "the wave is delivered", func() bool { return len(slices.Concat(a.delivered...)) == 2*waves*int(j.config.Partitions) })
 		together := a.together()[before:]
 		if len(together) > 1 {
 			continue
@@ -327,7 +327,7 @@ func TestAFlushThatIsNotAnsweredKeepsNoneOfItsWaveFromTheApplier(t *testing.T) {
 	t.Parallel()
 	a, gathered := newApplier(nil), make(chan struct{})
 	j, arrived, release := divided(t, a)
-	a.until(t, "what came before is delivered", func() bool { return len(a.delivered) == int(j.Partitions) })
+	a.until(t, "what came before is delivered", func() bool { return len(a.delivered) == int(j.config.Partitions) })
 	w, before := j.writer.Load(), len(a.together())
 	a.mu.Lock()
 	a.idle = func(context.Context) bool { <-gathered; return true }
@@ -361,14 +361,14 @@ func TestTheReaderStepsBehindAWaveUnderWayWithItsOwnRecords(t *testing.T) {
 	v := newWave(a.Deliver)
 	v.late.Stop() // it ends when the test says so
 	j.writer.Load().wave.Store(v)
-	for n, replica := range []uuid.UUID{uuid.New(), j.Replica} {
-		cfg := j.Config
+	for n, replica := range []uuid.UUID{uuid.New(), j.config.Replica} {
+		cfg := j.config
 		cfg.Replica = replica
 		other := started(t, cfg, &fakeLedger{}, newApplier(a.kept))
 		if _, err := other.put(deposit(uuid.New(), 1)); err != nil {
 			t.Fatal(err)
 		}
-		if replica == j.Replica {
+		if replica == j.config.Replica {
 			time.AfterFunc(maxWave, v.giveUp)
 		}
 		a.until(t, "the record is delivered", func() bool { return len(a.fetched) == n+1 })
