@@ -54,8 +54,11 @@ func (b *bench) operationsCurve(ctx context.Context, s *subject, w io.Writer, po
 // others, as the empty handler is of an operation's cost.
 type operationsPoint struct {
 	point
-	page, one, balance float64
+	lookups
 }
+
+// lookups are medians in ms: of a history page, an operation by id and a cached balance.
+type lookups struct{ page, one, balance float64 }
 
 func (b *bench) operationsPoint(ctx context.Context, s *subject) (p operationsPoint, err error) {
 	if err = s.settle(ctx); err != nil {
@@ -67,7 +70,7 @@ func (b *bench) operationsPoint(ctx context.Context, s *subject) (p operationsPo
 	if p.figure, err = b.measure(ctx, cell{Subject: flushed, load: load{Connections: growthConnections, Wallets: 1}}); err != nil {
 		return p, err
 	}
-	p.page, p.one, p.balance, err = s.lookups(ctx)
+	p.lookups, err = s.timeLookups(ctx)
 	return p, err
 }
 
@@ -115,19 +118,18 @@ w AS (SELECT r.at, coalesce(
 	(SELECT w.id FROM wallets w WHERE version > 0 ORDER BY w.id LIMIT 1)) AS id FROM r)
 SELECT o.wallet_id, o.operation_id FROM w JOIN wallets USING (id) JOIN operations o ON o.wallet_id = w.id AND o.sequence = 1 + floor(w.at * version)`
 
-// lookups times a history page, an operation by id and a balance, of wallets picked
-// anew, and returns the medians.
-func (s *subject) lookups(ctx context.Context) (page, one, balance float64, err error) {
+// timeLookups times each kind of look-up, of wallets picked anew.
+func (s *subject) timeLookups(ctx context.Context) (lookups, error) {
 	rows, err := s.ledger.Query(ctx, pickPlaces, lookupTries)
 	if err != nil {
-		return 0, 0, 0, err
+		return lookups{}, err
 	}
 	places, err := pgx.CollectRows(rows, pgx.RowToStructByPos[place])
 	if err != nil {
-		return 0, 0, 0, err
+		return lookups{}, err
 	}
 	if len(places) < lookupTries {
-		return 0, 0, 0, fmt.Errorf("%d of %d operations were found to look up", len(places), lookupTries)
+		return lookups{}, fmt.Errorf("%d of %d operations were found to look up", len(places), lookupTries)
 	}
 	var took [3][]float64
 	for _, p := range places {
@@ -135,17 +137,17 @@ func (s *subject) lookups(ctx context.Context) (page, one, balance float64, err 
 		for i, url := range []string{wallet, wallet + "/operations", wallet + "/operations/" + p.Operation.String()} {
 			if i == 0 { // the first reading brings it into the cache
 				if _, err := get(ctx, url); err != nil {
-					return 0, 0, 0, err
+					return lookups{}, err
 				}
 			}
 			t, err := get(ctx, url)
 			if err != nil {
-				return 0, 0, 0, err
+				return lookups{}, err
 			}
 			took[i] = append(took[i], t)
 		}
 	}
-	return newSpread(took[1]).Median, newSpread(took[2]).Median, newSpread(took[0]).Median, nil
+	return lookups{page: newSpread(took[1]).Median, one: newSpread(took[2]).Median, balance: newSpread(took[0]).Median}, nil
 }
 
 // place is where an operation is found.

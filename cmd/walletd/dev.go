@@ -95,9 +95,7 @@ func loadDev(file string) (config.Config, error) {
 // checkPorts finds a port in use before anything is fetched or started.
 func checkPorts(cfg config.Config) error {
 	sv := &servers{}
-	sv.add("WALLETD_HTTP_ADDRESS", cfg.HTTPAddress, 1, nil)
-	sv.add("WALLETD_PPROF_ADDRESS", cfg.PprofAddress, 1, nil)
-	sv.add("WALLETD_METRICS_ADDRESS", cfg.MetricsAddress, 1, nil)
+	sv.addAll(cfg, nil, nil, nil)
 	if err := sv.listen(); err != nil {
 		return err
 	}

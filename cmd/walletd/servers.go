@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/walletd/walletd/internal/build"
+	"github.com/walletd/walletd/internal/config"
 	"github.com/walletd/walletd/internal/httpapi"
 )
 
@@ -51,14 +52,19 @@ func (s *system) newServers() (*servers, error) {
 	metrics := http.NewServeMux()
 	metrics.Handle("/metrics", promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{}))
 	sv := &servers{failed: make(chan error, 3)}
-	sv.add("WALLETD_HTTP_ADDRESS", s.cfg.HTTPAddress, s.cfg.Connections, api)
-	sv.add("WALLETD_PPROF_ADDRESS", s.cfg.PprofAddress, operatorConnections, debug)
-	sv.add("WALLETD_METRICS_ADDRESS", s.cfg.MetricsAddress, operatorConnections, metrics)
+	sv.addAll(s.cfg, api, debug, metrics)
 	return sv, nil
 }
 
 // operatorConnections bounds those to pprof and to the metrics, each.
 const operatorConnections = 100
+
+// addAll adds the three listeners, the API's first.
+func (sv *servers) addAll(cfg config.Config, api, debug, metrics http.Handler) {
+	sv.add("WALLETD_HTTP_ADDRESS", cfg.HTTPAddress, cfg.Connections, api)
+	sv.add("WALLETD_PPROF_ADDRESS", cfg.PprofAddress, operatorConnections, debug)
+	sv.add("WALLETD_METRICS_ADDRESS", cfg.MetricsAddress, operatorConnections, metrics)
+}
 
 func (sv *servers) add(variable, address string, connections int, h http.Handler) {
 	sv.all = append(sv.all, &server{variable: variable, most: connections, Server: httpapi.NewServer(address, h)})

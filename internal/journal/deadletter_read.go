@@ -119,12 +119,7 @@ func (j *Journal) lettersOf(ctx context.Context, topic [16]byte, partition int32
 	if at >= end {
 		return true, nil
 	}
-	client, err := kgo.NewClient(append(clientOptions(j.config),
-		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{deadLetterTopic(j.config.Topic): {partition: kgo.NewOffset().At(at)}}),
-		// A foreign transaction's marker has an offset too: the last one may be it.
-		kgo.KeepControlRecords(),
-	)...)
+	client, err := j.consumer(deadLetterTopic(j.config.Topic), map[int32]kgo.Offset{partition: kgo.NewOffset().At(at)})
 	if err != nil {
 		return false, err
 	}

@@ -30,13 +30,7 @@ func (j *Journal) Replay(ctx context.Context, from, to map[int32]int64, deliver 
 	if len(begin) == 0 {
 		return nil
 	}
-	client, err := kgo.NewClient(append(clientOptions(j.config),
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{j.config.Topic: begin}),
-		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
-		// A foreign transaction's marker has an offset too: the last one may be it.
-		kgo.KeepControlRecords(),
-		kgo.FetchMaxBytes(replayBytes), kgo.FetchMaxPartitionBytes(replayPartBytes),
-	)...)
+	client, err := j.consumer(j.config.Topic, begin, kgo.FetchMaxBytes(replayBytes), kgo.FetchMaxPartitionBytes(replayPartBytes))
 	if err != nil {
 		return fmt.Errorf("prepare replaying the journal: %w", err)
 	}
@@ -56,6 +50,17 @@ func (j *Journal) Replay(ctx context.Context, from, to map[int32]int64, deliver 
 		}
 	}
 	return nil
+}
+
+// consumer returns a client that fetches a topic's partitions from these offsets, outside any
+// group. A missing offset is an error. Control records are kept: a foreign transaction's
+// marker has an offset too, and may be the last one.
+func (j *Journal) consumer(topic string, from map[int32]kgo.Offset, more ...kgo.Opt) (*kgo.Client, error) {
+	return kgo.NewClient(append(append(clientOptions(j.config), more...),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from}),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+		kgo.KeepControlRecords(),
+	)...)
 }
 
 // poll waits for up to so many records, no longer than replayPatience.

@@ -120,22 +120,29 @@ func (w *topicWriter) produce(ctx context.Context, v *wave, p *partitionWriter, 
 		r := Encode(&g.rec)
 		r.Topic, r.Partition = w.topic.Name, p.partition
 		w.client.TryProduce(ctx, r, func(r *kgo.Record, err error) {
-			if w.answered(p, g, r, err) {
+			ok := w.answered(p, g, r, err)
+			w.noteHealth(ok, err)
+			if ok {
 				acked = append(acked, g.rec)
-				if w.topicUnknown.Load() { // it writes: what failed before had another reason
-					w.topicUnknown.Store(false)
-				}
-			} else {
-				if errors.Is(err, kerr.UnknownTopicID) {
-					w.topicUnknown.Store(true)
-				}
-				w.failed.Store(true)
 			}
 			if left.Add(-1) == 0 {
 				w.demanded(p.landed())
 				v.landed(acked)
 			}
 		})
+	}
+}
+
+// noteHealth notes for mend whether the client still writes.
+func (w *topicWriter) noteHealth(acknowledged bool, err error) {
+	switch {
+	case !acknowledged:
+		if errors.Is(err, kerr.UnknownTopicID) {
+			w.topicUnknown.Store(true)
+		}
+		w.failed.Store(true)
+	case w.topicUnknown.Load(): // what failed before had another reason
+		w.topicUnknown.Store(false)
 	}
 }
 
