@@ -71,7 +71,7 @@ func TestAFigureCountsOnlyIfTheLedgerHasIt(t *testing.T) {
 	}
 }
 
-func TestNothingMoreIsAppliedThanAllLoadsWereTold(t *testing.T) {
+func TestCheckAllFindsOperationsThatNobodyWasTold(t *testing.T) {
 	ctx, pool := kept(t)
 	if _, err := pool.Exec(ctx, history, uuid.New()); err != nil {
 		t.Fatal(err)

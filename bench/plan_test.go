@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestWhatIsComparedChangesItsOrder(t *testing.T) {
+func TestComparedCellsChangeTheirOrderEachRound(t *testing.T) {
 	cells := plan(nil, []int{1, 64})
 	if got := inTurn(cells, 0); !slices.Equal(got, cells) {
 		t.Errorf("first round: %v", got)

@@ -148,7 +148,7 @@ func rawRequests(t *testing.T, r *replica) {
 	}
 }
 
-func TestOverTheLimit(t *testing.T) {
+func TestAWalletOverItsBoundGets429AndOthersDoNot(t *testing.T) {
 	t.Parallel()
 	const limit = 10
 	s := startStack(t, 1, fmt.Sprint("WALLETD_WALLET_REQUESTS=", limit))

@@ -40,7 +40,7 @@ func (s *stack) walletIn(partition int32) uuid.UUID {
 	}
 }
 
-func TestARowHeldLocked(t *testing.T) {
+func TestARowHeldLockedSetsOnlyItsWalletAside(t *testing.T) {
 	s := startStack(t, 2)
 	held, others := s.wallet(), s.wallets(3)
 	first := expect(t, s.replicas[0].submit(held, deposit, 1_000_000), 200)

@@ -101,10 +101,10 @@ func stopped(r *replica) bool {
 	return err == nil && h.code == 200 && h.of("kafka") == "down"
 }
 
-// TestTheTopicIsAnother deletes the journal's topic and makes another of its name:
+// TestARecreatedTopicStopsItsPartitionsAndWritesGoDirect deletes the journal's topic and makes another of its name:
 // nothing may be skipped in silence, and what is asked for afterwards is applied
 // directly.
-func TestTheTopicIsAnother(t *testing.T) {
+func TestARecreatedTopicStopsItsPartitionsAndWritesGoDirect(t *testing.T) {
 	t.Parallel()
 	s := startStack(t, 1)
 	r, ids := s.replicas[0], s.wallets(2) // so that two of four partitions at least have no records

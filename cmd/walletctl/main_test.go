@@ -243,7 +243,7 @@ func TestAListThatBreaksOffIsOneDocument(t *testing.T) {
 	c.has(errors, "no answer")
 }
 
-func TestASuccessOfSomethingElseIsNone(t *testing.T) {
+func TestASuccessThatIsNotWalletdsIsAnError(t *testing.T) {
 	const w = "0192f1c8-7c1e-7b5a-9d2e-3c4b5a697887"
 	for _, body := range []string{`{}`, `null`, `{"status":"ok"}`} {
 		other := httptest.NewServer(http.HandlerFunc(func(to http.ResponseWriter, _ *http.Request) { _, _ = to.Write([]byte(body)) }))

@@ -26,7 +26,7 @@ const (
 // maxMemory is the resident memory, in bytes, that walletd stays below at its bounds.
 func maxMemory(cfg config.Config) int64 {
 	return baseBytes + httpapi.SharedBytes + int64(cfg.Connections)*connectionBytes +
-		int64(cfg.Requests)*requestBytes + int64(applierLimits(cfg).Unsettled)*unsettledBytes
+		int64(cfg.Operations)*requestBytes + int64(applierLimits(cfg).Unsettled)*unsettledBytes
 }
 
 // collectLess has the collector work seldom, and often where memory nears its bound.

@@ -107,8 +107,8 @@ func (s *system) closeComponents() {
 func applierLimits(cfg config.Config) applier.Limits {
 	l := applier.DefaultLimits()
 	l.DirectCommits = max(1, int(cfg.Postgres.CommitConnections)-workerConnections-applier.HeldCommits)
-	l.UnsettledPerWallet = max(l.UnsettledPerWallet, 2*cfg.WalletRequests+wallet.MaxRecordOperations)
-	l.Unsettled = max(l.Unsettled, 2*cfg.Requests+wallet.MaxRecordOperations)
+	l.UnsettledPerWallet = max(l.UnsettledPerWallet, 2*cfg.WalletOperations+wallet.MaxRecordOperations)
+	l.Unsettled = max(l.Unsettled, 2*cfg.Operations+wallet.MaxRecordOperations)
 	return l
 }
 
@@ -118,7 +118,7 @@ const workerConnections = 2
 // acceptLimits let a request wait while the unanswered ones of its wallet are at most half as
 // many as the connections, and those of all at most three quarters.
 func acceptLimits(cfg config.Config) accept.Limits {
-	return accept.Limits{WalletOperations: cfg.WalletRequests, Operations: cfg.Requests, DirectTimeout: directTimeout, ListLength: maxListLength,
+	return accept.Limits{WalletOperations: cfg.WalletOperations, Operations: cfg.Operations, DirectTimeout: directTimeout, ListLength: maxListLength,
 		WalletWaits: max(1, cfg.Connections/2), Waits: max(1, cfg.Connections*3/4)}
 }
 

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestCluster(t *testing.T) {
+func TestComposeCluster(t *testing.T) {
 	p := newProject(t, "walletd-e2e-cluster", "docker-compose.cluster.yml", "--profile", "observability")
 	p.compose("build")
 	t.Logf("healthy %.1f s after docker-compose up -d", p.up(patience).Seconds())

@@ -15,7 +15,7 @@ import (
 // The session's wallet of the README.
 const readmeWallet = "552987c2-b275-526e-b532-fd420f89a5fb"
 
-func TestOneMachine(t *testing.T) {
+func TestComposeOnOneMachine(t *testing.T) {
 	p := newProject(t, "walletd-e2e", "docker-compose.yml")
 	began := time.Now()
 	p.compose("build")

@@ -12,13 +12,13 @@ import (
 // outcome, answered 202 or not, which the ledger still has to apply. Not safe for concurrent
 // use.
 type gate struct {
-	most     int       // operations, of either kind
-	requests int       // that are not answered yet
-	waiting  int       // their operations
-	answered pace      // of these
-	settled  pace      // outcomes
-	outcomes int64     // that there were by the last look
-	due      time.Time // when all who were refused will have found room
+	limit              int // of operations, of either kind
+	unansweredRequests int
+	unanswered         int       // operations, of these requests
+	answered           pace      // of operations
+	settled            pace      // outcomes
+	outcomes           int64     // that there were by the last look
+	due                time.Time // when all who were refused will have found room
 }
 
 // load is what was accepted.
@@ -34,34 +34,34 @@ const maxRetryAfter = time.Minute
 // of the room goes to those who come for the first time.
 const retryHaste = 0.75
 
-func newGate(now time.Time, most int, outcomes int64) gate {
-	return gate{most: most, answered: newPace(now), settled: newPace(now), outcomes: outcomes}
+func newGate(now time.Time, limit int, outcomes int64) gate {
+	return gate{limit: limit, answered: newPace(now), settled: newPace(now), outcomes: outcomes}
 }
 
-// enter lets a request of n operations in if no more than most are under way with it, else
-// it returns how long to wait. A request enters whole. One of more than most enters while
+// enter lets a request of n operations in if no more than limit are under way with it, else
+// it returns how long to wait. A request enters whole. One of more than limit enters while
 // nothing else is under way: it never could otherwise.
 func (g *gate) enter(now time.Time, n int, l load) (again time.Duration) {
 	g.settled.add(now, int(max(0, l.outcomes-g.outcomes)))
 	g.outcomes = l.outcomes
 	switch {
-	case g.waiting > 0 && g.waiting+n > g.most:
-		return g.retryAfter(now, n, g.waiting+n-g.most, &g.answered)
-	case l.unsettled > 0 && l.unsettled+n > g.most:
-		return g.retryAfter(now, n, l.unsettled+n-g.most, &g.settled)
-	case max(g.waiting, l.unsettled)+n <= g.most/2:
+	case g.unanswered > 0 && g.unanswered+n > g.limit:
+		return g.retryAfter(now, n, g.unanswered+n-g.limit, &g.answered)
+	case l.unsettled > 0 && l.unsettled+n > g.limit:
+		return g.retryAfter(now, n, l.unsettled+n-g.limit, &g.settled)
+	case max(g.unanswered, l.unsettled)+n <= g.limit/2:
 		g.due = time.Time{} // those who were refused do not come back
 	}
-	g.requests++
-	g.waiting += n
+	g.unansweredRequests++
+	g.unanswered += n
 	return 0
 }
 
 // leave takes a request of n out, of which so many were answered.
 func (g *gate) leave(now time.Time, n, answered int) {
 	g.answered.add(now, answered)
-	g.requests--
-	g.waiting -= n
+	g.unansweredRequests--
+	g.unanswered -= n
 }
 
 // retryAfter is when a refused request of n is to come back: once the excess is done, and

@@ -26,7 +26,7 @@ func (r *replicaGate) enter(now time.Time, n int) (mayWait bool, err error) {
 	if again := r.gate.enter(now, n, load{max(0, unsettled), outcomes}); again > 0 {
 		return false, overloaded("too many operations wait", again)
 	}
-	return r.requests <= r.maxWaits, nil
+	return r.unansweredRequests <= r.maxWaits, nil
 }
 
 // countsFrom is since when operations of a wallet count.

@@ -133,7 +133,7 @@ func TestSoManyWaitAndTheOthersAreAnsweredAtOnce(t *testing.T) {
 // nobodyIsLeft fails if anything is kept of requests that are answered.
 func (w *world) nobodyIsLeft(t *testing.T) {
 	t.Helper()
-	if n := w.gates.replica.waiting; n != 0 {
+	if n := w.gates.replica.unanswered; n != 0 {
 		t.Errorf("%d requests count as unanswered", n)
 	}
 	w.gates.sweep()

@@ -73,9 +73,9 @@ func (g *gates) enterWallet(now time.Time, s *gateShard, id uuid.UUID, n int) (o
 		s.gates[id] = one
 	}
 	if again := one.enter(now, n, load{unsettled, outcomes}); again > 0 {
-		return nil, false, overloaded(fmt.Sprintf("%d operations of this wallet wait", max(one.waiting, unsettled)), again)
+		return nil, false, overloaded(fmt.Sprintf("%d operations of this wallet wait", max(one.unanswered, unsettled)), again)
 	}
-	return one, one.requests <= g.maxWaits, nil
+	return one, one.unansweredRequests <= g.maxWaits, nil
 }
 
 func (s *gateShard) leave(one *gate, now time.Time, n, answered int) {
@@ -96,7 +96,7 @@ func (g *gates) sweep() {
 		s := &g.shards[i]
 		s.mu.Lock()
 		for id, one := range s.gates {
-			if unsettled, _ := g.backlog.Unsettled(id, time.Time{}); unsettled == 0 && one.waiting == 0 {
+			if unsettled, _ := g.backlog.Unsettled(id, time.Time{}); unsettled == 0 && one.unanswered == 0 {
 				delete(s.gates, id)
 			}
 		}

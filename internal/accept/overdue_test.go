@@ -20,7 +20,7 @@ func everyone(*waiter) bool { return true }
 
 // However few one read asks for, and however many wait in vain, everybody's turn
 // comes.
-func TestEachWaiterGetsItsTurn(t *testing.T) {
+func TestOverdueReachesEveryWaiterHoweverFewAtATime(t *testing.T) {
 	ws := newWaiters(func() time.Time { return time.Unix(0, 0) })
 	waiting := map[uuid.UUID]bool{}
 	for shard := range len(ws.shards) {

@@ -98,7 +98,7 @@ func TestNoReadWhileAnnouncementsAreOnTheirWay(t *testing.T) {
 	}
 }
 
-func TestOneReadIsBoundedAndTheRestFollows(t *testing.T) {
+func TestOnePollIsBoundedAndTheRestFollows(t *testing.T) {
 	inWorld(t, wide, func(t *testing.T, w *world) {
 		w.balances.deaf = true
 		answers := w.many(t, pollOperations+500)

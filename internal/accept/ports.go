@@ -80,9 +80,9 @@ type Backlog interface {
 	// Unsettled returns how many operations of the wallet, of those accepted at since
 	// or later, wait for their outcome, and how many have had one: counted from 0 again
 	// when the wallet was forgotten.
-	Unsettled(id uuid.UUID, since time.Time) (waiting int, outcomes int64)
+	Unsettled(id uuid.UUID, since time.Time) (unsettled int, outcomes int64)
 	// UnsettledInAll is the same over all wallets, whenever accepted, without what refusing
 	// others would not help: what is on a requeued list, lost with a journal, or of a partition
 	// that stands still.
-	UnsettledInAll() (waiting int, outcomes int64)
+	UnsettledInAll() (unsettled int, outcomes int64)
 }

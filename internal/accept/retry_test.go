@@ -187,7 +187,7 @@ func TestRetryAfterIsWhenThereWillBeRoom(t *testing.T) {
 					<-time.After(c.took)
 				}
 				<-time.After(c.stall)
-				g.shard(id).gates[id].most = 1000 - c.answered
+				g.shard(id).gates[id].limit = 1000 - c.answered
 				for range c.refused {
 					_, _, _ = g.enter(id, 1)
 				}

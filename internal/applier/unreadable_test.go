@@ -254,7 +254,7 @@ func TestAWalletThatCannotBeReadSplitsNoMoreBatchesOnceItIsSetAside(t *testing.T
 }
 
 // Many prefixes are committed of one take, each after a refusal.
-func TestManyWalletsOfOneTakeAreSetAside(t *testing.T) {
+func TestManyWalletsOfOneBatchAreSetAside(t *testing.T) {
 	t.Parallel()
 	w := newMemoryWorld(t, 1)
 	ids := make([]uuid.UUID, 100)

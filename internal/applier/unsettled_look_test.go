@@ -34,7 +34,7 @@ func keepOf(a *Applier, id uuid.UUID, offset int) {
 		a.Limits.UnsettledPerWallet, a.Limits.Unsettled)
 }
 
-func TestALaneWhoseMarkTheLedgerHasPassedCanBeRetired(t *testing.T) {
+func TestALaneWhoseOverflowTheLedgerHasPassedCanBeRetired(t *testing.T) {
 	limits := DefaultLimits()
 	limits.Lanes, limits.Unsettled = 10, 0
 	a := New(Config{Ledger: &asking{asked: map[uuid.UUID]int{}}, Limits: limits, Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(), Now: time.Now})
@@ -275,7 +275,7 @@ func TestPartitionsThatStandStillAreNoLoadUpToHalfOfWhatIsRemembered(t *testing.
 }
 
 // What is lost of a wallet is applied in order: a look asks for all of it or for none.
-func TestALookAsksForWholeWallets(t *testing.T) {
+func TestSomeWalletsPicksWholeWallets(t *testing.T) {
 	var placed []wallet.Placed
 	sizes := map[uuid.UUID]int{}
 	for _, size := range []int{300, 250, 2, 1, 1500, 40} {

@@ -28,7 +28,7 @@ func operations(n int) []wallet.Operation {
 	return ops
 }
 
-func TestANoticeIsReadAsItWasWritten(t *testing.T) {
+func TestAMessageIsReadAsItWasWritten(t *testing.T) {
 	ops, b := operations(2000), []byte{messageVersion}
 	made := uuid.New()
 	ops = append(ops, wallet.Operation{ID: made, WalletID: made, Status: wallet.Applied, AcceptedAt: time.UnixMicro(5).UTC(), AppliedAt: time.UnixMicro(5).UTC()})
@@ -46,7 +46,7 @@ func TestANoticeIsReadAsItWasWritten(t *testing.T) {
 	}
 }
 
-func TestANoticeThatIsCutOffOrOfAnotherVersionIsPassedOver(t *testing.T) {
+func TestAMessageThatIsCutOffOrOfAnotherVersionIsPassedOver(t *testing.T) {
 	op := operations(1)[0]
 	whole := appendOperation([]byte{messageVersion}, &op)
 	for n := range whole {

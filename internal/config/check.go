@@ -102,8 +102,8 @@ func (c *Config) check() (faults []error) {
 	fault(c.Wait >= 0 && c.Wait <= wallet.MaxWait, "WALLETD_WAIT", "must be 0s to 30s")
 	fault(c.BodyBytes >= 1024, "WALLETD_BODY_BYTES", "must be at least 1024")
 	fault(c.BulkBytes >= 1024, "WALLETD_BULK_BYTES", "must be at least 1024")
-	fault(c.WalletRequests >= 1, "WALLETD_WALLET_REQUESTS", "must be at least 1")
-	fault(c.Requests >= c.WalletRequests, "WALLETD_REQUESTS", "must be at least WALLETD_WALLET_REQUESTS")
+	fault(c.WalletOperations >= 1, "WALLETD_WALLET_REQUESTS", "must be at least 1")
+	fault(c.Operations >= c.WalletOperations, "WALLETD_REQUESTS", "must be at least WALLETD_WALLET_REQUESTS")
 	fault(c.Connections >= 1, "WALLETD_CONNECTIONS", "must be at least 1")
 	fault(slices.Equal(c.CORSOrigins, []string{"*"}) || !slices.ContainsFunc(c.CORSOrigins, func(o string) bool { return !isOrigin(o) }),
 		"WALLETD_CORS_ORIGINS", "must be *, or scheme://host[:port] as browsers send it (no slash at the end), separated by commas")

@@ -25,20 +25,20 @@ import (
 
 // Config is the whole configuration. config.env explains every variable.
 type Config struct {
-	HTTPAddress     string        `env:"WALLETD_HTTP_ADDRESS,required,notEmpty"`
-	PprofAddress    string        `env:"WALLETD_PPROF_ADDRESS,required,notEmpty"`
-	MetricsAddress  string        `env:"WALLETD_METRICS_ADDRESS,required,notEmpty"`
-	CORSOrigins     []string      `env:"WALLETD_CORS_ORIGINS" envDefault:"*"`
-	Wait            time.Duration `env:"WALLETD_WAIT" envDefault:"1s"`
-	BodyBytes       int64         `env:"WALLETD_BODY_BYTES" envDefault:"16384"`
-	BulkBytes       int64         `env:"WALLETD_BULK_BYTES" envDefault:"1048576"`
-	WalletRequests  int           `env:"WALLETD_WALLET_REQUESTS" envDefault:"10000"`
-	Requests        int           `env:"WALLETD_REQUESTS" envDefault:"50000"`
-	Connections     int           `env:"WALLETD_CONNECTIONS" envDefault:"10000"`
-	ShutdownDelay   time.Duration `env:"WALLETD_SHUTDOWN_DELAY" envDefault:"0s"`
-	ShutdownTimeout time.Duration `env:"WALLETD_SHUTDOWN_TIMEOUT" envDefault:"20s"`
-	LogLevel        slog.Level    `env:"WALLETD_LOG_LEVEL" envDefault:"info"`
-	LogFormat       string        `env:"WALLETD_LOG_FORMAT" envDefault:"text"`
+	HTTPAddress      string        `env:"WALLETD_HTTP_ADDRESS,required,notEmpty"`
+	PprofAddress     string        `env:"WALLETD_PPROF_ADDRESS,required,notEmpty"`
+	MetricsAddress   string        `env:"WALLETD_METRICS_ADDRESS,required,notEmpty"`
+	CORSOrigins      []string      `env:"WALLETD_CORS_ORIGINS" envDefault:"*"`
+	Wait             time.Duration `env:"WALLETD_WAIT" envDefault:"1s"`
+	BodyBytes        int64         `env:"WALLETD_BODY_BYTES" envDefault:"16384"`
+	BulkBytes        int64         `env:"WALLETD_BULK_BYTES" envDefault:"1048576"`
+	WalletOperations int           `env:"WALLETD_WALLET_REQUESTS" envDefault:"10000"`
+	Operations       int           `env:"WALLETD_REQUESTS" envDefault:"50000"`
+	Connections      int           `env:"WALLETD_CONNECTIONS" envDefault:"10000"`
+	ShutdownDelay    time.Duration `env:"WALLETD_SHUTDOWN_DELAY" envDefault:"0s"`
+	ShutdownTimeout  time.Duration `env:"WALLETD_SHUTDOWN_TIMEOUT" envDefault:"20s"`
+	LogLevel         slog.Level    `env:"WALLETD_LOG_LEVEL" envDefault:"info"`
+	LogFormat        string        `env:"WALLETD_LOG_FORMAT" envDefault:"text"`
 
 	Postgres Postgres `envPrefix:"WALLETD_POSTGRES_"`
 	Kafka    Kafka    `envPrefix:"WALLETD_KAFKA_"`

@@ -79,7 +79,7 @@ func TestPendingOperation(t *testing.T) {
 
 // A wallet that turns out not to exist after the operation was journaled is the
 // same error as one that is known not to, with the operation.
-func TestOperationOfNoWallet(t *testing.T) {
+func TestAnOperationThatFailsForItsWalletIs404(t *testing.T) {
 	r := newRig(t)
 	body := strings.ReplaceAll(operationJSON("DEPOSIT", "7"), aliceText, opText)
 	if p := r.post(body).problem(404, "wallet_not_found"); p.Outcome != api.NotApplied || p.Operation != nil {
@@ -127,7 +127,7 @@ func TestLegacySpelling(t *testing.T) {
 	r.post(both).header("Deprecation", "@1767225600").problem(400, "invalid_request", "valletId")
 }
 
-func TestBadBodies(t *testing.T) {
+func TestRefusedBodiesNameEveryFault(t *testing.T) {
 	r := newRig(t)
 	for _, c := range refusedBodies {
 		if strings.Contains(c.body, "valletId") {

@@ -52,7 +52,7 @@ func TestFaultThatPassesWithinTheAckTimeoutIsNotNoticed(t *testing.T) {
 	}
 }
 
-func TestDisconnectsAreNotNoticed(t *testing.T) {
+func TestWritesOutliveDisconnects(t *testing.T) {
 	t.Parallel()
 	broker, a := embeddedtest.Kfake(t), newApplier(nil)
 	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)

@@ -107,7 +107,7 @@ func TestOnlyWhatTheApplierDoesNotHaveIsDecoded(t *testing.T) {
 	}
 }
 
-func TestAPenNoticesWhatSomebodyElseHasWrittenBetweenItsRecords(t *testing.T) {
+func TestAGapInAcknowledgedOffsetsIsNoticed(t *testing.T) {
 	p := &partitionWriter{}
 	for _, step := range []struct {
 		offset int64

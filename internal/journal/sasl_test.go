@@ -57,7 +57,7 @@ func TestEachMechanismJournalsByTLS(t *testing.T) {
 	}
 }
 
-func TestWhoIsNotLetInFindsNoBroker(t *testing.T) {
+func TestAnUntrustedClientFindsNoBroker(t *testing.T) {
 	t.Parallel()
 	broker, client := guarded(t, "SCRAM-SHA-512")
 	stranger := client.Clone()

@@ -35,7 +35,7 @@ func (b *book) accept(a wallet.Repointing) error {
 	return b.Repoint(testContext(b.t), a, wallet.Intervention{Who: "ada", Action: wallet.ActionAccept, Subject: a.To.ID.String(), Reason: "the disk is gone", Detail: map[string]any{"from": a.From.ID}})
 }
 
-func TestAcceptHasTheLedgerFollowAnotherTopicAndFencesTheOneBefore(t *testing.T) {
+func TestRepointHasTheLedgerFollowAnotherTopicAndFencesTheOneBefore(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
 	id := b.funded(100)
@@ -64,7 +64,7 @@ func TestAcceptHasTheLedgerFollowAnotherTopicAndFencesTheOneBefore(t *testing.T)
 	}
 }
 
-func TestAcceptChangesNothingWhenTheLedgerIsNotWhereItSays(t *testing.T) {
+func TestRepointChangesNothingWhenTheLedgerIsNotWhereItSays(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
 	for name, change := range map[string]func(*wallet.Repointing){
@@ -85,7 +85,7 @@ func TestAcceptChangesNothingWhenTheLedgerIsNotWhereItSays(t *testing.T) {
 	}
 }
 
-func TestAcceptMovesOffsetsOfTheSameTopic(t *testing.T) {
+func TestRepointMovesOffsetsOfTheSameTopic(t *testing.T) {
 	t.Parallel()
 	b := newBook(t)
 	b.mustCommit(&wallet.Batch{Fence: b.fence(0, 10)})

@@ -10,7 +10,7 @@ import (
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-func TestNamesAreReadBack(t *testing.T) {
+func TestTypesAndStatusesAreParsedFromTheirNames(t *testing.T) {
 	for _, typ := range []wallet.Type{wallet.Deposit, wallet.Withdraw} {
 		if got, ok := wallet.ParseType(typ.String()); !ok || got != typ {
 			t.Errorf("%s: %d, %t", typ, got, ok)

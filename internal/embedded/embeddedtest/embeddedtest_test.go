@@ -26,7 +26,7 @@ func TestServersAnswerAndAreShared(t *testing.T) {
 	}
 }
 
-func TestInProcessOnesAreTheTestsOwn(t *testing.T) {
+func TestInProcessServersAreNotShared(t *testing.T) {
 	broker, cache := Kfake(t), Miniredis(t)
 	if broker == Kfake(t) || cache == Miniredis(t) {
 		t.Fatal("shared with another test")

@@ -20,7 +20,7 @@ func counted(method string, calls *atomic.Int64) func(*replica, *applier.Config)
 	})
 }
 
-func TestAWalletThatWasMetIsNotRead(t *testing.T) {
+func TestANotedStateIsNotReadAgain(t *testing.T) {
 	t.Parallel()
 	w, db := newWorld(t, 1)
 	id, reads := w.created(), atomic.Int64{}
@@ -38,7 +38,7 @@ func TestAWalletThatWasMetIsNotRead(t *testing.T) {
 }
 
 // A request may hear of a wallet long after the ledger was read.
-func TestAWalletThatWasMetTooLongAgoIsReadAgain(t *testing.T) {
+func TestANotedStateThatIsTooOldIsReadAgain(t *testing.T) {
 	t.Parallel()
 	w, db := newWorld(t, 1)
 	id, reads := w.created(), atomic.Int64{}
@@ -56,7 +56,7 @@ func TestAWalletThatWasMetTooLongAgoIsReadAgain(t *testing.T) {
 	}
 }
 
-func TestMeetingAWalletDoesNotTurnItsLaneBack(t *testing.T) {
+func TestNoteStateDoesNotTurnALaneBack(t *testing.T) {
 	t.Parallel()
 	w, _ := newWorld(t, 1)
 	id, reads := w.created(), atomic.Int64{}
@@ -95,7 +95,7 @@ func TestAWalletThatAnotherReplicaAppliesIsOnlyKnownToExist(t *testing.T) {
 	}
 }
 
-func TestAWalletIsMetWhileItIsApplied(t *testing.T) {
+func TestNoteStateMayRaceWithCommits(t *testing.T) {
 	t.Parallel()
 	w := newMemoryWorld(t, 1)
 	id, r := w.created(), w.owning()
