@@ -58,8 +58,8 @@ func (c *operationCommand) id() (uuid.UUID, error) {
 
 // receiptFlag is how the operation command is told a PENDING operation's receipt.
 func receiptFlag(op *client.Operation) string {
-	if op.Partition == nil || op.Offset == nil {
-		return ""
+	if receipt := op.Receipt(); receipt != nil {
+		return " --journal " + *receipt
 	}
-	return fmt.Sprintf(" --journal %d-%d", *op.Partition, *op.Offset)
+	return ""
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,15 +15,8 @@ import (
 
 // raw prints an answer as it came.
 func (s *screen) raw(body []byte) error {
-	_, err := fmt.Fprintf(s.out, "%s\n", trimmed(body))
+	_, err := fmt.Fprintf(s.out, "%s\n", bytes.TrimRight(body, "\n"))
 	return err
-}
-
-func trimmed(body []byte) []byte {
-	for len(body) > 0 && body[len(body)-1] == '\n' {
-		body = body[:len(body)-1]
-	}
-	return body
 }
 
 // json prints a value of walletctl's own.

@@ -54,7 +54,7 @@ func (c *Cache) Put(ctx context.Context, wallets ...wallet.Wallet) error {
 func (c *Cache) PutMade(ctx context.Context, wallets ...wallet.Wallet) error {
 	notes := slices.Clone(wallets)
 	for i := range notes {
-		notes[i].State = wallet.State{Sequence: existing, Balance: made}
+		notes[i].State = wallet.State{Sequence: existsNote, Balance: madeNote}
 	}
 	return c.put(ctx, update{current: notes})
 }

@@ -69,7 +69,7 @@ func (c *Cache) notFound(ctx context.Context, id uuid.UUID, err error) (wallet.W
 	switch {
 	case !found:
 		return w, err
-	case w.Sequence == 0 || w.Sequence == existing:
+	case w.Sequence == 0 || w.Sequence == existsNote:
 		w.State = wallet.State{}
 		return w, nil
 	}

@@ -12,26 +12,26 @@ import (
 )
 
 // Redis keeps three numbers of a wallet: sequence, balance, and time in microseconds. A
-// negative sequence is a note without a balance: existing says that the wallet exists, and
+// negative sequence is a note without a balance: existsNote says that the wallet exists, and
 // -(n+1) also that the ledger was seen at sequence n, so that a later put must be at least
 // that new.
-const existing = -1
+const existsNote = -1
 
-// made is the balance in the note of a wallet that a request without a key has made, which
+// madeNote is the balance in the note of a wallet that a request without a key has made, which
 // is not in the ledger yet: it is empty, unless something has come after.
-const made = 1
+const madeNote = 1
 
 // existsFor is how long Redis keeps that a wallet exists of which nothing else is known:
 // the ledger may be away or behind for long.
 const existsFor = 24 * time.Hour
 
 // onlyExists reports whether nothing more is kept of the wallet.
-func onlyExists(w wallet.Wallet) bool { return w.Sequence <= existing }
+func onlyExists(w wallet.Wallet) bool { return w.Sequence <= existsNote }
 
 // justMade returns the wallet, empty, if it is a note that it was made no longer ago than
 // a balance may be old.
 func (c *Cache) justMade(w wallet.Wallet) (wallet.Wallet, bool) {
-	ok := w.Sequence == existing && w.Balance == made && c.config.Now().Sub(w.UpdatedAt) <= c.config.TTL
+	ok := w.Sequence == existsNote && w.Balance == madeNote && c.config.Now().Sub(w.UpdatedAt) <= c.config.TTL
 	w.State = wallet.State{}
 	return w, ok
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-// MaxBulkOperations bounds the operations of one request.
-const MaxBulkOperations = wallet.MaxRecordOperations
+// maxBulkOperations bounds the operations of one request.
+const maxBulkOperations = wallet.MaxRecordOperations
 
 // linesType is newline-delimited JSON: one operation on each line.
 const linesType = "application/x-ndjson"

@@ -22,7 +22,7 @@ type bulk struct {
 // decodeBulk reads a JSON array of operations, or one on each line. They are valid
 // if there are no faults; legacy is right in any case.
 func decodeBulk(body []byte, walletID uuid.UUID, lines bool) (ops []wallet.Operation, legacy bool, faults []wallet.FieldError) {
-	b := bulk{pathWallet: walletID, ops: make([]wallet.Operation, 0, min(MaxBulkOperations, 1+len(body)/minItemBytes))}
+	b := bulk{pathWallet: walletID, ops: make([]wallet.Operation, 0, min(maxBulkOperations, 1+len(body)/minItemBytes))}
 	b.known = walletIDMember | valletIDMember | typeMember | amountMember | keyMember
 	if lines {
 		b.lines(body)
@@ -89,8 +89,8 @@ func (b *bulk) lines(body []byte) {
 
 // within reports whether there may be another operation.
 func (b *bulk) within() bool {
-	if b.count == MaxBulkOperations {
-		b.addText(fmt.Sprintf("must have at most %d operations", MaxBulkOperations))
+	if b.count == maxBulkOperations {
+		b.addText(fmt.Sprintf("must have at most %d operations", maxBulkOperations))
 		return false
 	}
 	return true

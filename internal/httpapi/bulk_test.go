@@ -261,7 +261,7 @@ func TestBulksShareTheirMemoryUntilTheyAreAnswered(t *testing.T) {
 	h := &holding{fake: newFake(), entered: make(chan struct{}), leave: make(chan struct{})}
 	h.wallets[alice] = wallet.State{}
 	r := newRig(t, func(c *Config) { c.Intake = h })
-	body := "[" + strings.Repeat(item("DEPOSIT", "1", "k")+",", MaxBulkOperations-1) + item("DEPOSIT", "1", "k") + "]"
+	body := "[" + strings.Repeat(item("DEPOSIT", "1", "k")+",", maxBulkOperations-1) + item("DEPOSIT", "1", "k") + "]"
 	statuses := make(chan int, 100)
 	put := func() {
 		res, err := http.Post(r.url+bulkPath, jsonType[0], strings.NewReader(body))
@@ -272,7 +272,7 @@ func TestBulksShareTheirMemoryUntilTheyAreAnswered(t *testing.T) {
 		_ = res.Body.Close()
 		statuses <- res.StatusCode
 	}
-	const most = SharedBytes / (MaxBulkOperations * usualOperationBytes)
+	const most = SharedBytes / (maxBulkOperations * usualOperationBytes)
 	under, status := 0, http.StatusOK
 	for status == http.StatusOK && under <= most+1 {
 		go put()

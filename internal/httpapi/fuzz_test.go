@@ -33,7 +33,7 @@ func FuzzBulk(f *testing.F) {
 		if len(faults) > 0 {
 			return
 		}
-		if len(ops) == 0 || len(ops) > MaxBulkOperations {
+		if len(ops) == 0 || len(ops) > maxBulkOperations {
 			t.Fatalf("%q is %d operations", body, len(ops))
 		}
 		for _, op := range ops {

@@ -19,7 +19,7 @@ type Intake interface {
 	// at most wait for its outcome; for the journal's answer in any case.
 	Submit(ctx context.Context, op wallet.Operation, wait time.Duration) (wallet.Outcome, error)
 	// SubmitAll accepts operations of one wallet, as Submit does, at most
-	// MaxBulkOperations, and returns the outcome of each in order; the operations
+	// wallet.MaxRecordOperations, and returns the outcome of each in order; the operations
 	// are the Intake's from then on.
 	SubmitAll(ctx context.Context, ops []wallet.Operation, wait time.Duration) ([]wallet.Outcome, error)
 }

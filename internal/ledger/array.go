@@ -29,6 +29,12 @@ func newArray(oid uint32, n, elementBytes int) array {
 	return a
 }
 
+func newIDs(n int) array    { return newArray(pgtype.UUIDOID, n, 16) }
+func newInt64s(n int) array { return newArray(pgtype.Int8OID, n, 8) }
+func newInt32s(n int) array { return newArray(pgtype.Int4OID, n, 4) }
+func newInt16s(n int) array { return newArray(pgtype.Int2OID, n, 2) }
+func newTimes(n int) array  { return newArray(pgtype.TimestamptzOID, n, 8) }
+
 // grow counts one more element.
 func (a array) grow() { binary.BigEndian.PutUint32(a[12:], binary.BigEndian.Uint32(a[12:])+1) }
 

@@ -3,7 +3,6 @@ package ledger
 import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/walletd/walletd/internal/wallet"
 )
@@ -20,17 +19,13 @@ type columns struct {
 }
 
 func newColumns(n int) *columns {
-	ids := func() array { return newArray(pgtype.UUIDOID, n, 16) }
-	small := func() array { return newArray(pgtype.Int2OID, n, 2) }
-	big := func() array { return newArray(pgtype.Int8OID, n, 8) }
-	times := func() array { return newArray(pgtype.TimestamptzOID, n, 8) }
 	return &columns{
-		walletIDs: ids(), ids: ids(),
-		types: small(), status: small(), reason: small(), origin: small(),
-		amounts:  big(),
-		sequence: big(), balance: big(), offsets: big(),
-		accepted: times(), applied: times(),
-		partitions: newArray(pgtype.Int4OID, n, 4),
+		walletIDs: newIDs(n), ids: newIDs(n),
+		types: newInt16s(n), status: newInt16s(n), reason: newInt16s(n), origin: newInt16s(n),
+		amounts:  newInt64s(n),
+		sequence: newInt64s(n), balance: newInt64s(n), offsets: newInt64s(n),
+		accepted: newTimes(n), applied: newTimes(n),
+		partitions: newInt32s(n),
 	}
 }
 
@@ -74,7 +69,7 @@ func queueOperations(p *pgx.Batch, ops []wallet.Operation) {
 
 // queueUnjournaled notes which of the operations the journal does not have.
 func queueUnjournaled(p *pgx.Batch, ops []wallet.Operation) {
-	walletIDs, ids, sequences := newArray(pgtype.UUIDOID, 0, 16), newArray(pgtype.UUIDOID, 0, 16), newArray(pgtype.Int8OID, 0, 8)
+	walletIDs, ids, sequences := newIDs(0), newIDs(0), newInt64s(0)
 	direct := false
 	for i := range ops {
 		if ops[i].Origin == wallet.Direct {

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/walletd/walletd/internal/wallet"
 )
@@ -92,8 +91,7 @@ func queueFences(p *pgx.Batch, fences []*wallet.Fence) {
 	if n == 0 {
 		return
 	}
-	big := func() array { return newArray(pgtype.Int8OID, n, 8) }
-	topics, partitions, from, to := newArray(pgtype.UUIDOID, n, 16), newArray(pgtype.Int4OID, n, 4), big(), big()
+	topics, partitions, from, to := newIDs(n), newInt32s(n), newInt64s(n), newInt64s(n)
 	for _, f := range fences {
 		topics.addID(f.Topic)
 		partitions.addInt32(f.Partition)
@@ -107,7 +105,7 @@ func queueCreates(p *pgx.Batch, creates []wallet.Creation) {
 	if len(creates) == 0 {
 		return
 	}
-	ids, at := newArray(pgtype.UUIDOID, len(creates), 16), newArray(pgtype.TimestamptzOID, len(creates), 8)
+	ids, at := newIDs(len(creates)), newTimes(len(creates))
 	for _, c := range creates {
 		ids.addID(c.ID)
 		at.addTime(c.At)
@@ -123,8 +121,7 @@ func queueChanges(p *pgx.Batch, changes []wallet.Change) {
 	if n == 0 {
 		return
 	}
-	big := func() array { return newArray(pgtype.Int8OID, n, 8) }
-	ids, from, balance, version, at := newArray(pgtype.UUIDOID, n, 16), big(), big(), big(), newArray(pgtype.TimestamptzOID, n, 8)
+	ids, from, balance, version, at := newIDs(n), newInt64s(n), newInt64s(n), newInt64s(n), newTimes(n)
 	for _, c := range changes {
 		ids.addID(c.ID)
 		from.addInt64(c.FromSequence)

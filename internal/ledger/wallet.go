@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/walletd/walletd/internal/wallet"
 )
@@ -28,7 +27,7 @@ func (l *Ledger) Wallet(ctx context.Context, id uuid.UUID) (wallet.Wallet, error
 
 // lookUpWallets reads wallets in one statement; one that does not exist is left out.
 func (l *Ledger) lookUpWallets(ids []uuid.UUID) (map[uuid.UUID]wallet.Wallet, error) {
-	asked := newArray(pgtype.UUIDOID, len(ids), 16)
+	asked := newIDs(len(ids))
 	for _, id := range ids {
 		asked.addID(id)
 	}
