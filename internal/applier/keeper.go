@@ -20,15 +20,21 @@ import (
 type keeper struct {
 	applier   *Applier
 	worker    *worker
-	copies    map[uuid.UUID]int64 // offset of the wallet's last copy
+	copies    map[uuid.UUID]copied // the wallets' last, which are on their way
 	journaled []wallet.Key        // in the journal; the ledger is still to be told
 	beyond    uuid.UUID           // the last wallet of a round that was full: the next one goes on there
 	failing   bool                // the last round could not do its work
 	failed    bool                // nor can this one
 }
 
+// copied is where, and when, a wallet's last copy was acknowledged.
+type copied struct {
+	offset int64
+	at     time.Time
+}
+
 func newKeeper(w *worker) *keeper {
-	return &keeper{applier: w.applier, worker: w, copies: map[uuid.UUID]int64{}}
+	return &keeper{applier: w.applier, worker: w, copies: map[uuid.UUID]copied{}}
 }
 
 func (k *keeper) run(ctx context.Context) {
@@ -82,11 +88,7 @@ func (k *keeper) requeue(ctx context.Context) {
 	if err != nil && !errors.Is(err, wallet.ErrRefused) {
 		return
 	}
-	for id, offset := range k.copies {
-		if offset < k.worker.next.Load() {
-			delete(k.copies, id)
-		}
-	}
+	k.forgetCopies()
 	var copies []wallet.Record
 	for _, d := range due {
 		if _, ok := k.copies[d.WalletID]; !ok {
@@ -94,8 +96,17 @@ func (k *keeper) requeue(ctx context.Context) {
 		}
 	}
 	for _, c := range k.append(ctx, copies) {
-		k.copies[c.WalletID] = c.Receipt.Offset
+		k.copies[c.WalletID] = copied{c.Receipt.Offset, k.applier.Now()}
 		k.applier.metrics.copies.Inc()
+	}
+}
+
+// forgetCopies forgets those that were met, and those that the journal may have lost.
+func (k *keeper) forgetCopies() {
+	for id, c := range k.copies {
+		if c.offset < k.worker.next.Load() || k.applier.Now().Sub(c.at) > 4*k.applier.Limits.MaxRequeueDelay {
+			delete(k.copies, id)
+		}
 	}
 }
 

@@ -9,57 +9,89 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 )
 
-// A single broker raises the epochs with every start: its backup is behind in these too.
-func TestAJournalThatWasPutBackToABackupIsSeen(t *testing.T) {
-	t.Parallel()
-	dir, port := t.TempDir(), freePort(t)
-	start := func(from string) *kfake.Cluster {
-		c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(port), kfake.DataDir(from), kfake.SyncWrites(),
-			kfake.BrokerConfigs(map[string]string{"log.retention.ms": "-1"}))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c
-	}
-	broker := start(dir + "/live")
-	l, a := &fakeLedger{}, newApplier(nil)
-	j := met(t, testConfig(broker.ListenAddrs()), l, a)
-	put := func() bool { _, err := j.put(deposit(uuid.New(), 1)); return err == nil }
-	eventually(t, "it is written", put)
-	broker.Close()
-	if err := os.CopyFS(dir+"/backup", os.DirFS(dir+"/live")); err != nil {
+// backedUp is a journal on a single broker that has a backup, which is behind: in epochs too,
+// which a single broker raises with every start. The ledger has applied all there is.
+type backedUp struct {
+	*Journal
+	ledger  *fakeLedger
+	applier *fakeApplier
+	broker  *kfake.Cluster
+	dir     string
+	port    int
+}
+
+func newBackedUp(t *testing.T) *backedUp {
+	t.Helper()
+	b := &backedUp{ledger: &fakeLedger{}, applier: newApplier(nil), dir: t.TempDir(), port: freePort(t)}
+	b.start(t, "/live")
+	b.Journal = met(t, testConfig(b.broker.ListenAddrs()), b.ledger, b.applier)
+	eventually(t, "it is written", b.writes)
+	b.broker.Close()
+	if err := os.CopyFS(b.dir+"/backup", os.DirFS(b.dir+"/live")); err != nil {
 		t.Fatal(err)
 	}
-
-	broker = start(dir + "/live")
+	b.start(t, "/live")
 	for range 2 {
-		if err := broker.MoveTopicPartition(j.config.Topic, 0, broker.LeaderFor(j.config.Topic, 0)); err != nil {
+		if err := b.broker.MoveTopicPartition(b.config.Topic, 0, b.broker.LeaderFor(b.config.Topic, 0)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for range 5 {
-		eventually(t, "it is written again", put)
+		eventually(t, "it is written again", b.writes)
 	}
-	a.until(t, "all are read", func() bool { return len(a.fetched) >= 6 })
-	l.apply(6, 0)
+	b.applier.until(t, "all are read", func() bool { return len(b.applier.fetched) >= 6 })
+	b.ledger.apply(6, 0)
 	eventually(t, "the epoch is known", func() bool {
-		j.look(l.follows().ID)
-		j.leaders.mu.Lock()
-		defer j.leaders.mu.Unlock()
-		return j.leaders.epochs[l.follows().ID][0] >= 2
+		b.look(b.ledger.follows().ID)
+		b.leaders.mu.Lock()
+		defer b.leaders.mu.Unlock()
+		return b.leaders.epochs[b.ledger.follows().ID][0] >= 2
 	})
-	broker.Close()
+	return b
+}
 
-	broker = start(dir + "/backup")
-	t.Cleanup(broker.Close)
-	eventually(t, "that it has lost its end is seen", func() bool { return j.writer.Load().writers[0].currentHold() == holdLost })
+// start starts the broker with these disks, in place of the one that ran.
+func (b *backedUp) start(t *testing.T, disks string) {
+	t.Helper()
+	if b.broker != nil {
+		b.broker.Close()
+	}
+	var err error
+	b.broker, err = kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(b.port), kfake.DataDir(b.dir+disks), kfake.SyncWrites(),
+		kfake.BrokerConfigs(map[string]string{"log.retention.ms": "-1"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.broker.Close)
+}
+
+func (b *backedUp) writes() bool { _, err := b.put(deposit(uuid.New(), 1)); return err == nil }
+
+func TestAJournalThatWasPutBackToABackupIsSeen(t *testing.T) {
+	t.Parallel()
+	b := newBackedUp(t)
+	b.start(t, "/backup")
+	a, l := b.applier, b.ledger
+	eventually(t, "that it has lost its end is seen", func() bool { return b.writer.Load().writers[0].currentHold() == holdLost })
 	a.until(t, "the partition is stopped", func() bool { return a.halted[0] != nil })
-	end := broker.PartitionInfo(j.config.Topic, 0).HighWatermark // an operator has the ledger go on there
+	end := b.broker.PartitionInfo(b.config.Topic, 0).HighWatermark // an operator has the ledger go on there
 	a.kept.mu.Lock()
 	a.kept.next[0] = end
 	a.kept.mu.Unlock()
 	l.apply(end, 1)
-	eventually(t, "it is written as an operator has decided", put)
+	eventually(t, "it is written as an operator has decided", b.writes)
+}
+
+// Nobody has to do anything then but to put the right disk back.
+func TestAPartitionIsReadAgainWhenWhatTheLedgerAsksForIsBack(t *testing.T) {
+	t.Parallel()
+	b := newBackedUp(t)
+	b.start(t, "/backup")
+	a := b.applier
+	a.until(t, "the partition is stopped", func() bool { return a.halted[0] != nil })
+	b.start(t, "/live")
+	eventually(t, "it is written again", b.writes)
+	a.until(t, "it is read again", func() bool { return a.halted[0] == nil && len(a.fetched) >= 7 })
 }
 
 // apply has the ledger at an offset of partition 0, and so many interventions further.

@@ -30,8 +30,8 @@ const (
 // acknowledged is a loss, and not an early look.
 type look struct {
 	written map[int32]written
-	topics  map[uuid.UUID]bool // that have the name, as the brokers tell; none if they do not
-	ends    map[int32]int64    // without partitions that do not tell
+	ends    map[int32]int64 // without partitions that do not tell
+	naming
 }
 
 // written is how a partition was written.
@@ -53,7 +53,7 @@ func (j *Journal) look(topic uuid.UUID) (known look) {
 	if w := j.writer.Load(); w != nil {
 		known.written = w.written()
 	}
-	known.ends, known.topics, _ = j.endsOf(j.ctx, j.config.Topic, topic)
+	known.ends, known.naming, _ = j.endsOf(j.ctx, j.config.Topic, topic)
 	return known
 }
 
@@ -67,7 +67,7 @@ func (j *Journal) look(topic uuid.UUID) (known look) {
 func (w *topicWriter) review(applied map[int32]int64, known look) {
 	first := w.applied == nil
 	w.applied = applied
-	foreign := len(known.topics) > 0 && !known.topics[w.topic.ID]
+	foreign := len(known.topics) > 0 && known.lacks(w.topic.ID)
 	for _, p := range w.writers {
 		next, was := applied[p.partition], known.written[p.partition]
 		p.reached(next)
@@ -87,6 +87,15 @@ func (w *topicWriter) review(applied map[int32]int64, known look) {
 		}
 		if p.rehold(was.held, why) && (why == holdLost || why == holdForeign) {
 			w.log.Error("a partition of the journal is not written: "+string(why), "partition", p.partition, "ends", end, "applied", next, "acknowledged", was.acknowledged)
+		}
+	}
+}
+
+// holdForeign holds all partitions while the topic is another one.
+func (w *topicWriter) holdForeign() {
+	for _, p := range w.writers {
+		if was := p.currentHold(); was != holdLost { // for what was lost is to be applied first
+			p.rehold(was, holdForeign)
 		}
 	}
 }

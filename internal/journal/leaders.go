@@ -1,9 +1,9 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"time"
 
@@ -20,6 +20,7 @@ type leaders struct {
 	mu     sync.Mutex
 	asked  int                           // questions that were begun; each has its number
 	heard  int                           // the last of those that were answered
+	most   int                           // brokers that have answered one
 	epochs map[uuid.UUID]map[int32]int32 // by topic and partition
 }
 
@@ -31,28 +32,30 @@ func (l *leaders) ask() (question int) {
 	return l.asked
 }
 
-// hear notes what the brokers have answered; one without a topic has not. If all have that the
-// client knows of, and to no later question, what was remembered is replaced: a journal whose
-// disks are put back to a backup goes on with lower epochs.
+// hear notes what the brokers have answered that the client knows of. If all have told of a
+// topic, no fewer than ever did, and to no later question, what was remembered is replaced: a
+// journal whose disks are put back to a backup goes on with lower epochs. A deposed leader may
+// know of no other broker.
 func (l *leaders) hear(question int, answers []kmsg.MetadataResponseTopic) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if haveAnswered(answers) && question > l.heard {
+	answered := 0
+	for _, told := range answers {
+		if told.TopicID != uuid.Nil {
+			answered++
+		}
+	}
+	if answered == len(answers) && answered >= l.most && question > l.heard {
 		for _, told := range answers {
 			delete(l.epochs, told.TopicID)
 		}
 	}
-	l.heard = max(l.heard, question)
+	l.heard, l.most = max(l.heard, question), max(l.most, answered)
 	for _, told := range answers {
 		if told.TopicID != uuid.Nil {
 			l.raise(told)
 		}
 	}
-}
-
-// haveAnswered reports whether all brokers have, and there are any.
-func haveAnswered(answers []kmsg.MetadataResponseTopic) bool {
-	return len(answers) > 0 && !slices.ContainsFunc(answers, func(told kmsg.MetadataResponseTopic) bool { return told.TopicID == uuid.Nil })
 }
 
 // raise is hear for a broker's answer; mu is held.
@@ -86,61 +89,71 @@ func (l *leaders) fenced(topic uuid.UUID, listed kadm.ListedOffsets) kadm.Listed
 // askTimeout is how long to wait for all brokers. A start waits too, and a hung one tells nothing.
 const askTimeout = time.Second
 
-// askLeaders asks every broker known to the client for the topic's leaders: a new leader knows
-// of its role before it serves. It returns the topic's ids, more than one while some brokers
-// have not learnt that it was recreated, and whether all have answered.
-func (j *Journal) askLeaders(ctx context.Context, topic string) (ids map[uuid.UUID]bool, all bool) {
+// naming is which topics have a name, as the brokers tell.
+type naming struct {
+	topics map[uuid.UUID]bool // more than one while some brokers have not learnt that it was recreated
+	all    bool               // the known brokers have answered
+}
+
+// lacks reports whether no broker tells of a topic, and each has answered.
+func (n naming) lacks(topic uuid.UUID) bool { return n.all && !n.topics[topic] }
+
+// askLeaders asks every broker known to the client for a topic's leaders: a new leader knows of
+// its role before it serves.
+func (j *Journal) askLeaders(ctx context.Context, topic string) naming {
 	ctx, cancel := context.WithTimeout(ctx, min(askTimeout, j.config.RequestTimeout))
 	defer cancel()
 	question, brokers := j.leaders.ask(), j.client.DiscoveredBrokers()
-	answers := make([]kmsg.MetadataResponseTopic, len(brokers))
+	answers, errs := make([]kmsg.MetadataResponseTopic, len(brokers)), make([]error, len(brokers))
 	var asking sync.WaitGroup
 	for i, broker := range brokers {
-		asking.Go(func() { answers[i] = topicAsToldBy(ctx, broker, topic) })
+		asking.Go(func() { answers[i], errs[i] = topicAsToldBy(ctx, broker, topic) })
 	}
 	asking.Wait()
 	j.leaders.hear(question, answers)
-	ids = map[uuid.UUID]bool{}
-	for _, told := range answers {
-		if told.TopicID != uuid.Nil {
-			ids[told.TopicID] = true
+	n := naming{topics: map[uuid.UUID]bool{}, all: len(brokers) > 0 && errors.Join(errs...) == nil}
+	for _, a := range answers {
+		if a.TopicID != uuid.Nil {
+			n.topics[a.TopicID] = true
 		}
 	}
-	return ids, haveAnswered(answers)
+	return n
 }
 
-// topicAsToldBy is without an id if the broker does not answer or know the topic.
-func topicAsToldBy(ctx context.Context, broker kmsg.Requestor, topic string) (none kmsg.MetadataResponseTopic) {
+// topicAsToldBy is without an id if the broker does not know the topic.
+func topicAsToldBy(ctx context.Context, broker kmsg.Requestor, topic string) (none kmsg.MetadataResponseTopic, _ error) {
 	request, asked := kmsg.NewPtrMetadataRequest(), kmsg.NewMetadataRequestTopic()
 	asked.Topic = &topic
 	request.Topics = append(request.Topics, asked)
 	answer, err := request.RequestWith(ctx, broker)
 	if err != nil || len(answer.Topics) != 1 {
-		return none
+		return none, cmp.Or(err, errNoAnswer)
 	}
-	return answer.Topics[0]
+	return answer.Topics[0], nil
 }
 
-// errTwoTopics says that what a broker tells may be of the topic before.
-var errTwoTopics = errors.New("brokers do not agree on which topic has that name")
+var errNoAnswer = errors.New("a broker says nothing of the topic")
 
-// endsOf asks for the next offset of each partition of a topic, and for the ids that it has.
+// errTwoTopics says that what a broker tells may be of the topic before.
+var errTwoTopics = errors.New("the brokers do not all tell which topic has that name, or not of the same")
+
+// endsOf asks for the next offset of each partition of a topic, and for the topics of that name.
 // With an error, which may be that only a deposed leader has answered, those of some partitions
 // are there; none while some broker tells of another topic than id, unless that is Nil.
-func (j *Journal) endsOf(ctx context.Context, name string, id uuid.UUID) (ends map[int32]int64, ids map[uuid.UUID]bool, err error) {
+func (j *Journal) endsOf(ctx context.Context, name string, id uuid.UUID) (map[int32]int64, naming, error) {
 	listed, err := j.listEnds(ctx, name)
 	return j.believed(ctx, name, id, listed, err)
 }
 
 // believed is endsOf for listed ends. Leaders are asked for only then, so ends told by
 // deposed ones show.
-func (j *Journal) believed(ctx context.Context, name string, id uuid.UUID, listed kadm.ListedOffsets, err error) (ends map[int32]int64, ids map[uuid.UUID]bool, _ error) {
-	ids, _ = j.askLeaders(ctx, name)
-	if len(ids) > 1 || len(ids) == 1 && id != uuid.Nil && !ids[id] {
-		return nil, ids, errors.Join(err, errTwoTopics)
+func (j *Journal) believed(ctx context.Context, name string, id uuid.UUID, listed kadm.ListedOffsets, err error) (map[int32]int64, naming, error) {
+	n := j.askLeaders(ctx, name)
+	if len(n.topics) > 1 || len(n.topics) == 1 && id != uuid.Nil && !n.topics[id] {
+		return nil, n, errors.Join(err, errTwoTopics)
 	}
-	ends, err = listedOffsets(j.leaders.fenced(id, listed), err)
-	return ends, ids, err
+	ends, err := listedOffsets(j.leaders.fenced(id, listed), err)
+	return ends, n, err
 }
 
 // listEnds asks whoever leads, or believes to.

@@ -16,6 +16,7 @@ const (
 	meetEvery   = 500 * time.Millisecond // between tries to meet the topic
 	watchEvery  = 2 * time.Second        // between looks whether the ledger still follows it, and whether it can be written
 	ledgerGrace = 5 * time.Second        // how long an unknown topic waits for the ledger's word
+	maxLacking  = 3                      // looks in a row in which no broker tells of the topic, until it is left
 )
 
 // Start meets the topic, as soon as Kafka answers, and from then on writes it;
@@ -108,31 +109,48 @@ func (m *meeting) unhalt() {
 }
 
 // untilLeft watches whether the ledger still follows what was met, and returns
-// what it follows when that is something else, or what was met when it has to be read
-// anew; false: Close. A ledger that follows nothing was emptied under a running walletd,
+// what it follows when that is something else, or what was met when it is not there any more,
+// or has to be read anew; false: Close. A ledger that follows nothing was emptied under a running walletd,
 // which is no operator's word.
 func (m *meeting) untilLeft(met wallet.Topic) (wallet.Topic, bool) {
 	j := m.journal
-	for sleep(j.ctx, watchEvery) {
+	for lacking := 0; sleep(j.ctx, watchEvery); {
 		j.mend()
 		now, applied, err := m.ledger.Followed(j.ctx)
 		if err == nil && now.ID != uuid.Nil && now != met {
 			j.config.Log.Warn("the ledger goes on with the journal as an operator has accepted it", "topic", now.Name, "id", now.ID, "generation", now.Generation)
 			return now, true
 		}
+		known := j.look(met.ID)
 		if w := j.writer.Load(); w != nil {
 			if err != nil || now != met {
 				applied = w.applied // which is no less true
 			}
-			w.review(applied, j.look(w.topic.ID))
+			w.review(applied, known)
 		}
-		if r := j.reader.Load(); err == nil && r.missesSome(m.rejoin) {
-			m.rejoin = nextRejoin(m.rejoin, time.Since(r.born))
-			j.config.Log.Warn("the journal is read anew, for a partition of this replica is not fetched")
+		if err != nil || now != met {
+			continue
+		}
+		if lacking++; !known.lacks(met.ID) {
+			lacking = 0
+		}
+		if lacking == maxLacking || m.hasToReadAnew(applied, known) {
 			return met, true
 		}
 	}
 	return met, false
+}
+
+// hasToReadAnew decides about the partitions that cannot be read.
+func (m *meeting) hasToReadAnew(applied map[int32]int64, known look) bool {
+	r := m.journal.reader.Load()
+	r.judge(applied, known)
+	if !r.missesSome(m.rejoin) {
+		return false
+	}
+	m.rejoin = nextRejoin(m.rejoin, time.Since(r.born))
+	m.journal.config.Log.Warn("the journal is read anew, for a partition of this replica is not fetched")
+	return true
 }
 
 // nextRejoin is how long the next reader has to get all its partitions: twice as long as this
@@ -168,7 +186,7 @@ func (m *meeting) meet(impatient bool) (wallet.Topic, error) {
 	t, err := j.topicInKafka(j.ctx, expected)
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
 		switch {
-		case lerr != nil && !impatient:
+		case lerr != nil && (!impatient || m.written != uuid.Nil):
 			return t, fmt.Errorf("topic %s: %w; whether the ledger follows one is not known: %w", j.config.Topic, err, lerr)
 		case lerr == nil && known.ID != uuid.Nil:
 			return known, fmt.Errorf("%w: Kafka has no topic %s; the ledger follows %s with id %s", wallet.ErrTopicChanged, j.config.Topic, known.Name, known.ID)
@@ -182,16 +200,15 @@ func (m *meeting) meet(impatient bool) (wallet.Topic, error) {
 		known, lerr = m.ledger.Follow(j.ctx, t)
 	}
 	if lerr != nil {
-		return t, errors.Join(fmt.Errorf("the ledger has not agreed to topic %s: %w", j.config.Topic, lerr), m.openWriter(t, nil, look{}))
+		return t, errors.Join(fmt.Errorf("the ledger has not agreed to topic %s: %w", j.config.Topic, lerr), m.openWriter(t, nil))
 	}
 	t.Generation = known.Generation // the ledger's alone
 	if known != t {
-		j.closeWriter()
+		m.endWriting(known)
 		return known, fmt.Errorf("%w: it follows %s with id %s and %d partitions; Kafka has id %s with %d",
 			wallet.ErrTopicChanged, known.Name, known.ID, known.Partitions, t.ID, t.Partitions)
 	}
-	far := j.look(t.ID) // after the ledger was asked: who writes meanwhile adds to it
-	if err := m.openWriter(t, offsets, far); err != nil {
+	if err := m.openWriter(t, offsets); err != nil {
 		return t, err
 	}
 	if err := j.createDeadLetterTopic(); err != nil {
@@ -201,17 +218,35 @@ func (m *meeting) meet(impatient bool) (wallet.Topic, error) {
 	return t, j.read(t)
 }
 
+// endWriting ends writing a topic that the ledger does not follow, and holds the one that it
+// follows, which may come back.
+func (m *meeting) endWriting(follows wallet.Topic) {
+	w := m.journal.writer.Load()
+	if w != nil && w.topic.ID == follows.ID {
+		w.holdForeign()
+		return
+	}
+	m.journal.closeWriter()
+}
+
 // openWriter starts writing the topic, unless it is being written. applied are the ledger's
 // offsets, if it has told them.
-func (m *meeting) openWriter(t wallet.Topic, applied map[int32]int64, known look) error {
+func (m *meeting) openWriter(t wallet.Topic, applied map[int32]int64) error {
 	j := m.journal
+	known := j.look(t.ID) // after the ledger was asked: who writes meanwhile adds to it
 	if w := j.writer.Load(); w != nil && w.topic.ID == t.ID {
+		if applied == nil {
+			applied = w.applied // which is no less true
+		}
 		if applied != nil {
 			w.review(applied, known)
 		} else {
 			w.endRecovery()
 		}
 		return nil
+	}
+	if len(known.topics) > 1 { // a new client keeps to the first that it hears of
+		return errTwoTopics
 	}
 	j.closeWriter()
 	replaced := m.written != t.ID && m.written != uuid.Nil

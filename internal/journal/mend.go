@@ -52,11 +52,11 @@ func (j *Journal) mendWriter(w *topicWriter) {
 	j.config.Log.Warn("the journal is written with a new client; the last one could not write any more", "error", why)
 }
 
-// allTellOf reports whether every broker tells of this topic: a client keeps to the first that it
-// hears of.
+// allTellOf reports whether every broker that answers tells of this topic: a client keeps to the
+// first that it hears of.
 func (j *Journal) allTellOf(topic uuid.UUID) bool {
-	ids, all := j.askLeaders(j.ctx, j.config.Topic)
-	return all && len(ids) == 1 && ids[topic]
+	n := j.askLeaders(j.ctx, j.config.Topic)
+	return len(n.topics) == 1 && n.topics[topic]
 }
 
 func (j *Journal) mendLetters() {

@@ -7,16 +7,13 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-
-	"github.com/walletd/walletd/internal/wallet"
 )
 
 // errLost is for an operator.
 var errLost = errors.New("the journal does not have what the ledger's offset asks for")
 
-// failed stops a partition whose records are not there any more, or whose topic
-// is another one; everything else may pass. The client tries again at once, so a
-// partition that fails is paused: for good, or for a moment.
+// failed pauses a partition, for the client tries again at once: for a moment, or until the
+// meeting has decided about it.
 func (r *reader) failed(topic string, partition int32, err error) {
 	if topic != r.topic.Name { // the group's trouble, which repeats while its coordinator is away
 		if r.repeats.may("group") {
@@ -24,110 +21,90 @@ func (r *reader) failed(topic string, partition int32, err error) {
 		}
 		return
 	}
-	var loss *kgo.ErrDataLoss
-	outOfRange := errors.Is(err, kerr.OffsetOutOfRange) || errors.As(err, &loss)
-	revocations, ours := r.noteFailed(partition)
-	if !ours {
-		return // the client also tells errors of partitions that were halted, or taken away, since
+	if !r.noteFailed(partition, err) {
+		return
 	}
 	r.pause(partition)
 	if r.repeats.may(fmt.Sprint(partition)) {
 		r.journal.config.Log.Warn("fetch failed", "partition", partition, "error", err)
 	}
 	r.ended.Go(func() {
-		switch {
-		case (outOfRange || errors.Is(err, kerr.UnknownTopicID) || errors.Is(err, errTwoTopics)) && !r.isThere():
-			r.stop(partition, revocations, err)
-		case outOfRange && r.isComplete(partition):
-			r.miss(partition, revocations)
-		case outOfRange:
-			r.stop(partition, revocations, err)
-		case errors.Is(err, kerr.UnknownTopicID) && r.countUnknown(partition) > maxMissed:
-			r.miss(partition, revocations) // the client may keep to another topic of that name, of which it heard first
-		default:
-			if sleep(r.ctx, fetchAgain) && r.journal.applier.MayFetch(partition) {
-				r.resume(partition)
-			}
+		if sleep(r.ctx, fetchAgain) && r.journal.applier.MayFetch(partition) {
+			r.resume(partition)
 		}
 	})
 }
 
-// noteFailed returns how often a partition was taken away, and whether it is this replica's and
-// not halted. If startOffsets was not asked about it, it has failed before it was read: it is
-// missed.
-func (r *reader) noteFailed(partition int32) (revocations int, ours bool) {
+// maxUnknown is how often in a row, some second apart, brokers may say that there is no such
+// topic until the client is not believed to be able to read it: it may keep to another one of
+// that name, of which it heard first.
+const maxUnknown = 5
+
+// noteFailed notes what a partition's fetch has failed with, and returns whether the partition
+// is this replica's and not halted: the client also tells errors of others. One that startOffsets
+// was not asked about has failed before it was read.
+func (r *reader) noteFailed(partition int32, err error) (ours bool) {
+	if partition < 0 { // it is the topic's
+		return true
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.share(partition)
-	ours = partition < 0 || s.given && !s.halted // below 0: it is the topic's
-	if ours && !s.asked && partition >= 0 {
+	if !s.given || s.halted {
+		return false
+	}
+	var loss *kgo.ErrDataLoss
+	switch {
+	case errors.Is(err, kerr.OffsetOutOfRange) || errors.As(err, &loss):
+		s.outside = err
+	case errors.Is(err, kerr.UnknownTopicID):
+		s.unknown++
+		s.missed = s.missed || s.unknown > maxUnknown
+	case errors.Is(err, errTwoTopics):
 		s.missed = true
 	}
-	return s.revocations, ours
+	s.missed = s.missed || !s.asked
+	return true
 }
 
-// maxMissed is how often in a row, some second apart, brokers may say that there is no such topic
-// until that is believed; or, where it is there, until the client is not any more.
-const maxMissed = 5
+// judge decides about the partitions whose fetch was outside of what is there. One that the
+// ledger's offset is outside of too, as a look has shown, is stopped for an operator, or until
+// that is not so any more. Of the others only the fetch was ahead, of an end that was lost: they
+// are missed.
+func (r *reader) judge(applied map[int32]int64, known look) {
+	outside := r.outside()
+	if len(outside) == 0 {
+		return
+	}
+	starts, _ := r.journal.startsOf(r.ctx, r.topic.Name) // not of a partition that does not tell
+	for partition, s := range outside {
+		start, hasStart := starts[partition]
+		end, hasEnd := known.ends[partition]
+		switch next := applied[partition]; {
+		case !hasStart || !hasEnd:
+		case start <= next && next <= end:
+			r.miss(partition, s.revocations)
+		case !s.halted:
+			r.stop(partition, s.revocations, s.outside)
+		}
+	}
+}
 
-// inARow is how far apart failures may be that count together.
-const inARow = 30 * time.Second
-
-// countUnknown counts that a broker does not know the topic, and returns how often in a row.
-func (r *reader) countUnknown(partition int32) int {
+// outside returns what is known of the partitions that judge decides about.
+func (r *reader) outside() map[int32]share {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := r.share(partition)
-	if time.Since(s.unknownAt) > inARow {
-		s.unknown = 0
-	}
-	s.unknown, s.unknownAt = s.unknown+1, time.Now()
-	return s.unknown
-}
-
-// isThere asks whether the topic is the one that is read, until that is known: a broker
-// may not have learnt of it yet that leads a partition, or answers this question.
-func (r *reader) isThere() bool {
-	for missed := 0; ; {
-		switch now, err := r.journal.topicInKafka(r.ctx, r.topic.ID); {
-		case err == nil:
-			return now.ID == r.topic.ID
-		case errors.Is(err, kerr.UnknownTopicOrPartition):
-			if missed++; missed > maxMissed {
-				return false
-			}
-		case !errors.Is(err, wallet.ErrUnreachable):
-			return true // the next fetch says what it is
-		}
-		if !sleep(r.ctx, fetchAgain) {
-			return true
+	outside := map[int32]share{}
+	for partition, s := range r.partitions {
+		if s.outside != nil && !s.missed {
+			outside[partition] = *s
 		}
 	}
+	return outside
 }
 
-// isComplete reports whether the journal has what the ledger's offset of a partition asks
-// for: then only the fetch was ahead, of an end that was lost. It asks until that is known, or
-// the topic has gone.
-func (r *reader) isComplete(partition int32) bool {
-	for {
-		next, owned := r.journal.applier.Offsets()[partition]
-		starts, ends, err := r.journal.bounds(r.ctx, r.topic.Name, r.topic.ID) // not of a partition that does not tell
-		start, hasStart := starts[partition]
-		end, hasEnd := ends[partition]
-		if owned && hasStart && hasEnd {
-			return start <= next && next <= end
-		}
-		if errors.Is(err, errTwoTopics) && !r.isThere() {
-			return false
-		}
-		if !owned || !sleep(r.ctx, fetchAgain) {
-			return true
-		}
-	}
-}
-
-// stop gives a partition up until it is revoked, or the topic is met anew; unless it was
-// revoked since revocations was read: what was found then says nothing of it now.
+// stop gives a partition up until it is revoked, or missed; unless it was revoked since
+// revocations was read: what was found then says nothing of it now.
 func (r *reader) stop(partition int32, revocations int, err error) {
 	r.ending.Lock() // whoever gets the partition next is not the one who is halted
 	defer r.ending.Unlock()

@@ -1,7 +1,6 @@
 package journal
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -69,7 +68,7 @@ func (j *Journal) Extent(ctx context.Context) (wallet.Extent, error) {
 func (j *Journal) bounds(ctx context.Context, name string, id uuid.UUID) (starts, ends map[int32]int64, err error) {
 	starts, err = j.startsOf(ctx, name)
 	ends, _, endsErr := j.endsOf(ctx, name, id)
-	if err = cmp.Or(err, endsErr); err != nil {
+	if err = errors.Join(err, endsErr); err != nil {
 		err = fmt.Errorf("%w: offsets of %s: %w", wallet.ErrUnreachable, name, err)
 	}
 	return starts, ends, err

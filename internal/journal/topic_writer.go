@@ -34,7 +34,7 @@ type topicWriter struct {
 	topicUnknown atomic.Bool                        // a record failed as its topic is unknown: the client may hold another id
 	refused      atomic.Pointer[error]              // why the client will never write; nil: it may
 	cancel       context.CancelFunc
-	running      sync.WaitGroup
+	running      sync.WaitGroup // its goroutines, and the flushes that are not answered
 }
 
 // maxLinger is how late the client sends a record that a push has missed: a push
@@ -120,8 +120,8 @@ func signal(ch chan<- struct{}) {
 	}
 }
 
-// close lets go of whoever waits. What is not acknowledged by then may or may not
-// get into the topic.
+// close lets go of whoever waits, and returns when all that is acknowledged is told. What is
+// not acknowledged by then may or may not get into the topic.
 func (w *topicWriter) close() {
 	w.cancel()
 	w.client.Close()

@@ -311,6 +311,7 @@ func TestOnlyAllBrokersTogetherTakeAnEpochBack(t *testing.T) {
 		{known.ask(), []kmsg.MetadataResponseTopic{told(ours, 2), told(ours, 2)}, 2},
 		{late + 1, []kmsg.MetadataResponseTopic{told(ours, 3), silent}, 3},
 		{late, []kmsg.MetadataResponseTopic{told(ours, 2), told(ours, 2)}, 3},
+		{late + 2, []kmsg.MetadataResponseTopic{told(ours, 2)}, 3}, // who is cut off knows of no other
 	} {
 		known.hear(c.question, c.answers)
 		if got := known.epochs[ours][0]; got != c.want {
@@ -347,7 +348,7 @@ func TestNoPartitionIsWrittenWhileTheTopicIsAnother(t *testing.T) {
 		{nil, nil, holdForeign},
 		{map[uuid.UUID]bool{ours.ID: true}, map[int32]int64{3: 0}, ""},
 	} {
-		w.review(map[int32]int64{3: 0}, look{w.written(), c.topics, c.ends})
+		w.review(map[int32]int64{3: 0}, look{w.written(), c.ends, naming{c.topics, true}})
 		if p.currentHold() != c.want {
 			t.Errorf("look %d: held for %q, want %q", n, p.currentHold(), c.want)
 		}
@@ -363,7 +364,7 @@ func TestALookAtAnotherTopicEndsNoOtherHold(t *testing.T) {
 			w.recoverFirst()
 		}
 		for _, topic := range []uuid.UUID{ours.ID, another, ours.ID} {
-			w.review(map[int32]int64{3: next}, look{w.written(), map[uuid.UUID]bool{topic: true}, ends})
+			w.review(map[int32]int64{3: next}, look{w.written(), ends, naming{map[uuid.UUID]bool{topic: true}, true}})
 			holds = append(holds, p.currentHold())
 		}
 		return holds
@@ -413,7 +414,7 @@ func TestALookAtAnotherTopicEndsNoWaitForWhatARecordHasShownLost(t *testing.T) {
 		topic uuid.UUID
 		want  writeHold
 	}{{uuid.New(), holdLost}, {ours.ID, holdRecovering}} {
-		w.review(map[int32]int64{3: 4}, look{w.written(), map[uuid.UUID]bool{c.topic: true}, map[int32]int64{3: 10}})
+		w.review(map[int32]int64{3: 4}, look{w.written(), map[int32]int64{3: 10}, naming{map[uuid.UUID]bool{c.topic: true}, true}})
 		if got := p.currentHold(); got != c.want {
 			t.Errorf("held for %q, want %q", got, c.want)
 		}

@@ -116,6 +116,7 @@ func (w *topicWriter) produce(ctx context.Context, v *wave, p *partitionWriter, 
 	left := new(atomic.Int64)
 	left.Store(int64(len(groups)))
 	acked := make([]wallet.Record, 0, len(groups))
+	w.running.Add(1)
 	for _, g := range groups {
 		r := Encode(&g.rec)
 		r.Topic, r.Partition = w.topic.Name, p.partition
@@ -128,6 +129,7 @@ func (w *topicWriter) produce(ctx context.Context, v *wave, p *partitionWriter, 
 			if left.Add(-1) == 0 {
 				w.demanded(p.landed())
 				v.landed(acked)
+				w.running.Done()
 			}
 		})
 	}
