@@ -135,7 +135,7 @@ func topicAsToldBy(ctx context.Context, broker kmsg.Requestor, topic string) (no
 var errNoAnswer = errors.New("a broker says nothing of the topic")
 
 // errTwoTopics says that what a broker tells may be of the topic before.
-var errTwoTopics = errors.New("the brokers do not all tell which topic has that name, or not of the same")
+var errTwoTopics = errors.New("brokers do not agree on which topic has that name, or do not all answer")
 
 // endsOf asks for the next offset of each partition of a topic, and for the topics of that name.
 // With an error, which may be that only a deposed leader has answered, those of some partitions
