@@ -73,6 +73,8 @@ type answers struct {
 	None       int64            `json:"noAnswer"`
 	NotSent    int64            `json:"notSent"`
 	Errors     map[string]int64 `json:"errors"`
+
+	inBulks int64 // of these, whose own outcomes are not counted: a bulk's answer counts as what it is as a whole
 }
 
 type latency struct {
@@ -83,6 +85,9 @@ type latency struct {
 // promised counts those that will be in the ledger.
 func (a answers) promised() int64 { return a.OK + a.Accepted + a.Refused }
 
+// refused are the fewest and the most of them that the ledger has refused.
+func (a answers) refused() (least, most int64) { return a.Refused, a.Refused + a.Accepted + a.inBulks }
+
 // unprocessed counts those that got another answer, or none.
 func (a answers) unprocessed() int64 { return a.Overloaded + a.Other + a.Server + a.None + a.NotSent }
 
@@ -92,7 +97,7 @@ func (a answers) unknown() int64 { return a.None + a.Server }
 // and adds the answers of another load, without its errors.
 func (a answers) and(b answers) answers {
 	return answers{OK: a.OK + b.OK, Accepted: a.Accepted + b.Accepted, Refused: a.Refused + b.Refused, Overloaded: a.Overloaded + b.Overloaded,
-		Other: a.Other + b.Other, Server: a.Server + b.Server, None: a.None + b.None, NotSent: a.NotSent + b.NotSent}
+		Other: a.Other + b.Other, Server: a.Server + b.Server, None: a.None + b.None, NotSent: a.NotSent + b.NotSent, inBulks: a.inBulks + b.inBulks}
 }
 
 // walletctlTimeout is what a load may take beyond its duration.
@@ -109,6 +114,9 @@ func (b *bench) put(ctx context.Context, on *subject, l load, d time.Duration) (
 	failed := command.Run()
 	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
 		return r, fmt.Errorf("walletctl bench: %w", errors.Join(failed, errors.New(complaint.String())))
+	}
+	if l.Bulk > 0 {
+		r.Answers.inBulks = r.Answers.promised()
 	}
 	if !l.Reads {
 		on.told = on.told.and(r.Answers)

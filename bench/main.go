@@ -22,10 +22,13 @@ type cli struct {
 	Serve    serveCommand    `cmd:"" hidden:"" help:"Serve a rival."`
 }
 
+// exitUsage is the status of a wrong command line.
+const exitUsage = 2
+
 func main() {
 	var c cli
-	parser := kong.Must(&c, kong.Name("bench"), kong.UsageOnError(), kong.Description(
-		"Measures walletd against an empty handler and against usual ways to keep a balance. Exit 0: measured and every count right; 1: not, or with --strict a target is missed."))
+	parser := kong.Must(&c, kong.Name("bench"), kong.UsageOnError(), kong.Exit(func(code int) { os.Exit(min(code, exitUsage)) }), kong.Description(
+		"Measures walletd against an empty handler and against usual ways to keep a balance. Exit 0: measured and every count right; 1: not, or with --strict a target is missed; 2: a wrong command line."))
 	command, err := parser.Parse(os.Args[1:])
 	parser.FatalIfErrorf(err)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -76,7 +76,7 @@ func (r *results) finish() {
 		}
 		l.Ratio = r.ratio(l, r.byCell[l.yardstick()])
 	}
-	r.Targets = r.targets()
+	r.Targets = append([]target{}, r.targets()...) // for programs, also if there are none
 }
 
 func (l *line) each(of func(figure) float64) spread {

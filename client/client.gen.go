@@ -376,7 +376,7 @@ type Problem struct {
 	// Outcome What became of the request.
 	Outcome Fate `json:"outcome"`
 
-	// Errors Every fault of the request, of a bulk at least the first 32.
+	// Errors Every fault of the request; if there are more, at least the first 32.
 	Errors []FieldError `json:"errors,omitempty"`
 
 	// Operation The operation that the problem is about, where one is known.
@@ -594,7 +594,7 @@ type ClientInterface interface {
 
 	// SubmitOperationWithBody Deposit or withdraw
 	//
-	// Accepts one operation and waits for its outcome. All faults of the request are reported at once.
+	// Accepts one operation and waits for its outcome. All faults of the request are reported at once, up to 32.
 	// Once accepted, an operation is applied exactly once, in the order of acceptance of its wallet.
 	//
 	// Takes any type of body and a specified content type.
@@ -604,7 +604,7 @@ type ClientInterface interface {
 
 	// SubmitOperation Deposit or withdraw
 	//
-	// Accepts one operation and waits for its outcome. All faults of the request are reported at once.
+	// Accepts one operation and waits for its outcome. All faults of the request are reported at once, up to 32.
 	// Once accepted, an operation is applied exactly once, in the order of acceptance of its wallet.
 	//
 	// Takes a body of the `application/json` content type.
@@ -697,7 +697,7 @@ type ClientInterface interface {
 
 // SubmitOperationWithBody Deposit or withdraw
 //
-// Accepts one operation and waits for its outcome. All faults of the request are reported at once.
+// Accepts one operation and waits for its outcome. All faults of the request are reported at once, up to 32.
 // Once accepted, an operation is applied exactly once, in the order of acceptance of its wallet.
 //
 // Takes any type of body and a specified content type.
@@ -717,7 +717,7 @@ func (c *Client) SubmitOperationWithBody(ctx context.Context, params *SubmitOper
 
 // SubmitOperation Deposit or withdraw
 //
-// Accepts one operation and waits for its outcome. All faults of the request are reported at once.
+// Accepts one operation and waits for its outcome. All faults of the request are reported at once, up to 32.
 // Once accepted, an operation is applied exactly once, in the order of acceptance of its wallet.
 //
 // Takes a body of the `application/json` content type.
@@ -1443,7 +1443,7 @@ type ClientWithResponsesInterface interface {
 
 	// SubmitOperationWithBodyWithResponse Deposit or withdraw
 	//
-	// Accepts one operation and waits for its outcome. All faults of the request are reported at once.
+	// Accepts one operation and waits for its outcome. All faults of the request are reported at once, up to 32.
 	// Once accepted, an operation is applied exactly once, in the order of acceptance of its wallet.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -1453,7 +1453,7 @@ type ClientWithResponsesInterface interface {
 
 	// SubmitOperationWithResponse Deposit or withdraw
 	//
-	// Accepts one operation and waits for its outcome. All faults of the request are reported at once.
+	// Accepts one operation and waits for its outcome. All faults of the request are reported at once, up to 32.
 	// Once accepted, an operation is applied exactly once, in the order of acceptance of its wallet.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -2476,7 +2476,7 @@ func (r GetReadinessResponse) ContentType() string {
 
 // SubmitOperationWithBodyWithResponse Deposit or withdraw
 //
-// Accepts one operation and waits for its outcome. All faults of the request are reported at once.
+// Accepts one operation and waits for its outcome. All faults of the request are reported at once, up to 32.
 // Once accepted, an operation is applied exactly once, in the order of acceptance of its wallet.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -2492,7 +2492,7 @@ func (c *ClientWithResponses) SubmitOperationWithBodyWithResponse(ctx context.Co
 
 // SubmitOperationWithResponse Deposit or withdraw
 //
-// Accepts one operation and waits for its outcome. All faults of the request are reported at once.
+// Accepts one operation and waits for its outcome. All faults of the request are reported at once, up to 32.
 // Once accepted, an operation is applied exactly once, in the order of acceptance of its wallet.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).

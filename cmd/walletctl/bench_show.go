@@ -61,14 +61,18 @@ func (s *screen) benchTable(c load.Config, r *load.Report) error {
 	values := []any{"load", loop(c) + bulks(c), "wallets", c.Wallets, "seed", c.Seed, "sent", a.Sent,
 		"  200 applied", a.OK, "  202 accepted", a.Accepted, "  422 refused", a.Refused,
 		"  429", a.Overloaded, "  other 4xx", a.Other, "  5xx", a.Server, "  no answer", a.None, "not sent", a.NotSent}
+	applied, history := fmt.Sprintf("%.1f/s", r.AppliedPerSecond), fmt.Sprintf("%d operations, %d APPLIED, %d FAILED; %d answers of 202 followed", v.Operations, v.Applied, v.Failed, v.Followed)
+	if r.Unverified {
+		applied, history = "not known", "not read"
+	}
 	for _, reason := range slices.Sorted(maps.Keys(a.Errors)) {
 		values = append(values, "  "+reason, a.Errors[reason])
 	}
 	values = append(values,
 		"accepted", fmt.Sprintf("%.1f/s in %.2f s", r.AcceptedPerSecond, r.SendingSeconds),
-		"applied", fmt.Sprintf("%.1f/s", r.AppliedPerSecond),
+		"applied", applied,
 		"latency", fmt.Sprintf("p50 %.2f  p90 %.2f  p99 %.2f  p99.9 %.2f  max %.2f ms, %s", l.P50, l.P90, l.P99, l.P999, l.Max, since(c)),
-		"history", fmt.Sprintf("%d operations, %d APPLIED, %d FAILED; %d answers of 202 followed", v.Operations, v.Applied, v.Failed, v.Followed),
+		"history", history,
 		"verification", verdict(r))
 	if err := pairs(s.out, values...); err != nil {
 		return err

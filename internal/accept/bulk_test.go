@@ -122,7 +122,8 @@ func TestABulkThatDoesNotWaitIsPendingWhateverCame(t *testing.T) {
 }
 
 // What an item is told follows from the operation that the ledger has, also where
-// its own request's first item with the key was not the one.
+// its own request's first item with the key was not the one. Until that is known one that
+// contradicts the first is no replay of it.
 func TestAKeyThatIsThereAgainIsAReplayOfItsFirstOccurrence(t *testing.T) {
 	for name, c := range map[string]struct {
 		amounts []wallet.Amount // of the items, all under one key
@@ -130,9 +131,9 @@ func TestAKeyThatIsThereAgainIsAReplayOfItsFirstOccurrence(t *testing.T) {
 		want    string
 		pending string
 	}{
-		"first":       {[]wallet.Amount{5, 5, 6}, 0, "AaR", "Ppp"},
-		"another has": {[]wallet.Amount{5, 5, 6}, 5, "aaR", "Ppp"},
-		"the later":   {[]wallet.Amount{5, 6, 5, 6}, 6, "RaRa", "Pppp"},
+		"first":       {[]wallet.Amount{5, 5, 6}, 0, "AaR", "PpP"},
+		"another has": {[]wallet.Amount{5, 5, 6}, 5, "aaR", "PpP"},
+		"the later":   {[]wallet.Amount{5, 6, 5, 6}, 6, "RaRa", "PPpP"},
 		"none":        {[]wallet.Amount{5, 5}, 7, "RR", "Pp"},
 	} {
 		t.Run(name, func(t *testing.T) {

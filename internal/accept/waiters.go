@@ -159,7 +159,8 @@ func (w *waiter) pendAll() {
 // contradicts an earlier one with the same key is PENDING too, not refused: it may agree with
 // an operation that had the key before both.
 func (w *waiter) pend(i int) {
-	w.outcomes[i] = wallet.Outcome{Operation: w.ops[i], Replayed: w.awaited[i].first != i}
+	first := w.awaited[i].first
+	w.outcomes[i] = wallet.Outcome{Operation: w.ops[i], Replayed: first != i && w.ops[i].SameRequest(w.ops[first])}
 	w.outcomes[i].Operation.Receipt = w.receipt
 }
 

@@ -153,7 +153,7 @@ func (w *worker) apply(ctx context.Context, records []wallet.Record) bool {
 		// Fenced, or of unknown outcome: nobody is told anything yet, and only the ledger
 		// knows where to go on.
 		w.applier.metrics.dropped(err)
-		w.log.Warn("batch dropped", "offset", w.next.Load(), "error", err)
+		w.log.Warn("batch failed, and is tried again", "offset", w.next.Load(), "error", err)
 		if pause.wait(ctx) != nil {
 			return false
 		}

@@ -92,7 +92,7 @@ func (b *Breaker) set(err error) {
 		close(b.down)
 		b.config.Log.Warn(b.config.Name+" is down", "error", err)
 	case errors.Is(was, errUnasked) && err != nil:
-		b.config.Log.Warn(b.config.Name+" does not answer yet", "error", err)
+		b.config.Log.Warn(b.config.Name+" is not ready yet", "error", err)
 	case was != nil && err == nil:
 		b.down = make(chan struct{})
 		b.config.Log.Info(b.config.Name + " is up")

@@ -100,8 +100,8 @@ func (c *Config) check() (faults []error) {
 		fault(hostPort(b), "WALLETD_KAFKA_BROKERS", "must be host:port, separated by commas")
 	}
 	fault(c.Wait >= 0 && c.Wait <= wallet.MaxWait, "WALLETD_WAIT", "must be 0s to 30s")
-	fault(c.BodyBytes >= 1024, "WALLETD_BODY_BYTES", "must be at least 1024")
-	fault(c.BulkBytes >= 1024, "WALLETD_BULK_BYTES", "must be at least 1024")
+	fault(isBodyBound(c.BodyBytes), "WALLETD_BODY_BYTES", bodyBounds)
+	fault(isBodyBound(c.BulkBytes), "WALLETD_BULK_BYTES", bodyBounds)
 	fault(c.WalletOperations >= 1, "WALLETD_WALLET_REQUESTS", "must be at least 1")
 	fault(c.Operations >= c.WalletOperations, "WALLETD_REQUESTS", "must be at least WALLETD_WALLET_REQUESTS")
 	fault(c.Connections >= 1, "WALLETD_CONNECTIONS", "must be at least 1")
@@ -113,6 +113,17 @@ func (c *Config) check() (faults []error) {
 	faults = append(faults, c.checkComponents()...)
 	return faults
 }
+
+// Bounds of what a body may be allowed: all long ones share 64 MiB, and one that is longer
+// than a share of that might never be read.
+const (
+	minBodyBytes = 1 << 10
+	maxBodyBytes = 16 << 20
+)
+
+var bodyBounds = fmt.Sprintf("must be from %d to %d", minBodyBytes, maxBodyBytes)
+
+func isBodyBound(n int64) bool { return minBodyBytes <= n && n <= maxBodyBytes }
 
 func (c *Config) checkComponents() (faults []error) {
 	fault := func(ok bool, variable, what string) {

@@ -373,7 +373,7 @@ type Problem struct {
 	// Outcome What became of the request.
 	Outcome Fate `json:"outcome"`
 
-	// Errors Every fault of the request, of a bulk at least the first 32.
+	// Errors Every fault of the request; if there are more, at least the first 32.
 	Errors []FieldError `json:"errors,omitempty"`
 
 	// Operation The operation that the problem is about, where one is known.
