@@ -21,10 +21,10 @@ type keeper struct {
 	applier   *Applier
 	worker    *worker
 	copies    map[uuid.UUID]copied // the wallets' last, which are on their way
-	journaled []wallet.Key        // in the journal; the ledger is still to be told
-	beyond    uuid.UUID           // the last wallet of a round that was full: the next one goes on there
-	failing   bool                // the last round could not do its work
-	failed    bool                // nor can this one
+	journaled []wallet.Key         // in the journal; the ledger is still to be told
+	beyond    uuid.UUID            // the last wallet of a round that was full: the next one goes on there
+	failing   bool                 // the last round could not do its work
+	failed    bool                 // nor can this one
 }
 
 // copied is where, and when, a wallet's last copy was acknowledged.
