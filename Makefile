@@ -23,7 +23,7 @@ build: ## Build walletd (as it goes into an image) and walletctl into ./bin
 
 # The end-to-end tests judge latencies: they have the machine to themselves.
 test: test-unit ## Every test, on real PostgreSQL, Kafka and Redis, with the race detector; then a few faults under full load
-	go test -race -timeout 15m ./e2e/...
+	go test -race -parallel 4 -timeout 15m ./e2e/...
 	$(CHAOS)
 
 chaos: ## Every fault under 1000 requests/s on one wallet, half an hour: make chaos FLAGS='-chaos.seed=1 -chaos.faults=redis-hang,kafka-cut -chaos.for=5m'
