@@ -164,27 +164,6 @@ func (w *topicWriter) endRecovery() {
 	}
 }
 
-// takeOver has the writer go on where another of its topic, with another client, has been.
-func (w *topicWriter) takeOver(last *topicWriter) {
-	for i, p := range w.writers {
-		was := last.writers[i]
-		p.hold(was.currentHold())
-		p.next.Store(was.next.Load())
-		p.lostFrom = was.lostFrom
-		p.reached(last.applied[p.partition])
-	}
-	w.applied, w.recoverBy = last.applied, last.recoverBy
-}
-
-// holdWhatIsLost holds what the last writer's late acknowledgements have shown lost since.
-func (w *topicWriter) holdWhatIsLost(last *topicWriter) {
-	for i, p := range last.writers {
-		if p.currentHold() == holdLost {
-			w.writers[i].hold(holdLost)
-		}
-	}
-}
-
 // hold stalls the partition writer, or ends that.
 func (p *partitionWriter) hold(why writeHold) {
 	p.mu.Lock()

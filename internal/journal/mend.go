@@ -24,7 +24,7 @@ func (j *Journal) mend() {
 }
 
 func (j *Journal) mendWriter(w *topicWriter) {
-	why := j.refusal(w.client)
+	why := j.refusal(w.client.Load())
 	switch {
 	case why != nil:
 		w.refused.Store(&why)
@@ -37,19 +37,25 @@ func (j *Journal) mendWriter(w *topicWriter) {
 		return // it was another reason
 	}
 	w.failed.Store(true) // look again, unless it is replaced now
-	fresh, err := j.newTopicWriter(w.topic)
+	fresh, err := kgo.NewClient(producerOptions(j.config)...)
 	if err != nil {
 		return
 	}
-	if j.refusal(fresh.client) != nil {
-		fresh.close()
+	if j.refusal(fresh) != nil {
+		fresh.Close()
 		return
 	}
-	fresh.takeOver(w)
-	j.writer.Store(fresh)
-	w.close()
-	fresh.holdWhatIsLost(w)
+	w.replaceClient(fresh)
 	j.config.Log.Warn("the journal is written with a new client; the last one could not write any more", "error", why)
+}
+
+// replaceClient ends the flush under way, if there is one: what it has not acknowledged by then
+// may or may not get into the topic.
+func (w *topicWriter) replaceClient(fresh *kgo.Client) {
+	w.client.Swap(fresh).Close()
+	w.failed.Store(false)
+	w.topicUnknown.Store(false)
+	w.refused.Store(nil)
 }
 
 // allTellOf reports whether every broker that answers tells of this topic: a client keeps to the

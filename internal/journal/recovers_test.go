@@ -115,7 +115,7 @@ func TestTheWriterIsReplacedThatHasHeardOfAnotherTopicAlsoIfNotAllAnswer(t *test
 	w, leader := j.writer.Load(), cluster.LeaderFor(j.config.Topic, 0)
 	s := goStale(t, cluster, j.config.Topic, nil, other(leader))
 	eventually(t, "the client has heard of it", func() bool {
-		w.client.ForceMetadataRefresh()
+		w.client.Load().ForceMetadataRefresh()
 		_, _ = j.put(deposit(uuid.New(), 2))
 		return w.topicUnknown.Load()
 	})
@@ -237,7 +237,7 @@ func TestWhatIsAcknowledgedIsToldBeforeAWriterIsClosed(t *testing.T) {
 		w.close()
 		a.told <- "closed"
 	}()
-	<-w.client.Context().Done()
+	<-w.client.Load().Context().Done()
 	for range chances {
 		runtime.Gosched()
 	}

@@ -199,15 +199,16 @@ func TestTheWriterIsReplacedThatHasHeardOfAnotherTopic(t *testing.T) {
 	t.Parallel()
 	cluster, a, j := metByThree(t)
 	w, leader := j.writer.Load(), cluster.LeaderFor(j.config.Topic, 0)
+	first := w.client.Load()
 	s := goStale(t, cluster, j.config.Topic, nil, func(node int32) bool { return node != leader })
 	eventually(t, "the client has heard of it", func() bool {
-		w.client.ForceMetadataRefresh()
+		w.client.Load().ForceMetadataRefresh()
 		_, _ = j.put(deposit(uuid.New(), 2))
 		return w.topicUnknown.Load()
 	})
 	s.healed.Store(true)
 	eventually(t, "it is written", func() bool { _, err := j.put(deposit(uuid.New(), 2)); return err == nil })
-	if now := j.writer.Load(); now == w || now.topicUnknown.Load() {
+	if j.writer.Load() != w || w.client.Load() == first || w.topicUnknown.Load() {
 		t.Error("by the client that has heard of it")
 	}
 	rec := operations(deposit(uuid.New(), 3))

@@ -14,10 +14,10 @@ import (
 
 // topicWriter writes a topic that was met, by a writer for each partition and a client of
 // their own. A client knows a topic by its id, and what it has not yet had acknowledged
-// must never get into another topic of that name: it ends with its topic.
+// must never get into another topic of that name: it ends with its topic, or before.
 type topicWriter struct {
 	topic        wallet.Topic
-	client       *kgo.Client
+	client       atomic.Pointer[kgo.Client] // mend may replace it
 	applier      Acknowledger
 	log          *slog.Logger
 	gap          chan<- struct{} // has the reader poll at once
@@ -69,7 +69,8 @@ func (j *Journal) newTopicWriter(t wallet.Topic) (*topicWriter, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &topicWriter{topic: t, client: client, applier: j.applier, log: j.config.Log, gap: j.gap, ready: make(chan struct{}, 1)}
+	w := &topicWriter{topic: t, applier: j.applier, log: j.config.Log, gap: j.gap, ready: make(chan struct{}, 1)}
+	w.client.Store(client)
 	for p := range t.Partitions {
 		w.writers = append(w.writers, &partitionWriter{partition: p, ackTimeout: j.config.AckTimeout})
 	}
@@ -124,7 +125,7 @@ func signal(ch chan<- struct{}) {
 // not acknowledged by then may or may not get into the topic.
 func (w *topicWriter) close() {
 	w.cancel()
-	w.client.Close()
+	w.client.Load().Close()
 	w.running.Wait()
 }
 

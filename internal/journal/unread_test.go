@@ -421,19 +421,6 @@ func TestALookAtAnotherTopicEndsNoWaitForWhatARecordHasShownLost(t *testing.T) {
 	}
 }
 
-// The last writer's flush may be judged while the next one takes over.
-func TestAWriterHoldsWhatTheLastOneFindsLostWhileItTakesOver(t *testing.T) {
-	of := func() *topicWriter { return &topicWriter{writers: []*partitionWriter{{}, {partition: 1}}} }
-	last, next := of(), of()
-	last.writers[0].judge(9, nil)
-	next.takeOver(last)
-	last.writers[0].judge(4, nil)
-	next.holdWhatIsLost(last)
-	if p := next.writers[0]; p.currentHold() != holdLost || p.next.Load() != 10 || next.writers[1].currentHold() != "" {
-		t.Errorf("held for %q and %q, next is %d", p.currentHold(), next.writers[1].currentHold(), p.next.Load())
-	}
-}
-
 // A late flush may be judged while the meeting looks.
 func TestALookDoesNotLiftAHoldThatItHasNotSeen(t *testing.T) {
 	p := &partitionWriter{}

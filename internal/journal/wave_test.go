@@ -58,7 +58,7 @@ func TestWhatWaitsAtSeveralPartitionsGoesInOneRequest(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A flush of the client that has not returned yet would send each partition at once.
-	eventually(t, "the client pollPace", func() bool { return !w.pushing.Load() && w.client.BufferedProduceRecords() == 0 })
+	eventually(t, "the client pollPace", func() bool { return !w.pushing.Load() && w.client.Load().BufferedProduceRecords() == 0 })
 	sizes := requests(broker)
 	var answered sync.WaitGroup
 	for p := range j.config.Partitions {
@@ -481,7 +481,8 @@ func TestARecordIsSentWhosePartitionTheClientLearnsWhileItIsPushed(t *testing.T)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &topicWriter{client: client, cancel: func() {}}
+	w := &topicWriter{cancel: func() {}}
+	w.client.Store(client)
 	t.Cleanup(w.close)
 	answered := make(chan error, 1)
 	client.TryProduce(t.Context(), &kgo.Record{Topic: "learnt"}, func(_ *kgo.Record, err error) { answered <- err })

@@ -115,12 +115,12 @@ func (w *topicWriter) startWave(ctx context.Context) *wave {
 func (w *topicWriter) produce(ctx context.Context, v *wave, p *partitionWriter, groups []*pendingRecord) {
 	left := new(atomic.Int64)
 	left.Store(int64(len(groups)))
-	acked := make([]wallet.Record, 0, len(groups))
+	acked, client := make([]wallet.Record, 0, len(groups)), w.client.Load()
 	w.running.Add(1)
 	for _, g := range groups {
 		r := Encode(&g.rec)
 		r.Topic, r.Partition = w.topic.Name, p.partition
-		w.client.TryProduce(ctx, r, func(r *kgo.Record, err error) {
+		client.TryProduce(ctx, r, func(r *kgo.Record, err error) {
 			ok := w.answered(p, g, r, err)
 			w.noteHealth(ok, err)
 			if ok {
@@ -155,8 +155,8 @@ func (w *topicWriter) push(ctx context.Context) {
 		return // and whoever pushes looks again before it ends
 	}
 	w.running.Go(func() {
-		for again := true; again; again = ctx.Err() == nil && w.client.BufferedProduceRecords() > 0 && w.pushing.CompareAndSwap(false, true) {
-			_ = w.client.Flush(ctx)
+		for again := true; again; again = ctx.Err() == nil && w.client.Load().BufferedProduceRecords() > 0 && w.pushing.CompareAndSwap(false, true) {
+			_ = w.client.Load().Flush(ctx)
 			w.pushing.Store(false)
 		}
 	})
