@@ -82,18 +82,6 @@ func TestAJournalThatWasPutBackToABackupIsSeen(t *testing.T) {
 	eventually(t, "it is written as an operator has decided", b.writes)
 }
 
-// Nobody has to do anything then but to put the right disk back.
-func TestAPartitionIsReadAgainWhenWhatTheLedgerAsksForIsBack(t *testing.T) {
-	t.Parallel()
-	b := newBackedUp(t)
-	b.start(t, "/backup")
-	a := b.applier
-	a.until(t, "the partition is stopped", func() bool { return a.halted[0] != nil })
-	b.start(t, "/live")
-	eventually(t, "it is written again", b.writes)
-	a.until(t, "it is read again", func() bool { return a.halted[0] == nil && len(a.fetched) >= 7 })
-}
-
 // apply has the ledger at an offset of partition 0, and so many interventions further.
 func (l *fakeLedger) apply(next int64, interventions int) {
 	l.mu.Lock()

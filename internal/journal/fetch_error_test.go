@@ -65,7 +65,7 @@ func TestAPartitionOutOfRangeIsHaltedOnceAndTheOthersAreRead(t *testing.T) {
 	a := &counting{fakeApplier: newApplier(&offsets{next: map[int32]int64{0: 1000}})}
 	cfg := testConfig(broker.ListenAddrs())
 	cfg.Partitions = 2
-	j := reading(t, cfg, &fakeLedger{next: map[int32]int64{0: 1000}}, a)
+	j := reading(t, cfg, &fakeLedger{}, a)
 	a.until(t, "halted", func() bool { return a.halted[0] != nil })
 	if !errors.Is(a.halted[0], kerr.OffsetOutOfRange) {
 		t.Errorf("halted with %v", a.halted[0])
@@ -290,9 +290,10 @@ func TestAnErrorOfAPartitionThatWasTakenAwayHaltsNothing(t *testing.T) {
 func TestAHaltedPartitionIsNotReadAnew(t *testing.T) {
 	t.Parallel()
 	broker, a := embeddedtest.Kfake(t), newApplier(nil)
-	l := &fakeLedger{}
-	j := met(t, testConfig(broker.ListenAddrs()), l, a)
-	l.apply(9, 0)
+	j := met(t, testConfig(broker.ListenAddrs()), &fakeLedger{}, a)
+	a.kept.mu.Lock()
+	a.kept.next[0] = 9
+	a.kept.mu.Unlock()
 	r := readerOf(t, j)
 	r.failed(j.config.Topic, 0, kerr.OffsetOutOfRange)
 	a.until(t, "halted", func() bool { return errors.Is(a.halted[0], errLost) })

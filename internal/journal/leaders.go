@@ -1,9 +1,9 @@
 package journal
 
 import (
-	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,7 +20,8 @@ type leaders struct {
 	mu     sync.Mutex
 	asked  int                           // questions that were begun; each has its number
 	heard  int                           // the last of those that were answered
-	most   int                           // brokers that have answered one
+	most   int                           // brokers that the client has known of lately
+	mostAt time.Time                     // when it last knew of so many
 	epochs map[uuid.UUID]map[int32]int32 // by topic and partition
 }
 
@@ -32,30 +33,33 @@ func (l *leaders) ask() (question int) {
 	return l.asked
 }
 
-// hear notes what the brokers have answered that the client knows of. If all have told of a
-// topic, no fewer than ever did, and to no later question, what was remembered is replaced: a
-// journal whose disks are put back to a backup goes on with lower epochs. A deposed leader may
-// know of no other broker.
-func (l *leaders) hear(question int, answers []kmsg.MetadataResponseTopic) {
+// mostFor is how long brokers count that the client does not know of any more: a deposed leader
+// that is cut off may tell of no other.
+const mostFor = 10 * time.Minute
+
+// hear notes what the brokers have answered that the client knows of; one without a topic has
+// not. If all have, no fewer than there were lately, and to no later question, what was
+// remembered is replaced: a journal whose disks are put back to a backup goes on with lower
+// epochs. It returns how many there were lately.
+func (l *leaders) hear(question int, answers []kmsg.MetadataResponseTopic) (most int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	answered := 0
-	for _, told := range answers {
-		if told.TopicID != uuid.Nil {
-			answered++
-		}
+	if len(answers) >= l.most || time.Since(l.mostAt) > mostFor {
+		l.most, l.mostAt = len(answers), time.Now()
 	}
-	if answered == len(answers) && answered >= l.most && question > l.heard {
+	isSilent := func(told kmsg.MetadataResponseTopic) bool { return told.TopicID == uuid.Nil }
+	if len(answers) == l.most && !slices.ContainsFunc(answers, isSilent) && question > l.heard {
 		for _, told := range answers {
 			delete(l.epochs, told.TopicID)
 		}
 	}
-	l.heard, l.most = max(l.heard, question), max(l.most, answered)
+	l.heard = max(l.heard, question)
 	for _, told := range answers {
-		if told.TopicID != uuid.Nil {
+		if !isSilent(told) {
 			l.raise(told)
 		}
 	}
+	return l.most
 }
 
 // raise is hear for a broker's answer; mu is held.
@@ -91,12 +95,13 @@ const askTimeout = time.Second
 
 // naming is which topics have a name, as the brokers tell.
 type naming struct {
-	topics map[uuid.UUID]bool // more than one while some brokers have not learnt that it was recreated
-	all    bool               // the known brokers have answered
+	topics   map[uuid.UUID]bool // more than one while some brokers have not learnt that it was recreated
+	majority bool               // of the brokers has answered
 }
 
-// lacks reports whether no broker tells of a topic, and each has answered.
-func (n naming) lacks(topic uuid.UUID) bool { return n.all && !n.topics[topic] }
+// lacks reports whether no broker tells of a topic, and most have answered. It may be wrong for a
+// while, where those are the ones that have not learnt of it.
+func (n naming) lacks(topic uuid.UUID) bool { return n.majority && !n.topics[topic] }
 
 // askLeaders asks every broker known to the client for a topic's leaders: a new leader knows of
 // its role before it serves.
@@ -110,8 +115,9 @@ func (j *Journal) askLeaders(ctx context.Context, topic string) naming {
 		asking.Go(func() { answers[i], errs[i] = topicAsToldBy(ctx, broker, topic) })
 	}
 	asking.Wait()
-	j.leaders.hear(question, answers)
-	n := naming{topics: map[uuid.UUID]bool{}, all: len(brokers) > 0 && errors.Join(errs...) == nil}
+	most := j.leaders.hear(question, answers)
+	answered := len(slices.DeleteFunc(errs, func(err error) bool { return err != nil }))
+	n := naming{topics: map[uuid.UUID]bool{}, majority: 2*answered > most}
 	for _, a := range answers {
 		if a.TopicID != uuid.Nil {
 			n.topics[a.TopicID] = true
@@ -126,8 +132,14 @@ func topicAsToldBy(ctx context.Context, broker kmsg.Requestor, topic string) (no
 	asked.Topic = &topic
 	request.Topics = append(request.Topics, asked)
 	answer, err := request.RequestWith(ctx, broker)
-	if err != nil || len(answer.Topics) != 1 {
-		return none, cmp.Or(err, errNoAnswer)
+	if err != nil {
+		return none, err
+	}
+	if len(answer.Topics) != 1 {
+		return none, errNoAnswer
+	}
+	if err := kerr.ErrorForCode(answer.Topics[0].ErrorCode); err != nil && !errors.Is(err, kerr.UnknownTopicOrPartition) {
+		return none, err
 	}
 	return answer.Topics[0], nil
 }
@@ -135,7 +147,7 @@ func topicAsToldBy(ctx context.Context, broker kmsg.Requestor, topic string) (no
 var errNoAnswer = errors.New("a broker says nothing of the topic")
 
 // errTwoTopics says that what a broker tells may be of the topic before.
-var errTwoTopics = errors.New("brokers do not agree on which topic has that name, or do not all answer")
+var errTwoTopics = errors.New("brokers do not agree on which topic has that name, or most do not answer")
 
 // endsOf asks for the next offset of each partition of a topic, and for the topics of that name.
 // With an error, which may be that only a deposed leader has answered, those of some partitions

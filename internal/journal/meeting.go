@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -38,6 +39,7 @@ type meeting struct {
 	journal *Journal
 	ledger  Ledger
 	written uuid.UUID     // the topic that was written last
+	follows uuid.UUID     // the one that the ledger follows, as it has said last
 	halted  int32         // partitions, from 0 on, that were stopped because what the ledger follows is not there
 	rejoin  time.Duration // until a reader that misses a partition makes room for another
 }
@@ -118,6 +120,7 @@ func (m *meeting) untilLeft(met wallet.Topic) (wallet.Topic, bool) {
 		j.mend()
 		now, applied, err := m.ledger.Followed(j.ctx)
 		if err == nil && now.ID != uuid.Nil && now != met {
+			m.follows = now.ID
 			j.config.Log.Warn("the ledger goes on with the journal as an operator has accepted it", "topic", now.Name, "id", now.ID, "generation", now.Generation)
 			return now, true
 		}
@@ -129,28 +132,22 @@ func (m *meeting) untilLeft(met wallet.Topic) (wallet.Topic, bool) {
 			w.review(applied, known)
 		}
 		if err != nil || now != met {
+			lacking = 0
 			continue
 		}
 		if lacking++; !known.lacks(met.ID) {
 			lacking = 0
 		}
-		if lacking == maxLacking || m.hasToReadAnew(applied, known) {
+		if lacking == maxLacking {
+			return met, true
+		}
+		if r := j.reader.Load(); r.missesSome(m.rejoin) {
+			m.rejoin = nextRejoin(m.rejoin, time.Since(r.born))
+			j.config.Log.Warn("the journal is read anew, for a partition of this replica is not fetched")
 			return met, true
 		}
 	}
 	return met, false
-}
-
-// hasToReadAnew decides about the partitions that cannot be read.
-func (m *meeting) hasToReadAnew(applied map[int32]int64, known look) bool {
-	r := m.journal.reader.Load()
-	r.judge(applied, known)
-	if !r.missesSome(m.rejoin) {
-		return false
-	}
-	m.rejoin = nextRejoin(m.rejoin, time.Since(r.born))
-	m.journal.config.Log.Warn("the journal is read anew, for a partition of this replica is not fetched")
-	return true
 }
 
 // nextRejoin is how long the next reader has to get all its partitions: twice as long as this
@@ -181,12 +178,12 @@ func (m *meeting) meet(impatient bool) (wallet.Topic, error) {
 	known, offsets, lerr := m.ledger.Followed(j.ctx)
 	expected := known.ID
 	if lerr != nil {
-		expected = m.written
+		expected = cmp.Or(m.follows, m.written)
 	}
 	t, err := j.topicInKafka(j.ctx, expected)
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
 		switch {
-		case lerr != nil && (!impatient || m.written != uuid.Nil):
+		case lerr != nil && (!impatient || expected != uuid.Nil):
 			return t, fmt.Errorf("topic %s: %w; whether the ledger follows one is not known: %w", j.config.Topic, err, lerr)
 		case lerr == nil && known.ID != uuid.Nil:
 			return known, fmt.Errorf("%w: Kafka has no topic %s; the ledger follows %s with id %s", wallet.ErrTopicChanged, j.config.Topic, known.Name, known.ID)
@@ -199,12 +196,18 @@ func (m *meeting) meet(impatient bool) (wallet.Topic, error) {
 	if lerr == nil && known.ID == uuid.Nil {
 		known, lerr = m.ledger.Follow(j.ctx, t)
 	}
-	if lerr != nil {
+	switch {
+	case lerr == nil:
+		m.follows = known.ID
+	case m.follows != uuid.Nil && m.follows != t.ID:
+		m.endWriting(m.follows)
+		return t, fmt.Errorf("Kafka's topic %s has id %s; the ledger followed %s when it last answered: %w", j.config.Topic, t.ID, m.follows, lerr)
+	default:
 		return t, errors.Join(fmt.Errorf("the ledger has not agreed to topic %s: %w", j.config.Topic, lerr), m.openWriter(t, nil))
 	}
 	t.Generation = known.Generation // the ledger's alone
 	if known != t {
-		m.endWriting(known)
+		m.endWriting(known.ID)
 		return known, fmt.Errorf("%w: it follows %s with id %s and %d partitions; Kafka has id %s with %d",
 			wallet.ErrTopicChanged, known.Name, known.ID, known.Partitions, t.ID, t.Partitions)
 	}
@@ -220,9 +223,9 @@ func (m *meeting) meet(impatient bool) (wallet.Topic, error) {
 
 // endWriting ends writing a topic that the ledger does not follow, and holds the one that it
 // follows, which may come back.
-func (m *meeting) endWriting(follows wallet.Topic) {
+func (m *meeting) endWriting(follows uuid.UUID) {
 	w := m.journal.writer.Load()
-	if w != nil && w.topic.ID == follows.ID {
+	if w != nil && w.topic.ID == follows {
 		w.holdForeign()
 		return
 	}

@@ -46,13 +46,13 @@ type reader struct {
 
 // share is what the reader knows of a partition.
 type share struct {
-	given       bool  // by the group
-	asked       bool  // startOffsets was, about it
-	missed      bool  // the client does not fetch it
-	unknown     int   // answers in a row that the topic is unknown
-	outside     error // what a fetch outside of what is there has failed with
-	halted      bool  // it stays paused while it is this replica's
-	revocations int   // how often it was taken away: what was found out before no longer counts
+	given       bool // by the group
+	asked       bool // startOffsets was, about it
+	missed      bool // the client does not fetch it
+	unknown     int  // answers in a row that the topic is unknown
+	unknownAt   time.Time
+	halted      bool // it stays paused while it is this replica's
+	revocations int  // how often it was taken away: what was found out before no longer counts
 }
 
 // share returns the partition's; mu is held.
@@ -135,10 +135,10 @@ func (r *reader) startOffsets(ctx context.Context, offsets map[string]map[int32]
 func (r *reader) noteAsked(partition int32) {
 	r.mu.Lock()
 	s := r.share(partition)
-	paused := s.missed || s.outside != nil
-	s.asked, s.missed, s.outside = true, false, nil
+	missed := s.missed
+	s.asked, s.missed = true, false
 	r.mu.Unlock()
-	if paused {
+	if missed { // and paused
 		r.resume(partition)
 	}
 }
@@ -207,9 +207,6 @@ func (r *reader) deliverAll(t kgo.FetchTopic) {
 
 // deliver passes on the records that the applier does not have yet.
 func (r *reader) deliver(f kgo.FetchPartition) {
-	if len(f.Records) > 0 {
-		r.noteFetched(f.Partition)
-	}
 	fetched := fromOffset(f.Records, r.journal.applier.Delivered(f.Partition))
 	if len(fetched) == 0 {
 		return
@@ -220,13 +217,6 @@ func (r *reader) deliver(f kgo.FetchPartition) {
 			r.resume(f.Partition)
 		}
 	}
-}
-
-// noteFetched notes that the broker knows the topic.
-func (r *reader) noteFetched(partition int32) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.share(partition).unknown = 0
 }
 
 // fromOffset returns the records at the offset and after it.
@@ -245,11 +235,11 @@ func (r *reader) revocationsOf(partition int32) int {
 	return r.share(partition).revocations
 }
 
-// resume goes on fetching a partition, unless that waits for the meeting.
+// resume goes on fetching a partition that is neither halted nor missed.
 func (r *reader) resume(partition int32) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s := r.share(partition); s.halted || s.missed || s.outside != nil {
+	if s := r.share(partition); s.halted || s.missed {
 		return
 	}
 	r.client.ResumeFetchPartitions(map[string][]int32{r.topic.Name: {partition}})

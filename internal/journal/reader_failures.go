@@ -12,8 +12,9 @@ import (
 // errLost is for an operator.
 var errLost = errors.New("the journal does not have what the ledger's offset asks for")
 
-// failed pauses a partition, for the client tries again at once: for a moment, or until the
-// meeting has decided about it.
+// failed pauses a partition, for the client tries again at once: for a moment; or, if it has
+// not got what the ledger's offset asks for, for good. Whether the topic is there is the
+// meeting's matter.
 func (r *reader) failed(topic string, partition int32, err error) {
 	if topic != r.topic.Name { // the group's trouble, which repeats while its coordinator is away
 		if r.repeats.may("group") {
@@ -21,16 +22,26 @@ func (r *reader) failed(topic string, partition int32, err error) {
 		}
 		return
 	}
-	if !r.noteFailed(partition, err) {
+	revocations, ours := r.noteFailed(partition, err)
+	if !ours {
 		return
 	}
 	r.pause(partition)
 	if r.repeats.may(fmt.Sprint(partition)) {
 		r.journal.config.Log.Warn("fetch failed", "partition", partition, "error", err)
 	}
+	var loss *kgo.ErrDataLoss
+	outOfRange := errors.Is(err, kerr.OffsetOutOfRange) || errors.As(err, &loss)
 	r.ended.Go(func() {
-		if sleep(r.ctx, fetchAgain) && r.journal.applier.MayFetch(partition) {
-			r.resume(partition)
+		switch {
+		case outOfRange && r.isComplete(partition):
+			r.miss(partition, revocations)
+		case outOfRange:
+			r.stop(partition, revocations, err)
+		default:
+			if sleep(r.ctx, fetchAgain) && r.journal.applier.MayFetch(partition) {
+				r.resume(partition)
+			}
 		}
 	})
 }
@@ -40,71 +51,52 @@ func (r *reader) failed(topic string, partition int32, err error) {
 // that name, of which it heard first.
 const maxUnknown = 5
 
-// noteFailed notes what a partition's fetch has failed with, and returns whether the partition
-// is this replica's and not halted: the client also tells errors of others. One that startOffsets
-// was not asked about has failed before it was read.
-func (r *reader) noteFailed(partition int32, err error) (ours bool) {
+// inARow is how far apart failures may be that count together.
+const inARow = 30 * time.Second
+
+// noteFailed notes what a partition's fetch has failed with, and returns how often the partition
+// was taken away, and whether it is this replica's and not halted: the client also tells errors
+// of others. One that startOffsets was not asked about has failed before it was read.
+func (r *reader) noteFailed(partition int32, err error) (revocations int, ours bool) {
 	if partition < 0 { // it is the topic's
-		return true
+		return 0, true
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.share(partition)
 	if !s.given || s.halted {
-		return false
+		return s.revocations, false
 	}
-	var loss *kgo.ErrDataLoss
-	switch {
-	case errors.Is(err, kerr.OffsetOutOfRange) || errors.As(err, &loss):
-		s.outside = err
-	case errors.Is(err, kerr.UnknownTopicID):
-		s.unknown++
-		s.missed = s.missed || s.unknown > maxUnknown
-	case errors.Is(err, errTwoTopics):
-		s.missed = true
+	if errors.Is(err, kerr.UnknownTopicID) {
+		if time.Since(s.unknownAt) > inARow {
+			s.unknown = 0
+		}
+		s.unknown, s.unknownAt = s.unknown+1, time.Now()
 	}
-	s.missed = s.missed || !s.asked
-	return true
+	s.missed = s.missed || !s.asked || s.unknown > maxUnknown || errors.Is(err, errTwoTopics)
+	return s.revocations, true
 }
 
-// judge decides about the partitions whose fetch was outside of what is there. One that the
-// ledger's offset is outside of too, as a look has shown, is stopped for an operator, or until
-// that is not so any more. Of the others only the fetch was ahead, of an end that was lost: they
-// are missed.
-func (r *reader) judge(applied map[int32]int64, known look) {
-	outside := r.outside()
-	if len(outside) == 0 {
-		return
-	}
-	starts, _ := r.journal.startsOf(r.ctx, r.topic.Name) // not of a partition that does not tell
-	for partition, s := range outside {
+// isComplete reports whether the journal has what the ledger's offset of a partition asks
+// for: then only the fetch was ahead, of an end that was lost. It asks at once, since others may
+// write before they have seen the loss, and then until that is known.
+func (r *reader) isComplete(partition int32) bool {
+	for {
+		next, owned := r.journal.applier.Offsets()[partition]
+		starts, ends, _ := r.journal.bounds(r.ctx, r.topic.Name, r.topic.ID) // not of a partition that does not tell
 		start, hasStart := starts[partition]
-		end, hasEnd := known.ends[partition]
-		switch next := applied[partition]; {
-		case !hasStart || !hasEnd:
-		case start <= next && next <= end:
-			r.miss(partition, s.revocations)
-		case !s.halted:
-			r.stop(partition, s.revocations, s.outside)
+		end, hasEnd := ends[partition]
+		if owned && hasStart && hasEnd {
+			return start <= next && next <= end
+		}
+		if !owned || !sleep(r.ctx, fetchAgain) {
+			return true
 		}
 	}
 }
 
-// outside returns what is known of the partitions that judge decides about.
-func (r *reader) outside() map[int32]share {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	outside := map[int32]share{}
-	for partition, s := range r.partitions {
-		if s.outside != nil && !s.missed {
-			outside[partition] = *s
-		}
-	}
-	return outside
-}
-
-// stop gives a partition up until it is revoked, or missed; unless it was revoked since
-// revocations was read: what was found then says nothing of it now.
+// stop gives a partition up until it is revoked, or the topic is met anew; unless it was
+// revoked since revocations was read: what was found then says nothing of it now.
 func (r *reader) stop(partition int32, revocations int, err error) {
 	r.ending.Lock() // whoever gets the partition next is not the one who is halted
 	defer r.ending.Unlock()

@@ -5,6 +5,7 @@ import (
 	"net"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -106,6 +107,58 @@ func TestOneStaleBrokerStopsAndHoldsNothing(t *testing.T) {
 	was := len(a.seen())
 	eventually(t, "it is written", func() bool { _, err := j.put(deposit(uuid.New(), 2)); return err == nil })
 	a.until(t, "it is read", func() bool { return len(a.fetched) > was && len(a.halted) == 0 })
+}
+
+// The broker may hang for long: what the others tell is to be believed.
+func TestATopicMadeAnewIsSeenWhileOneBrokerIsNotReached(t *testing.T) {
+	t.Parallel()
+	cluster, a, j := metByThree(t)
+	cutOff(t, cluster, is((cluster.LeaderFor(j.config.Topic, 0)+1)%3))
+	if err := errors.Join(cluster.DeleteTopic(j.config.Topic), cluster.CreateTopic(j.config.Topic, 1, nil)); err != nil {
+		t.Fatal(err)
+	}
+	p := j.writer.Load().writers[0]
+	eventually(t, "it is not written", func() bool { return p.currentHold() == holdForeign })
+	a.until(t, "it is stopped", func() bool { return errors.Is(a.halted[0], wallet.ErrTopicChanged) })
+}
+
+// It may be there: only whoever asks may not know.
+func TestARefusalToTellOfATopicIsNotItsAbsence(t *testing.T) {
+	t.Parallel()
+	broker, _, j := metFour(t)
+	id := j.writer.Load().topic.ID
+	whenOn(t, broker, is(0), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		asked, is := request.(*kmsg.MetadataRequest)
+		if !is || len(asked.Topics) != 1 {
+			return nil, nil, false
+		}
+		answer, topic := request.ResponseKind().(*kmsg.MetadataResponse), kmsg.NewMetadataResponseTopic()
+		topic.Topic, topic.ErrorCode = asked.Topics[0].Topic, kerr.TopicAuthorizationFailed.Code
+		answer.Topics = []kmsg.MetadataResponseTopic{topic}
+		return answer, nil, true
+	})
+	if n := j.askLeaders(t.Context(), j.config.Topic); n.topics[id] || n.lacks(id) {
+		t.Errorf("%+v", n)
+	}
+}
+
+// The topic is made anew, and then the ledger falls silent, which nobody has told to go on with it.
+func TestNothingIsWrittenIntoAnotherTopicWhileTheLedgerIsSilent(t *testing.T) {
+	t.Parallel()
+	broker, l := embeddedtest.Kfake(t), &fakeLedger{}
+	cfg := testConfig(broker.ListenAddrs())
+	m := metOnce(t, cfg, l, newApplier(nil))
+	ours, w := l.follows(), m.journal.writer.Load()
+	m.leave(ours)
+	another := remade(t, broker, cfg)
+	l.set(wallet.Topic{}, wallet.ErrUnavailable)
+	eventually(t, "the other topic is heard of", func() bool {
+		_, err := m.meet(true)
+		return strings.Contains(err.Error(), another.ID.String())
+	})
+	if m.journal.writer.Load() != w || w.writers[0].currentHold() != holdForeign {
+		t.Errorf("by the same writer: %t; held for %q", m.journal.writer.Load() == w, w.writers[0].currentHold())
+	}
 }
 
 // As TestTheWriterIsReplacedThatHasHeardOfAnotherTopic, where one broker is not reached from here.

@@ -16,7 +16,7 @@ import (
 
 // topicInKafka asks Kafka for the topic, which is expected to have an id, unless that is Nil. A
 // broker may not have learnt that it was made, or made anew: if whoever answers does not tell of
-// the expected one, and not all brokers agree with that, the answer is errTwoTopics.
+// the expected one, and another does, or most do not answer, the answer is errTwoTopics.
 func (j *Journal) topicInKafka(ctx context.Context, expected uuid.UUID) (wallet.Topic, error) {
 	t, err := j.topicAsTold(ctx)
 	differs := err == nil && t.ID != expected || errors.Is(err, kerr.UnknownTopicOrPartition)

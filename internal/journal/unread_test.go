@@ -318,6 +318,14 @@ func TestOnlyAllBrokersTogetherTakeAnEpochBack(t *testing.T) {
 			t.Errorf("question %d: epoch %d is remembered, want %d", n, got, c.want)
 		}
 	}
+	alone := []kmsg.MetadataResponseTopic{told(ours, 2)}
+	if most := known.hear(late+3, alone); most != 2 {
+		t.Errorf("it counts as one of %d", most)
+	}
+	known.mostAt = known.mostAt.Add(-mostFor - 1) // the other is gone for good
+	if most := known.hear(late+4, alone); most != 1 || known.epochs[ours][0] != 2 {
+		t.Errorf("it counts as one of %d; epoch %d is remembered", most, known.epochs[ours][0])
+	}
 }
 
 func TestAnEndThatALeaderBeforeTheLastTellsIsNotBelieved(t *testing.T) {
