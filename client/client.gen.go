@@ -1576,19 +1576,37 @@ type SubmitOperationResponse202Headers struct {
 
 // SubmitOperationResponse400Headers the declared response headers of an HTTP 400 response for SubmitOperation
 type SubmitOperationResponse400Headers struct {
-	Deprecation *string
+	CacheControl *string
+	Deprecation  *string
 }
 
 // SubmitOperationResponse404Headers the declared response headers of an HTTP 404 response for SubmitOperation
 type SubmitOperationResponse404Headers struct {
+	CacheControl        *string
 	Deprecation         *string
 	IdempotencyReplayed *string
 	Location            *string
 	PreferenceApplied   *string
 }
 
+// SubmitOperationResponse408Headers the declared response headers of an HTTP 408 response for SubmitOperation
+type SubmitOperationResponse408Headers struct {
+	CacheControl *string
+}
+
+// SubmitOperationResponse413Headers the declared response headers of an HTTP 413 response for SubmitOperation
+type SubmitOperationResponse413Headers struct {
+	CacheControl *string
+}
+
+// SubmitOperationResponse415Headers the declared response headers of an HTTP 415 response for SubmitOperation
+type SubmitOperationResponse415Headers struct {
+	CacheControl *string
+}
+
 // SubmitOperationResponse422Headers the declared response headers of an HTTP 422 response for SubmitOperation
 type SubmitOperationResponse422Headers struct {
+	CacheControl        *string
 	Deprecation         *string
 	IdempotencyReplayed *string
 	Location            *string
@@ -1597,18 +1615,21 @@ type SubmitOperationResponse422Headers struct {
 
 // SubmitOperationResponse429Headers the declared response headers of an HTTP 429 response for SubmitOperation
 type SubmitOperationResponse429Headers struct {
-	RetryAfter *string
+	CacheControl *string
+	RetryAfter   *string
 }
 
 // SubmitOperationResponse500Headers the declared response headers of an HTTP 500 response for SubmitOperation
 type SubmitOperationResponse500Headers struct {
-	Location *string
+	CacheControl *string
+	Location     *string
 }
 
 // SubmitOperationResponse503Headers the declared response headers of an HTTP 503 response for SubmitOperation
 type SubmitOperationResponse503Headers struct {
-	Location   *string
-	RetryAfter *string
+	CacheControl *string
+	Location     *string
+	RetryAfter   *string
 }
 
 type SubmitOperationResponse struct {
@@ -1644,6 +1665,12 @@ type SubmitOperationResponse struct {
 	Headers400 *SubmitOperationResponse400Headers
 	// Headers404 the parsed response headers for an HTTP 404 response
 	Headers404 *SubmitOperationResponse404Headers
+	// Headers408 the parsed response headers for an HTTP 408 response
+	Headers408 *SubmitOperationResponse408Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *SubmitOperationResponse413Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *SubmitOperationResponse415Headers
 	// Headers422 the parsed response headers for an HTTP 422 response
 	Headers422 *SubmitOperationResponse422Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
@@ -1754,23 +1781,37 @@ type CreateWalletResponse202Headers struct {
 
 // CreateWalletResponse400Headers the declared response headers of an HTTP 400 response for CreateWallet
 type CreateWalletResponse400Headers struct {
-	Deprecation *string
+	CacheControl *string
+	Deprecation  *string
+}
+
+// CreateWalletResponse408Headers the declared response headers of an HTTP 408 response for CreateWallet
+type CreateWalletResponse408Headers struct {
+	CacheControl *string
+}
+
+// CreateWalletResponse413Headers the declared response headers of an HTTP 413 response for CreateWallet
+type CreateWalletResponse413Headers struct {
+	CacheControl *string
 }
 
 // CreateWalletResponse429Headers the declared response headers of an HTTP 429 response for CreateWallet
 type CreateWalletResponse429Headers struct {
-	RetryAfter *string
+	CacheControl *string
+	RetryAfter   *string
 }
 
 // CreateWalletResponse500Headers the declared response headers of an HTTP 500 response for CreateWallet
 type CreateWalletResponse500Headers struct {
-	Location *string
+	CacheControl *string
+	Location     *string
 }
 
 // CreateWalletResponse503Headers the declared response headers of an HTTP 503 response for CreateWallet
 type CreateWalletResponse503Headers struct {
-	Location   *string
-	RetryAfter *string
+	CacheControl *string
+	Location     *string
+	RetryAfter   *string
 }
 
 type CreateWalletResponse struct {
@@ -1798,6 +1839,10 @@ type CreateWalletResponse struct {
 	Headers202 *CreateWalletResponse202Headers
 	// Headers400 the parsed response headers for an HTTP 400 response
 	Headers400 *CreateWalletResponse400Headers
+	// Headers408 the parsed response headers for an HTTP 408 response
+	Headers408 *CreateWalletResponse408Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *CreateWalletResponse413Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *CreateWalletResponse429Headers
 	// Headers500 the parsed response headers for an HTTP 500 response
@@ -1889,28 +1934,38 @@ type GetWalletResponse304Headers struct {
 
 // GetWalletResponse400Headers the declared response headers of an HTTP 400 response for GetWallet
 type GetWalletResponse400Headers struct {
-	Deprecation *string
+	CacheControl *string
+	Deprecation  *string
+}
+
+// GetWalletResponse404Headers the declared response headers of an HTTP 404 response for GetWallet
+type GetWalletResponse404Headers struct {
+	CacheControl *string
 }
 
 // GetWalletResponse409Headers the declared response headers of an HTTP 409 response for GetWallet
 type GetWalletResponse409Headers struct {
-	RetryAfter *string
+	CacheControl *string
+	RetryAfter   *string
 }
 
 // GetWalletResponse429Headers the declared response headers of an HTTP 429 response for GetWallet
 type GetWalletResponse429Headers struct {
-	RetryAfter *string
+	CacheControl *string
+	RetryAfter   *string
 }
 
 // GetWalletResponse500Headers the declared response headers of an HTTP 500 response for GetWallet
 type GetWalletResponse500Headers struct {
-	Location *string
+	CacheControl *string
+	Location     *string
 }
 
 // GetWalletResponse503Headers the declared response headers of an HTTP 503 response for GetWallet
 type GetWalletResponse503Headers struct {
-	Location   *string
-	RetryAfter *string
+	CacheControl *string
+	Location     *string
+	RetryAfter   *string
 }
 
 type GetWalletResponse struct {
@@ -1936,6 +1991,8 @@ type GetWalletResponse struct {
 	Headers304 *GetWalletResponse304Headers
 	// Headers400 the parsed response headers for an HTTP 400 response
 	Headers400 *GetWalletResponse400Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *GetWalletResponse404Headers
 	// Headers409 the parsed response headers for an HTTP 409 response
 	Headers409 *GetWalletResponse409Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
@@ -2017,23 +2074,32 @@ type ListOperationsResponse200Headers struct {
 
 // ListOperationsResponse400Headers the declared response headers of an HTTP 400 response for ListOperations
 type ListOperationsResponse400Headers struct {
-	Deprecation *string
+	CacheControl *string
+	Deprecation  *string
+}
+
+// ListOperationsResponse404Headers the declared response headers of an HTTP 404 response for ListOperations
+type ListOperationsResponse404Headers struct {
+	CacheControl *string
 }
 
 // ListOperationsResponse429Headers the declared response headers of an HTTP 429 response for ListOperations
 type ListOperationsResponse429Headers struct {
-	RetryAfter *string
+	CacheControl *string
+	RetryAfter   *string
 }
 
 // ListOperationsResponse500Headers the declared response headers of an HTTP 500 response for ListOperations
 type ListOperationsResponse500Headers struct {
-	Location *string
+	CacheControl *string
+	Location     *string
 }
 
 // ListOperationsResponse503Headers the declared response headers of an HTTP 503 response for ListOperations
 type ListOperationsResponse503Headers struct {
-	Location   *string
-	RetryAfter *string
+	CacheControl *string
+	Location     *string
+	RetryAfter   *string
 }
 
 type ListOperationsResponse struct {
@@ -2055,6 +2121,8 @@ type ListOperationsResponse struct {
 	Headers200 *ListOperationsResponse200Headers
 	// Headers400 the parsed response headers for an HTTP 400 response
 	Headers400 *ListOperationsResponse400Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *ListOperationsResponse404Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *ListOperationsResponse429Headers
 	// Headers500 the parsed response headers for an HTTP 500 response
@@ -2138,23 +2206,47 @@ type SubmitOperationsResponse202Headers struct {
 
 // SubmitOperationsResponse400Headers the declared response headers of an HTTP 400 response for SubmitOperations
 type SubmitOperationsResponse400Headers struct {
-	Deprecation *string
+	CacheControl *string
+	Deprecation  *string
+}
+
+// SubmitOperationsResponse404Headers the declared response headers of an HTTP 404 response for SubmitOperations
+type SubmitOperationsResponse404Headers struct {
+	CacheControl *string
+}
+
+// SubmitOperationsResponse408Headers the declared response headers of an HTTP 408 response for SubmitOperations
+type SubmitOperationsResponse408Headers struct {
+	CacheControl *string
+}
+
+// SubmitOperationsResponse413Headers the declared response headers of an HTTP 413 response for SubmitOperations
+type SubmitOperationsResponse413Headers struct {
+	CacheControl *string
+}
+
+// SubmitOperationsResponse415Headers the declared response headers of an HTTP 415 response for SubmitOperations
+type SubmitOperationsResponse415Headers struct {
+	CacheControl *string
 }
 
 // SubmitOperationsResponse429Headers the declared response headers of an HTTP 429 response for SubmitOperations
 type SubmitOperationsResponse429Headers struct {
-	RetryAfter *string
+	CacheControl *string
+	RetryAfter   *string
 }
 
 // SubmitOperationsResponse500Headers the declared response headers of an HTTP 500 response for SubmitOperations
 type SubmitOperationsResponse500Headers struct {
-	Location *string
+	CacheControl *string
+	Location     *string
 }
 
 // SubmitOperationsResponse503Headers the declared response headers of an HTTP 503 response for SubmitOperations
 type SubmitOperationsResponse503Headers struct {
-	Location   *string
-	RetryAfter *string
+	CacheControl *string
+	Location     *string
+	RetryAfter   *string
 }
 
 type SubmitOperationsResponse struct {
@@ -2186,6 +2278,14 @@ type SubmitOperationsResponse struct {
 	Headers202 *SubmitOperationsResponse202Headers
 	// Headers400 the parsed response headers for an HTTP 400 response
 	Headers400 *SubmitOperationsResponse400Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *SubmitOperationsResponse404Headers
+	// Headers408 the parsed response headers for an HTTP 408 response
+	Headers408 *SubmitOperationsResponse408Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *SubmitOperationsResponse413Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *SubmitOperationsResponse415Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *SubmitOperationsResponse429Headers
 	// Headers500 the parsed response headers for an HTTP 500 response
@@ -2280,23 +2380,32 @@ type GetOperationResponse200Headers struct {
 
 // GetOperationResponse400Headers the declared response headers of an HTTP 400 response for GetOperation
 type GetOperationResponse400Headers struct {
-	Deprecation *string
+	CacheControl *string
+	Deprecation  *string
+}
+
+// GetOperationResponse404Headers the declared response headers of an HTTP 404 response for GetOperation
+type GetOperationResponse404Headers struct {
+	CacheControl *string
 }
 
 // GetOperationResponse429Headers the declared response headers of an HTTP 429 response for GetOperation
 type GetOperationResponse429Headers struct {
-	RetryAfter *string
+	CacheControl *string
+	RetryAfter   *string
 }
 
 // GetOperationResponse500Headers the declared response headers of an HTTP 500 response for GetOperation
 type GetOperationResponse500Headers struct {
-	Location *string
+	CacheControl *string
+	Location     *string
 }
 
 // GetOperationResponse503Headers the declared response headers of an HTTP 503 response for GetOperation
 type GetOperationResponse503Headers struct {
-	Location   *string
-	RetryAfter *string
+	CacheControl *string
+	Location     *string
+	RetryAfter   *string
 }
 
 type GetOperationResponse struct {
@@ -2318,6 +2427,8 @@ type GetOperationResponse struct {
 	Headers200 *GetOperationResponse200Headers
 	// Headers400 the parsed response headers for an HTTP 400 response
 	Headers400 *GetOperationResponse400Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *GetOperationResponse404Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *GetOperationResponse429Headers
 	// Headers500 the parsed response headers for an HTTP 500 response
@@ -2385,11 +2496,18 @@ func (r GetOperationResponse) ContentType() string {
 	return ""
 }
 
+// GetLivenessResponse200Headers the declared response headers of an HTTP 200 response for GetLiveness
+type GetLivenessResponse200Headers struct {
+	CacheControl *string
+}
+
 type GetLivenessResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *Liveness
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetLivenessResponse200Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -2426,6 +2544,16 @@ func (r GetLivenessResponse) ContentType() string {
 	return ""
 }
 
+// GetReadinessResponse200Headers the declared response headers of an HTTP 200 response for GetReadiness
+type GetReadinessResponse200Headers struct {
+	CacheControl *string
+}
+
+// GetReadinessResponse503Headers the declared response headers of an HTTP 503 response for GetReadiness
+type GetReadinessResponse503Headers struct {
+	CacheControl *string
+}
+
 type GetReadinessResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -2433,6 +2561,10 @@ type GetReadinessResponse struct {
 	JSON200 *Readiness
 	// JSON503 the response for an HTTP 503 `application/json` response
 	JSON503 *Readiness
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetReadinessResponse200Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetReadinessResponse503Headers
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
@@ -2820,6 +2952,13 @@ func ParseSubmitOperationResponse(rsp *http.Response) (*SubmitOperationResponse,
 		response.Headers202 = &headers
 	case rsp.StatusCode == 400:
 		var headers SubmitOperationResponse400Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
 		if values := rsp.Header.Values("Deprecation"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Deprecation", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -2830,6 +2969,13 @@ func ParseSubmitOperationResponse(rsp *http.Response) (*SubmitOperationResponse,
 		response.Headers400 = &headers
 	case rsp.StatusCode == 404:
 		var headers SubmitOperationResponse404Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
 		if values := rsp.Header.Values("Deprecation"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Deprecation", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -2859,8 +3005,45 @@ func ParseSubmitOperationResponse(rsp *http.Response) (*SubmitOperationResponse,
 			headers.PreferenceApplied = &value
 		}
 		response.Headers404 = &headers
+	case rsp.StatusCode == 408:
+		var headers SubmitOperationResponse408Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
+		response.Headers408 = &headers
+	case rsp.StatusCode == 413:
+		var headers SubmitOperationResponse413Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
+		response.Headers413 = &headers
+	case rsp.StatusCode == 415:
+		var headers SubmitOperationResponse415Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
+		response.Headers415 = &headers
 	case rsp.StatusCode == 422:
 		var headers SubmitOperationResponse422Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
 		if values := rsp.Header.Values("Deprecation"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Deprecation", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -2892,6 +3075,13 @@ func ParseSubmitOperationResponse(rsp *http.Response) (*SubmitOperationResponse,
 		response.Headers422 = &headers
 	case rsp.StatusCode == 429:
 		var headers SubmitOperationResponse429Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -2902,6 +3092,13 @@ func ParseSubmitOperationResponse(rsp *http.Response) (*SubmitOperationResponse,
 		response.Headers429 = &headers
 	case rsp.StatusCode == 500:
 		var headers SubmitOperationResponse500Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
 		if values := rsp.Header.Values("Location"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
@@ -2912,6 +3109,13 @@ func ParseSubmitOperationResponse(rsp *http.Response) (*SubmitOperationResponse,
 		response.Headers500 = &headers
 	case rsp.StatusCode == 503:
 		var headers SubmitOperationResponse503Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
 		if values := rsp.Header.Values("Location"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
@@ -3055,6 +3259,13 @@ func ParseCreateWalletResponse(rsp *http.Response) (*CreateWalletResponse, error
 		response.Headers202 = &headers
 	case rsp.StatusCode == 400:
 		var headers CreateWalletResponse400Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
 		if values := rsp.Header.Values("Deprecation"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Deprecation", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -3063,8 +3274,35 @@ func ParseCreateWalletResponse(rsp *http.Response) (*CreateWalletResponse, error
 			headers.Deprecation = &value
 		}
 		response.Headers400 = &headers
+	case rsp.StatusCode == 408:
+		var headers CreateWalletResponse408Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
+		response.Headers408 = &headers
+	case rsp.StatusCode == 413:
+		var headers CreateWalletResponse413Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
+		response.Headers413 = &headers
 	case rsp.StatusCode == 429:
 		var headers CreateWalletResponse429Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -3075,6 +3313,13 @@ func ParseCreateWalletResponse(rsp *http.Response) (*CreateWalletResponse, error
 		response.Headers429 = &headers
 	case rsp.StatusCode == 500:
 		var headers CreateWalletResponse500Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
 		if values := rsp.Header.Values("Location"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
@@ -3085,6 +3330,13 @@ func ParseCreateWalletResponse(rsp *http.Response) (*CreateWalletResponse, error
 		response.Headers500 = &headers
 	case rsp.StatusCode == 503:
 		var headers CreateWalletResponse503Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
 		if values := rsp.Header.Values("Location"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
@@ -3210,6 +3462,13 @@ func ParseGetWalletResponse(rsp *http.Response) (*GetWalletResponse, error) {
 		response.Headers304 = &headers
 	case rsp.StatusCode == 400:
 		var headers GetWalletResponse400Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
 		if values := rsp.Header.Values("Deprecation"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Deprecation", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -3218,8 +3477,25 @@ func ParseGetWalletResponse(rsp *http.Response) (*GetWalletResponse, error) {
 			headers.Deprecation = &value
 		}
 		response.Headers400 = &headers
+	case rsp.StatusCode == 404:
+		var headers GetWalletResponse404Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
+		response.Headers404 = &headers
 	case rsp.StatusCode == 409:
 		var headers GetWalletResponse409Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -3230,6 +3506,13 @@ func ParseGetWalletResponse(rsp *http.Response) (*GetWalletResponse, error) {
 		response.Headers409 = &headers
 	case rsp.StatusCode == 429:
 		var headers GetWalletResponse429Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -3240,6 +3523,13 @@ func ParseGetWalletResponse(rsp *http.Response) (*GetWalletResponse, error) {
 		response.Headers429 = &headers
 	case rsp.StatusCode == 500:
 		var headers GetWalletResponse500Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
 		if values := rsp.Header.Values("Location"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
@@ -3250,6 +3540,13 @@ func ParseGetWalletResponse(rsp *http.Response) (*GetWalletResponse, error) {
 		response.Headers500 = &headers
 	case rsp.StatusCode == 503:
 		var headers GetWalletResponse503Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
 		if values := rsp.Header.Values("Location"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
@@ -3341,6 +3638,13 @@ func ParseListOperationsResponse(rsp *http.Response) (*ListOperationsResponse, e
 		response.Headers200 = &headers
 	case rsp.StatusCode == 400:
 		var headers ListOperationsResponse400Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
 		if values := rsp.Header.Values("Deprecation"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Deprecation", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -3349,8 +3653,25 @@ func ParseListOperationsResponse(rsp *http.Response) (*ListOperationsResponse, e
 			headers.Deprecation = &value
 		}
 		response.Headers400 = &headers
+	case rsp.StatusCode == 404:
+		var headers ListOperationsResponse404Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
+		response.Headers404 = &headers
 	case rsp.StatusCode == 429:
 		var headers ListOperationsResponse429Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -3361,6 +3682,13 @@ func ParseListOperationsResponse(rsp *http.Response) (*ListOperationsResponse, e
 		response.Headers429 = &headers
 	case rsp.StatusCode == 500:
 		var headers ListOperationsResponse500Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
 		if values := rsp.Header.Values("Location"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
@@ -3371,6 +3699,13 @@ func ParseListOperationsResponse(rsp *http.Response) (*ListOperationsResponse, e
 		response.Headers500 = &headers
 	case rsp.StatusCode == 503:
 		var headers ListOperationsResponse503Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
 		if values := rsp.Header.Values("Location"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
@@ -3528,6 +3863,13 @@ func ParseSubmitOperationsResponse(rsp *http.Response) (*SubmitOperationsRespons
 		response.Headers202 = &headers
 	case rsp.StatusCode == 400:
 		var headers SubmitOperationsResponse400Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
 		if values := rsp.Header.Values("Deprecation"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Deprecation", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -3536,8 +3878,55 @@ func ParseSubmitOperationsResponse(rsp *http.Response) (*SubmitOperationsRespons
 			headers.Deprecation = &value
 		}
 		response.Headers400 = &headers
+	case rsp.StatusCode == 404:
+		var headers SubmitOperationsResponse404Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 408:
+		var headers SubmitOperationsResponse408Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
+		response.Headers408 = &headers
+	case rsp.StatusCode == 413:
+		var headers SubmitOperationsResponse413Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
+		response.Headers413 = &headers
+	case rsp.StatusCode == 415:
+		var headers SubmitOperationsResponse415Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
+		response.Headers415 = &headers
 	case rsp.StatusCode == 429:
 		var headers SubmitOperationsResponse429Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -3548,6 +3937,13 @@ func ParseSubmitOperationsResponse(rsp *http.Response) (*SubmitOperationsRespons
 		response.Headers429 = &headers
 	case rsp.StatusCode == 500:
 		var headers SubmitOperationsResponse500Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
 		if values := rsp.Header.Values("Location"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
@@ -3558,6 +3954,13 @@ func ParseSubmitOperationsResponse(rsp *http.Response) (*SubmitOperationsRespons
 		response.Headers500 = &headers
 	case rsp.StatusCode == 503:
 		var headers SubmitOperationsResponse503Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
 		if values := rsp.Header.Values("Location"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
@@ -3649,6 +4052,13 @@ func ParseGetOperationResponse(rsp *http.Response) (*GetOperationResponse, error
 		response.Headers200 = &headers
 	case rsp.StatusCode == 400:
 		var headers GetOperationResponse400Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
 		if values := rsp.Header.Values("Deprecation"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Deprecation", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -3657,8 +4067,25 @@ func ParseGetOperationResponse(rsp *http.Response) (*GetOperationResponse, error
 			headers.Deprecation = &value
 		}
 		response.Headers400 = &headers
+	case rsp.StatusCode == 404:
+		var headers GetOperationResponse404Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
+		response.Headers404 = &headers
 	case rsp.StatusCode == 429:
 		var headers GetOperationResponse429Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -3669,6 +4096,13 @@ func ParseGetOperationResponse(rsp *http.Response) (*GetOperationResponse, error
 		response.Headers429 = &headers
 	case rsp.StatusCode == 500:
 		var headers GetOperationResponse500Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
 		if values := rsp.Header.Values("Location"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
@@ -3679,6 +4113,13 @@ func ParseGetOperationResponse(rsp *http.Response) (*GetOperationResponse, error
 		response.Headers500 = &headers
 	case rsp.StatusCode == 503:
 		var headers GetOperationResponse503Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
 		if values := rsp.Header.Values("Location"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: "uri-reference"}); err != nil {
@@ -3722,6 +4163,19 @@ func ParseGetLivenessResponse(rsp *http.Response) (*GetLivenessResponse, error) 
 
 	}
 
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetLivenessResponse200Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
+		response.Headers200 = &headers
+	}
+
 	return response, nil
 }
 
@@ -3753,6 +4207,29 @@ func ParseGetReadinessResponse(rsp *http.Response) (*GetReadinessResponse, error
 		}
 		response.JSON503 = &dest
 
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetReadinessResponse200Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetReadinessResponse503Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = &value
+		}
+		response.Headers503 = &headers
 	}
 
 	return response, nil
