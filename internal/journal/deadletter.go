@@ -70,6 +70,9 @@ func (j *Journal) Bury(ctx context.Context, rec wallet.Record) error {
 	select {
 	case err := <-done:
 		if err != nil {
+			if errors.Is(err, kerr.UnknownTopicID) {
+				j.lettersTopicUnknown.Store(true)
+			}
 			j.lettersFailed.Store(true)
 		}
 		if errors.Is(err, kerr.UnknownTopicOrPartition) {

@@ -18,7 +18,7 @@ func (j *Journal) mend() {
 	if w := j.writer.Load(); w != nil && w.failed.Swap(false) {
 		j.mendWriter(w)
 	}
-	if j.lettersFailed.Swap(false) { // whatever it was: their client tries on for most reasons
+	if j.lettersFailed.Swap(false) && (j.lettersTopicUnknown.Swap(false) || j.refusal(j.letters.Load()) != nil) {
 		j.mendLetters()
 	}
 }
