@@ -14,7 +14,8 @@ import (
 //	holdLost       ──► holdRecovering  it does not end before the ledger's offset: only what the
 //	                                   ledger had not come to is lost, or an operator has decided
 //	holdRecovering ──► ""              what was lost is applied, or maxRecovery is over
-//	any but holdLost ► holdForeign     while the topic is another; then its end decides again
+//	any but holdLost ► holdForeign     while the topic is another, or, where nothing was written,
+//	                                   may be; then its end decides again
 //	at the start   ──► holdUntold      until its end is told
 type writeHold string
 
@@ -67,7 +68,8 @@ func (j *Journal) look(topic uuid.UUID) (known look) {
 func (w *topicWriter) review(applied map[int32]int64, known look) {
 	first := w.applied == nil
 	w.applied = applied
-	foreign := len(known.topics) > 0 && known.lacks(w.topic.ID)
+	doubted := known.isDoubted(w.topic.ID)
+	foreign := doubted && known.lacks(w.topic.ID)
 	for _, p := range w.writers {
 		next, was := applied[p.partition], known.written[p.partition]
 		p.reached(next)
@@ -76,7 +78,7 @@ func (w *topicWriter) review(applied map[int32]int64, known look) {
 		switch {
 		case foreign && was.held == holdLost:
 			why = holdLost // for what was lost is to be applied first
-		case foreign:
+		case foreign, doubted && was.acknowledged == 0 && next == 0: // whose offsets would not tell the two apart
 			why = holdForeign
 		case told:
 			why = w.holdAtEnd(p, end, next, was)

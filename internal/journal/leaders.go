@@ -103,6 +103,11 @@ type naming struct {
 // while, where those are the ones that have not learnt of it.
 func (n naming) lacks(topic uuid.UUID) bool { return n.majority && !n.topics[topic] }
 
+// isDoubted reports whether some broker tells of another topic than this.
+func (n naming) isDoubted(topic uuid.UUID) bool {
+	return len(n.topics) > 1 || len(n.topics) == 1 && !n.topics[topic]
+}
+
 // askLeaders asks every broker known to the client for a topic's leaders: a new leader knows of
 // its role before it serves.
 func (j *Journal) askLeaders(ctx context.Context, topic string) naming {
@@ -161,7 +166,7 @@ func (j *Journal) endsOf(ctx context.Context, name string, id uuid.UUID) (map[in
 // deposed ones show.
 func (j *Journal) believed(ctx context.Context, name string, id uuid.UUID, listed kadm.ListedOffsets, err error) (map[int32]int64, naming, error) {
 	n := j.askLeaders(ctx, name)
-	if len(n.topics) > 1 || len(n.topics) == 1 && id != uuid.Nil && !n.topics[id] {
+	if len(n.topics) > 1 || id != uuid.Nil && n.isDoubted(id) {
 		return nil, n, errors.Join(err, errTwoTopics)
 	}
 	ends, err := listedOffsets(j.leaders.fenced(id, listed), err)

@@ -39,7 +39,7 @@ type meeting struct {
 	journal *Journal
 	ledger  Ledger
 	written uuid.UUID     // the topic that was written last
-	follows uuid.UUID     // the one that the ledger follows, as it has said last
+	follows wallet.Topic  // the one that the ledger follows, as it has said last
 	halted  int32         // partitions, from 0 on, that were stopped because what the ledger follows is not there
 	rejoin  time.Duration // until a reader that misses a partition makes room for another
 }
@@ -120,7 +120,7 @@ func (m *meeting) untilLeft(met wallet.Topic) (wallet.Topic, bool) {
 		j.mend()
 		now, applied, err := m.ledger.Followed(j.ctx)
 		if err == nil && now.ID != uuid.Nil && now != met {
-			m.follows = now.ID
+			m.follows = now
 			j.config.Log.Warn("the ledger goes on with the journal as an operator has accepted it", "topic", now.Name, "id", now.ID, "generation", now.Generation)
 			return now, true
 		}
@@ -131,17 +131,13 @@ func (m *meeting) untilLeft(met wallet.Topic) (wallet.Topic, bool) {
 			}
 			w.review(applied, known)
 		}
-		if err != nil || now != met {
-			lacking = 0
-			continue
-		}
-		if lacking++; !known.lacks(met.ID) {
+		if lacking++; err != nil || now != met || !known.lacks(met.ID) {
 			lacking = 0
 		}
 		if lacking == maxLacking {
 			return met, true
 		}
-		if r := j.reader.Load(); r.missesSome(m.rejoin) {
+		if r := j.reader.Load(); err == nil && r.missesSome(m.rejoin) {
 			m.rejoin = nextRejoin(m.rejoin, time.Since(r.born))
 			j.config.Log.Warn("the journal is read anew, for a partition of this replica is not fetched")
 			return met, true
@@ -178,7 +174,7 @@ func (m *meeting) meet(impatient bool) (wallet.Topic, error) {
 	known, offsets, lerr := m.ledger.Followed(j.ctx)
 	expected := known.ID
 	if lerr != nil {
-		expected = cmp.Or(m.follows, m.written)
+		expected = cmp.Or(m.follows.ID, m.written)
 	}
 	t, err := j.topicInKafka(j.ctx, expected)
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
@@ -198,16 +194,17 @@ func (m *meeting) meet(impatient bool) (wallet.Topic, error) {
 	}
 	switch {
 	case lerr == nil:
-		m.follows = known.ID
-	case m.follows != uuid.Nil && m.follows != t.ID:
+		m.follows = known
+	case m.follows.ID != uuid.Nil && (m.follows.ID != t.ID || m.follows.Partitions != t.Partitions):
 		m.endWriting(m.follows)
-		return t, fmt.Errorf("Kafka's topic %s has id %s; the ledger followed %s when it last answered: %w", j.config.Topic, t.ID, m.follows, lerr)
+		return t, fmt.Errorf("Kafka's topic %s has id %s and %d partitions; the ledger followed %s with %d when it last answered: %w",
+			j.config.Topic, t.ID, t.Partitions, m.follows.ID, m.follows.Partitions, lerr)
 	default:
 		return t, errors.Join(fmt.Errorf("the ledger has not agreed to topic %s: %w", j.config.Topic, lerr), m.openWriter(t, nil))
 	}
 	t.Generation = known.Generation // the ledger's alone
 	if known != t {
-		m.endWriting(known.ID)
+		m.endWriting(known)
 		return known, fmt.Errorf("%w: it follows %s with id %s and %d partitions; Kafka has id %s with %d",
 			wallet.ErrTopicChanged, known.Name, known.ID, known.Partitions, t.ID, t.Partitions)
 	}
@@ -223,9 +220,9 @@ func (m *meeting) meet(impatient bool) (wallet.Topic, error) {
 
 // endWriting ends writing a topic that the ledger does not follow, and holds the one that it
 // follows, which may come back.
-func (m *meeting) endWriting(follows uuid.UUID) {
+func (m *meeting) endWriting(follows wallet.Topic) {
 	w := m.journal.writer.Load()
-	if w != nil && w.topic.ID == follows {
+	if w != nil && w.topic.ID == follows.ID && w.topic.Partitions == follows.Partitions {
 		w.holdForeign()
 		return
 	}

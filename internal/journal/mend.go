@@ -25,6 +25,9 @@ func (j *Journal) mend() {
 
 func (j *Journal) mendWriter(w *topicWriter) {
 	why := j.refusal(w.client.Load())
+	if why == nil {
+		w.refused.Store(nil)
+	}
 	switch {
 	case why != nil:
 		w.refused.Store(&why)
@@ -58,11 +61,11 @@ func (w *topicWriter) replaceClient(fresh *kgo.Client) {
 	w.refused.Store(nil)
 }
 
-// allTellOf reports whether every broker that answers tells of this topic: a client keeps to the
-// first that it hears of.
+// allTellOf reports whether most brokers answer, and all of those tell of this topic: a client
+// keeps to the first that it hears of.
 func (j *Journal) allTellOf(topic uuid.UUID) bool {
 	n := j.askLeaders(j.ctx, j.config.Topic)
-	return len(n.topics) == 1 && n.topics[topic]
+	return n.majority && n.topics[topic] && !n.isDoubted(topic)
 }
 
 func (j *Journal) mendLetters() {

@@ -51,6 +51,7 @@ type share struct {
 	missed      bool // the client does not fetch it
 	unknown     int  // answers in a row that the topic is unknown
 	unknownAt   time.Time
+	judged      bool // it is being found out whether its offset is there
 	halted      bool // it stays paused while it is this replica's
 	revocations int  // how often it was taken away: what was found out before no longer counts
 }
@@ -135,10 +136,10 @@ func (r *reader) startOffsets(ctx context.Context, offsets map[string]map[int32]
 func (r *reader) noteAsked(partition int32) {
 	r.mu.Lock()
 	s := r.share(partition)
-	missed := s.missed
-	s.asked, s.missed = true, false
+	paused := s.missed || s.judged
+	s.asked, s.missed, s.judged = true, false, false
 	r.mu.Unlock()
-	if missed { // and paused
+	if paused {
 		r.resume(partition)
 	}
 }
@@ -235,11 +236,11 @@ func (r *reader) revocationsOf(partition int32) int {
 	return r.share(partition).revocations
 }
 
-// resume goes on fetching a partition that is neither halted nor missed.
+// resume goes on fetching a partition, unless something is to be found out or done first.
 func (r *reader) resume(partition int32) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s := r.share(partition); s.halted || s.missed {
+	if s := r.share(partition); s.halted || s.missed || s.judged {
 		return
 	}
 	r.client.ResumeFetchPartitions(map[string][]int32{r.topic.Name: {partition}})

@@ -22,7 +22,9 @@ func (r *reader) failed(topic string, partition int32, err error) {
 		}
 		return
 	}
-	revocations, ours := r.noteFailed(partition, err)
+	var loss *kgo.ErrDataLoss
+	outOfRange := errors.Is(err, kerr.OffsetOutOfRange) || errors.As(err, &loss)
+	revocations, ours := r.noteFailed(partition, err, outOfRange)
 	if !ours {
 		return
 	}
@@ -30,8 +32,6 @@ func (r *reader) failed(topic string, partition int32, err error) {
 	if r.repeats.may(fmt.Sprint(partition)) {
 		r.journal.config.Log.Warn("fetch failed", "partition", partition, "error", err)
 	}
-	var loss *kgo.ErrDataLoss
-	outOfRange := errors.Is(err, kerr.OffsetOutOfRange) || errors.As(err, &loss)
 	r.ended.Go(func() {
 		switch {
 		case outOfRange && r.isComplete(partition):
@@ -57,7 +57,7 @@ const inARow = 30 * time.Second
 // noteFailed notes what a partition's fetch has failed with, and returns how often the partition
 // was taken away, and whether it is this replica's and not halted: the client also tells errors
 // of others. One that startOffsets was not asked about has failed before it was read.
-func (r *reader) noteFailed(partition int32, err error) (revocations int, ours bool) {
+func (r *reader) noteFailed(partition int32, err error, outOfRange bool) (revocations int, ours bool) {
 	if partition < 0 { // it is the topic's
 		return 0, true
 	}
@@ -73,6 +73,7 @@ func (r *reader) noteFailed(partition int32, err error) (revocations int, ours b
 		}
 		s.unknown, s.unknownAt = s.unknown+1, time.Now()
 	}
+	s.judged = s.judged || outOfRange
 	s.missed = s.missed || !s.asked || s.unknown > maxUnknown || errors.Is(err, errTwoTopics)
 	return s.revocations, true
 }
@@ -104,7 +105,8 @@ func (r *reader) stop(partition int32, revocations int, err error) {
 		return
 	}
 	r.mu.Lock()
-	r.share(partition).halted = true
+	s := r.share(partition)
+	s.halted, s.judged = true, false
 	r.pause(partition)
 	r.mu.Unlock()
 	r.journal.applier.Halt(partition, fmt.Errorf("%w: %w", errLost, err))
@@ -116,7 +118,7 @@ func (r *reader) miss(partition int32, revocations int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if s := r.share(partition); s.revocations == revocations {
-		s.missed = true
+		s.missed, s.judged = true, false
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -158,6 +159,47 @@ func TestNothingIsWrittenIntoAnotherTopicWhileTheLedgerIsSilent(t *testing.T) {
 	})
 	if m.journal.writer.Load() != w || w.writers[0].currentHold() != holdForeign {
 		t.Errorf("by the same writer: %t; held for %q", m.journal.writer.Load() == w, w.writers[0].currentHold())
+	}
+}
+
+// Nor into one of which somebody has raised the number of partitions.
+func TestNothingIsWrittenByAnotherNumberOfPartitionsWhileTheLedgerIsSilent(t *testing.T) {
+	t.Parallel()
+	l := &fakeLedger{}
+	m := metOnce(t, testConfig(embeddedtest.Kfake(t).ListenAddrs()), l, newApplier(nil))
+	m.leave(l.follows())
+	m.follows.Partitions = 2
+	l.set(wallet.Topic{}, wallet.ErrUnavailable)
+	if _, err := m.meet(true); !errors.Is(err, wallet.ErrUnavailable) || m.journal.writer.Load() != nil {
+		t.Errorf("%v; written: %t", err, m.journal.writer.Load() != nil)
+	}
+}
+
+// A new client would keep to the first topic that it hears of, and most have not told yet.
+func TestOneBrokerAloneGivesNoWriterANewClient(t *testing.T) {
+	t.Parallel()
+	cluster, _, j := metByThree(t)
+	id := j.writer.Load().topic.ID
+	eventually(t, "all tell of it", func() bool { return j.allTellOf(id) })
+	cutOff(t, cluster, other(0))
+	if j.allTellOf(id) {
+		t.Error("one is believed")
+	}
+}
+
+// The applier has room again while it is found out whether the ledger's offset is there.
+func TestAPartitionThatIsJudgedIsNotFetched(t *testing.T) {
+	t.Parallel()
+	broker, _, j := metFour(t)
+	r := givenReader(t, j)
+	whenOn(t, broker, is(0), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		_, is := request.(*kmsg.ListOffsetsRequest)
+		return nil, errors.New("cut off"), is
+	})
+	r.failed(j.config.Topic, 0, kerr.OffsetOutOfRange)
+	j.Resume(0)
+	if paused := r.client.PauseFetchPartitions(nil)[j.config.Topic]; !slices.Contains(paused, 0) {
+		t.Errorf("paused are %d", paused)
 	}
 }
 

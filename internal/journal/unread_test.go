@@ -342,23 +342,33 @@ func TestAnEndThatALeaderBeforeTheLastTellsIsNotBelieved(t *testing.T) {
 }
 
 func TestNoPartitionIsWrittenWhileTheTopicIsAnother(t *testing.T) {
-	p := &partitionWriter{partition: 3}
+	empty, written := &partitionWriter{partition: 3}, &partitionWriter{partition: 4}
+	written.judge(0, nil)
 	ours, another := wallet.Topic{ID: uuid.New()}, uuid.New()
-	w := &topicWriter{topic: ours, applier: newApplier(nil), writers: []*partitionWriter{p}, log: slog.New(slog.DiscardHandler)}
+	w := &topicWriter{topic: ours, applier: newApplier(nil), writers: []*partitionWriter{empty, written}, log: slog.New(slog.DiscardHandler)}
+	ends, of := map[int32]int64{3: 0, 4: 1}, func(topics ...uuid.UUID) map[uuid.UUID]bool {
+		set := map[uuid.UUID]bool{}
+		for _, id := range topics {
+			set[id] = true
+		}
+		return set
+	}
 	for n, c := range []struct {
-		topics map[uuid.UUID]bool
-		ends   map[int32]int64
-		want   writeHold
+		naming
+		ends  map[int32]int64
+		empty writeHold
+		other writeHold
 	}{
-		{map[uuid.UUID]bool{ours.ID: true}, map[int32]int64{3: 0}, ""},
-		{map[uuid.UUID]bool{ours.ID: true, another: true}, map[int32]int64{3: 0}, ""}, // of before, by a broker that is cut off
-		{map[uuid.UUID]bool{another: true}, map[int32]int64{3: 0}, holdForeign},       // as empty as ours
-		{nil, nil, holdForeign},
-		{map[uuid.UUID]bool{ours.ID: true}, map[int32]int64{3: 0}, ""},
+		{naming{of(ours.ID), true}, ends, "", ""},
+		{naming{of(ours.ID, another), true}, nil, holdForeign, ""}, // some of before, or already of the next
+		{naming{of(another), false}, nil, holdForeign, ""},         // most do not answer
+		{naming{of(another), true}, nil, holdForeign, holdForeign},
+		{naming{nil, true}, nil, holdForeign, holdForeign},
+		{naming{of(ours.ID), true}, ends, "", ""},
 	} {
-		w.review(map[int32]int64{3: 0}, look{w.written(), c.ends, naming{c.topics, true}})
-		if p.currentHold() != c.want {
-			t.Errorf("look %d: held for %q, want %q", n, p.currentHold(), c.want)
+		w.review(map[int32]int64{}, look{w.written(), c.ends, c.naming})
+		if empty.currentHold() != c.empty || written.currentHold() != c.other {
+			t.Errorf("look %d: held for %q and %q, want %q and %q", n, empty.currentHold(), written.currentHold(), c.empty, c.other)
 		}
 	}
 }
