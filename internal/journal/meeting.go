@@ -197,7 +197,7 @@ func (m *meeting) meet(impatient bool) (wallet.Topic, error) {
 		m.follows = known
 	case m.follows.ID != uuid.Nil && (m.follows.ID != t.ID || m.follows.Partitions != t.Partitions):
 		m.endWriting(m.follows)
-		return t, fmt.Errorf("Kafka's topic %s has id %s and %d partitions; the ledger followed %s with %d when it last answered: %w",
+		return t, fmt.Errorf("topic %s has id %s and %d partitions in Kafka; the ledger followed %s with %d when it last answered: %w",
 			j.config.Topic, t.ID, t.Partitions, m.follows.ID, m.follows.Partitions, lerr)
 	default:
 		return t, errors.Join(fmt.Errorf("the ledger has not agreed to topic %s: %w", j.config.Topic, lerr), m.openWriter(t, nil))
