@@ -112,8 +112,8 @@ func (m *meeting) unhalt() {
 
 // untilLeft watches whether the ledger still follows what was met, and returns
 // what it follows when that is something else, or what was met when it is not there any more,
-// or has to be read anew; false: Close. A ledger that follows nothing was emptied under a running walletd,
-// which is no operator's word.
+// or has to be read anew; false: Close. A ledger that follows nothing was emptied under a
+// running walletd, which is no operator's word.
 func (m *meeting) untilLeft(met wallet.Topic) (wallet.Topic, bool) {
 	j := m.journal
 	for lacking := 0; sleep(j.ctx, watchEvery); {

@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/walletd/walletd/internal/embedded/embeddedtest"
@@ -318,21 +319,32 @@ func (a *lateApplier) Acknowledged(rec wallet.Record) {
 	a.told <- "acknowledged"
 }
 
+// closing holds a token once a client is closed.
+type closing chan struct{}
+
+func (c closing) OnClientClosed(*kgo.Client) { signal(c) }
+
 // Else what was acknowledged in this topic would be waited for in the next one.
 func TestWhatIsAcknowledgedIsToldBeforeAWriterIsClosed(t *testing.T) {
 	t.Parallel()
 	const chances = 10_000
 	a := &lateApplier{newApplier(nil), make(chan struct{}), make(chan struct{}), make(chan string, 2)}
-	j := reading(t, testConfig(embeddedtest.Kfake(t).ListenAddrs()), &fakeLedger{}, a)
+	cfg, closed := testConfig(embeddedtest.Kfake(t).ListenAddrs()), make(closing, 1)
+	j := reading(t, cfg, &fakeLedger{}, a)
 	eventually(t, "it is met", func() bool { return j.writer.Load() != nil })
+	client, err := kgo.NewClient(append(producerOptions(cfg), kgo.WithHooks(closed))...)
+	if err != nil {
+		t.Fatal(err)
+	}
 	w := j.writer.Load()
+	w.replaceClient(client)
 	go func() { _, _ = j.put(deposit(uuid.New(), 1)) }()
 	<-a.entered
 	go func() {
 		w.close()
 		a.told <- "closed"
 	}()
-	<-w.client.Load().Context().Done()
+	<-closed
 	for range chances {
 		runtime.Gosched()
 	}
