@@ -27,8 +27,8 @@ func (j *Journal) Available() error {
 }
 
 // Writable reports whether this replica can write the partitions that anybody can. Those
-// that have lost their ends nobody can write until an operator has decided: they do not
-// count, unless all have.
+// that have lost their ends, or whose topic is doubted, nobody can: they do not count, unless
+// it is so with all.
 func (j *Journal) Writable() bool {
 	w, err := j.met()
 	if err != nil {
@@ -37,7 +37,7 @@ func (j *Journal) Writable() bool {
 	writable := 0
 	for _, p := range w.writers {
 		switch held, stalled := p.obstacle(); {
-		case held == holdLost || held == holdRecovering:
+		case held == holdLost || held == holdRecovering || held == holdForeign:
 		case stalled:
 			return false
 		default:

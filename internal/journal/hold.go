@@ -23,7 +23,7 @@ const (
 	holdUntold     writeHold = "where it ends was not told yet"
 	holdLost       writeHold = "it has lost its end"
 	holdRecovering writeHold = "what was lost is being applied"
-	holdForeign    writeHold = "the topic is another"
+	holdForeign    writeHold = "the topic is another, or a broker says so"
 )
 
 // look is what the meeting has seen of a topic's partitions, in this order: the ledger's
@@ -76,7 +76,7 @@ func (w *topicWriter) review(applied map[int32]int64, known look) {
 		end, told := known.ends[p.partition]
 		var why writeHold
 		switch {
-		case foreign && was.held == holdLost:
+		case doubted && was.held == holdLost:
 			why = holdLost // for what was lost is to be applied first
 		case foreign, doubted && was.acknowledged == 0 && next == 0: // whose offsets would not tell the two apart
 			why = holdForeign

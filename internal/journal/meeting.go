@@ -137,7 +137,7 @@ func (m *meeting) untilLeft(met wallet.Topic) (wallet.Topic, bool) {
 		if lacking == maxLacking {
 			return met, true
 		}
-		if r := j.reader.Load(); err == nil && r.missesSome(m.rejoin) {
+		if r := j.reader.Load(); err == nil && now == met && r.missesSome(m.rejoin) {
 			m.rejoin = nextRejoin(m.rejoin, time.Since(r.born))
 			j.config.Log.Warn("the journal is read anew, for a partition of this replica is not fetched")
 			return met, true
@@ -245,7 +245,7 @@ func (m *meeting) openWriter(t wallet.Topic, applied map[int32]int64) error {
 		}
 		return nil
 	}
-	if len(known.topics) > 1 { // a new client keeps to the first that it hears of
+	if known.isDoubted(t.ID) { // a new client keeps to the first that it hears of
 		return errTwoTopics
 	}
 	j.closeWriter()

@@ -138,12 +138,12 @@ const (
 // The ledger may pass it unread, so neither it nor what follows is acknowledged, and nothing
 // more is written until it is known where the partition ends.
 func (p *partitionWriter) judge(offset int64, err error) verdict {
-	switch {
+	switch held := p.currentHold(); {
 	case err != nil || offset < 0:
 		// A batch that the broker had already, its first answer being lost, is a success
 		// whose offset may not be known; the fetch will bring it.
 		return unacknowledged
-	case p.currentHold() == holdLost:
+	case held == holdLost || held == holdForeign: // nobody waits for it any more
 		return unacknowledged
 	case offset < max(p.next.Load(), p.least):
 		p.hold(holdLost)

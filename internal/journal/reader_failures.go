@@ -117,7 +117,7 @@ func (r *reader) stop(partition int32, revocations int, err error) {
 func (r *reader) miss(partition int32, revocations int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s := r.share(partition); s.revocations == revocations {
+	if s := r.share(partition); s.revocations == revocations && !s.halted {
 		s.missed, s.judged = true, false
 	}
 }

@@ -188,6 +188,45 @@ func TestOneBrokerAloneGivesNoWriterANewClient(t *testing.T) {
 	}
 }
 
+// All that answer tell of another topic since somebody told of this one.
+func TestNoWriterBeginsWhileAllTellOfAnotherTopic(t *testing.T) {
+	t.Parallel()
+	cluster, _, j := metByThree(t)
+	topic := j.writer.Load().topic
+	m := metOnce(t, j.config, &fakeLedger{topic: topic}, newApplier(nil))
+	m.journal.closeWriter()
+	s := goStale(t, cluster, j.config.Topic, nil, func(int32) bool { return true })
+	t.Cleanup(func() { s.healed.Store(true) })
+	if err := m.openWriter(topic, nil); !errors.Is(err, errTwoTopics) || m.journal.writer.Load() != nil {
+		t.Errorf("%v; written: %t", err, m.journal.writer.Load() != nil)
+	}
+}
+
+// Some partitions that are doubted make no replica unready.
+func TestPartitionsThatAreDoubtedDoNotCountAsThoseThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	_, _, j := metFour(t)
+	w := j.writer.Load()
+	for _, p := range w.writers[1:] {
+		p.judge(0, nil)
+	}
+	doubted := naming{map[uuid.UUID]bool{w.topic.ID: true, uuid.New(): true}, true}
+	w.review(map[int32]int64{}, look{w.written(), nil, doubted})
+	if w.writers[0].currentHold() != holdForeign || !j.Writable() {
+		t.Errorf("held for %q; writable: %t", w.writers[0].currentHold(), j.Writable())
+	}
+}
+
+// It may be the other topic's, and nobody waits for it any more.
+func TestWhatIsAcknowledgedWhileTheTopicIsAnotherIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	p := &partitionWriter{}
+	p.hold(holdForeign)
+	if v := p.judge(0, nil); v != unacknowledged || p.next.Load() != 0 {
+		t.Errorf("verdict %d, next %d", v, p.next.Load())
+	}
+}
+
 // The applier has room again while it is found out whether the ledger's offset is there.
 func TestAPartitionThatIsJudgedIsNotFetched(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -120,8 +121,12 @@ func TestALedgerThatFollowsNothingIsNoOperatorsWord(t *testing.T) {
 	t.Parallel()
 	broker, l, a := embeddedtest.Kfake(t), &fakeLedger{}, newApplier(nil)
 	j := met(t, testConfig(broker.ListenAddrs()), l, a)
-	r := readerOf(t, j)
+	r := givenReader(t, j)
 	l.set(wallet.Topic{}, nil)
+	r.mu.Lock()
+	r.share(0).missed = true // it would be read anew
+	r.mu.Unlock()
+	eventually(t, "the reader is old enough", func() bool { return time.Since(r.born) > minRejoin })
 	tried(t, l, 2)
 	if j.reader.Load() != r || l.follows().ID != uuid.Nil {
 		t.Error("the topic was met anew")
