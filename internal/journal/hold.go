@@ -64,7 +64,8 @@ func (j *Journal) look(topic uuid.UUID) (known look) {
 // offset; writing would close that gap and hide the loss. A partition that lost only what the
 // ledger has not reached is held until the next look agrees, and then until what was
 // acknowledged here of that is applied. All are held while the topic is another one: nobody
-// applies its records before an operator accepts it.
+// applies its records before an operator accepts it. Where nothing was written yet a broker
+// that says so is enough.
 func (w *topicWriter) review(applied map[int32]int64, known look) {
 	first := w.applied == nil
 	w.applied = applied
@@ -93,8 +94,8 @@ func (w *topicWriter) review(applied map[int32]int64, known look) {
 	}
 }
 
-// holdForeign holds all partitions while the topic is another one.
-func (w *topicWriter) holdForeign() {
+// holdAll holds all partitions, since the topic is another one.
+func (w *topicWriter) holdAll() {
 	for _, p := range w.writers {
 		if was := p.currentHold(); was != holdLost { // for what was lost is to be applied first
 			p.rehold(was, holdForeign)

@@ -116,10 +116,10 @@ func clientOptions(cfg Config) []kgo.Opt {
 // Write journals operations of one wallet in one record: at least one and no more than
 // wallet.MaxRecordOperations, or its creation alone. They must stay as they are. done is
 // called once, at the latest after two AckTimeouts (the flush before, and its own; at a
-// start a third, for the topic) and the waits of a wave: with the receipt once all in-sync replicas have the record; with
-// ErrNotJournaled if nothing was handed over, possibly before Write returns; with
-// ErrUnacknowledged if that is unknown. It holds up whoever else is told, so it must
-// not wait.
+// start a third, for the topic) and the waits of a wave: with the receipt once all in-sync
+// replicas have the record; with ErrNotJournaled if nothing was handed over, possibly before
+// Write returns; with ErrUnacknowledged if that is unknown. It holds up whoever else is
+// told, so it must not wait.
 func (j *Journal) Write(done func(wallet.Receipt, error), ops ...wallet.Operation) {
 	rec := wallet.Record{Kind: wallet.KindOperations, WalletID: ops[0].WalletID, Operations: ops[:len(ops):len(ops)], Replica: j.config.Replica}
 	if ops[0].IsCreation() {

@@ -223,7 +223,7 @@ func (m *meeting) meet(impatient bool) (wallet.Topic, error) {
 func (m *meeting) endWriting(follows wallet.Topic) {
 	w := m.journal.writer.Load()
 	if w != nil && w.topic.ID == follows.ID && w.topic.Partitions == follows.Partitions {
-		w.holdForeign()
+		w.holdAll()
 		return
 	}
 	m.journal.closeWriter()
