@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/walletd/walletd/client"
@@ -21,6 +22,10 @@ func TestBench(t *testing.T) {
 		t.Errorf("%v in %s", err, out)
 	}
 	c.run(0, "bench", "--connections", "2", "--duration", "50ms", "--async")
+	out, _ = c.run(0, append(short, "--json", "--no-verify")...)
+	if strings.Contains(out, "appliedPerSecond") || strings.Contains(out, "verification") {
+		t.Errorf("figures of what was not read in %s", out)
+	}
 }
 
 func TestBenchExitCodes(t *testing.T) {

@@ -21,25 +21,32 @@ type Verification struct {
 
 // Report is a run's outcome.
 type Report struct {
-	Wallets           []string     `json:"wallets"` // that it made
-	Answers           Answers      `json:"answers"`
-	LatencyMs         Latency      `json:"latencyMs"`
-	AcceptedPerSecond float64      `json:"acceptedPerSecond"`
-	AppliedPerSecond  float64      `json:"appliedPerSecond"` // by the service's clock; 0: too few to say, or not verified
-	SendingSeconds    float64      `json:"sendingSeconds"`   // until the last answer
-	SendingCPUSeconds float64      `json:"sendingCpuSeconds"`
-	SendingEnded      time.Time    `json:"sendingEnded"` // the last answer
-	DrainSeconds      float64      `json:"drainSeconds"` // with the verification
-	Bounded           bool         `json:"bounded"`      // ended by MaxOperations
-	Interrupted       bool         `json:"interrupted"`
-	Verification      Verification `json:"verification"`
-	Unverified        bool         `json:"unverified,omitempty"`
+	Wallets           []string      `json:"wallets"` // that it made
+	Answers           Answers       `json:"answers"`
+	LatencyMs         Latency       `json:"latencyMs"`
+	AcceptedPerSecond float64       `json:"acceptedPerSecond"`
+	AppliedPerSecond  float64       `json:"appliedPerSecond,omitzero"` // by the service's clock; 0: too few to say, or not verified
+	SendingSeconds    float64       `json:"sendingSeconds"`            // until the last answer
+	SendingCPUSeconds float64       `json:"sendingCpuSeconds"`
+	SendingEnded      time.Time     `json:"sendingEnded"`          // the last answer
+	DrainSeconds      float64       `json:"drainSeconds,omitzero"` // with the verification
+	Bounded           bool          `json:"bounded"`               // ended by MaxOperations
+	Interrupted       bool          `json:"interrupted"`
+	Verification      *Verification `json:"verification,omitempty"` // nil: the histories were not read
 }
 
 // OK reports whether everything was as promised. If strict, a request that was
 // not processed, whatever the reason, is a broken promise too.
 func (r *Report) OK(strict bool) bool {
-	return len(r.Verification.Faults.Counts) == 0 && (!strict || r.Answers.Unprocessed() == 0)
+	return len(r.Faults()) == 0 && (!strict || r.Answers.Unprocessed() == 0)
+}
+
+// Faults counts the broken promises that were found, by their kind.
+func (r *Report) Faults() map[string]int64 {
+	if r.Verification == nil {
+		return nil
+	}
+	return r.Verification.Faults.Counts
 }
 
 func (t *tally) percentiles() Latency {

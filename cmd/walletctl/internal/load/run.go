@@ -77,8 +77,7 @@ func (r *Run) Load(ctx context.Context) *Report {
 	report := &Report{Answers: r.tally.answers, LatencyMs: r.tally.percentiles(),
 		AcceptedPerSecond: perSecond(r.tally.accepted(), took), SendingSeconds: took.Seconds(), SendingEnded: r.start.Add(took),
 		SendingCPUSeconds: (cpuTime() - spent).Seconds(),
-		Unverified:        true, Verification: Verification{Faults: newFaults()},
-		Bounded: r.drafted.Load() > MaxOperations, Interrupted: ctx.Err() != nil}
+		Bounded:           r.drafted.Load() > MaxOperations, Interrupted: ctx.Err() != nil}
 	if len(r.config.IDs) == 0 {
 		for _, t := range r.targets {
 			report.Wallets = append(report.Wallets, t.id.String())
@@ -133,6 +132,5 @@ func (r *Run) Verify(ctx context.Context, report *Report) {
 	v.verify(ctx, r.targets)
 	report.DrainSeconds = time.Since(start).Seconds()
 	report.AppliedPerSecond = perSecond(v.history.Operations, v.history.Newest.Sub(v.history.Oldest))
-	report.Unverified = false
-	report.Verification = Verification{History: v.history, Followed: v.followed, Faults: v.faults}
+	report.Verification = &Verification{History: v.history, Followed: v.followed, Faults: v.faults}
 }
