@@ -33,6 +33,9 @@ WITH w AS (INSERT INTO wallets (id, balance, version) VALUES ($1, 6, 3))
 INSERT INTO operations (wallet_id, operation_id, sequence, type, amount, status, balance_after)
 SELECT $1, gen_random_uuid(), o.* FROM (VALUES (1, 1, 10, 1, 10), (2, 2, 4, 1, 6), (3, 2, 100, 2, 6)) AS o`
 
+// historyAmount is what its amounts add up to.
+const historyAmount = 114
+
 func TestAFigureCountsOnlyIfTheLedgerHasIt(t *testing.T) {
 	ctx, pool := kept(t)
 	s, right := &subject{name: "rival", ledger: pool}, answers{OK: 2, Refused: 1}
@@ -45,6 +48,7 @@ func TestAFigureCountsOnlyIfTheLedgerHasIt(t *testing.T) {
 		"with outcomes that come later":   {"", answers{Accepted: 2, OK: 1}, true},
 		"one is lost":                     {"", answers{OK: 3, Refused: 1}, false},
 		"one was applied twice":           {"", answers{OK: 1, Refused: 1}, false},
+		"one is lost, another one twice":  {"", answers{OK: 2, Refused: 1, Amount: historyAmount + 6}, false},
 		"one was told that it is refused": {"", answers{OK: 1, Refused: 2}, false},
 		"nobody was told of the refusal":  {"", answers{OK: 3}, false},
 		"one of a bulk is refused":        {"", answers{OK: 3, inBulks: 3}, true},
@@ -58,9 +62,12 @@ func TestAFigureCountsOnlyIfTheLedgerHasIt(t *testing.T) {
 		"another balance after":           {`UPDATE operations SET balance_after = 5 WHERE wallet_id = $1 AND sequence = 2`, right, false},
 		"money moved by what was refused": {`UPDATE operations SET balance_after = 0 WHERE wallet_id = $1 AND sequence = 3`, right, false},
 		"another version":                 {`UPDATE wallets SET version = 2 WHERE id = $1`, right, false},
-		"a history without the last":      {`DELETE FROM operations WHERE wallet_id = $1 AND sequence = 3`, answers{OK: 2}, false},
+		"a history without the last":      {`DELETE FROM operations WHERE wallet_id = $1 AND sequence = 3`, answers{OK: 2, Amount: 14}, false},
 		"operations of nobody":            {`DELETE FROM wallets WHERE id = $1`, right, false},
 	} {
+		if of.told.Amount == 0 {
+			of.told.Amount = historyAmount
+		}
 		wallet := uuid.New()
 		for _, statement := range []string{history, of.spoil} {
 			if statement != "" {

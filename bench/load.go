@@ -72,6 +72,7 @@ type answers struct {
 	Server     int64            `json:"serverErrors"`
 	None       int64            `json:"noAnswer"`
 	NotSent    int64            `json:"notSent"`
+	Amount     int64            `json:"amount"` // of those that will be in the ledger, added up
 	Errors     map[string]int64 `json:"errors"`
 
 	inBulks int64 // of these, whose own outcomes are not counted: a bulk's answer counts as what it is as a whole
@@ -97,7 +98,7 @@ func (a answers) unknown() int64 { return a.None + a.Server }
 // and adds the answers of another load, without its errors.
 func (a answers) and(b answers) answers {
 	return answers{OK: a.OK + b.OK, Accepted: a.Accepted + b.Accepted, Refused: a.Refused + b.Refused, Overloaded: a.Overloaded + b.Overloaded,
-		Other: a.Other + b.Other, Server: a.Server + b.Server, None: a.None + b.None, NotSent: a.NotSent + b.NotSent, inBulks: a.inBulks + b.inBulks}
+		Other: a.Other + b.Other, Server: a.Server + b.Server, None: a.None + b.None, NotSent: a.NotSent + b.NotSent, Amount: a.Amount + b.Amount, inBulks: a.inBulks + b.inBulks}
 }
 
 // walletctlTimeout is what a load may take beyond its duration.

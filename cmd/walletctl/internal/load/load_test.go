@@ -54,12 +54,25 @@ func TestAnHonestServicePasses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s, c := start(t), openLoop()
 			change(&c, s)
+			amounts := map[uuid.UUID]int64{}
+			s.Distort = func(history []client.Operation) []client.Operation { // as it is
+				for _, op := range history {
+					amounts[op.OperationID] = op.Amount
+				}
+				return history
+			}
 			report := run(t, s, c)
 			if !report.OK(true) {
 				t.Fatalf("faults %+v, answers %+v", report.Verification.Faults, report.Answers)
 			}
 			if report.Verification.Operations != report.Answers.Sent || (c.Rate > 0 && report.Answers.Sent != 300) {
 				t.Errorf("%d in the history, answers %+v", report.Verification.Operations, report.Answers)
+			}
+			for _, amount := range amounts {
+				report.Answers.Amount -= amount
+			}
+			if report.Answers.Amount != 0 {
+				t.Errorf("amounts of what was accepted: %d more than in the histories", report.Answers.Amount)
 			}
 			if s.HoldReads == 0 && (report.Verification.Failed == 0 || report.Answers.Refused != report.Verification.Failed) {
 				t.Errorf("%d FAILED in the history, %d answers of 422", report.Verification.Failed, report.Answers.Refused)

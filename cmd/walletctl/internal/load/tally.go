@@ -22,6 +22,7 @@ type Answers struct {
 	None       int64            `json:"noAnswer"`
 	NotSent    int64            `json:"notSent"` // due while too many were in flight
 	Unreadable int64            `json:"unreadable"`
+	Amount     int64            `json:"amount"`           // the sum of the amounts of those answered 200, 202 and 422
 	Errors     map[string]int64 `json:"errors,omitempty"` // by code, or by why there was no answer
 }
 
@@ -84,10 +85,13 @@ func (t *tally) count(r *reply) {
 		t.reason("no answer: " + cause(r.err))
 	case r.status == http.StatusOK:
 		t.answers.OK++
+		t.answers.Amount += int64(r.record.amount)
 	case r.status == http.StatusAccepted:
 		t.answers.Accepted++
+		t.answers.Amount += int64(r.record.amount)
 	case r.status == http.StatusUnprocessableEntity:
 		t.answers.Refused++
+		t.answers.Amount += int64(r.record.amount)
 	case r.status == http.StatusTooManyRequests:
 		t.answers.Overloaded++
 		t.reason("429 " + r.code)
