@@ -99,7 +99,7 @@ func (f figure) cost() (sum float64) {
 	return sum
 }
 
-// What the last point may be, as a multiple of the first.
+// What any point may be, as a multiple of the first.
 const (
 	operationsGrowth = 1.15 // cost per operation, a page and a look-up, from an empty ledger to ten million operations
 	walletsGrowth    = 1.5  // cost per operation, from a thousand wallets to a million
