@@ -64,31 +64,37 @@ func (r *results) add(c cell, f figure) { r.byCell[c].Figures = append(r.byCell[
 // finish computes medians, ratios and targets.
 func (r *results) finish() {
 	for _, l := range r.Lines {
-		l.PerSecond, l.P50, l.P99 = l.each(func(f figure) float64 { return f.PerSecond }),
-			l.each(func(f figure) float64 { return f.Latency.P50 }), l.each(func(f figure) float64 { return f.Latency.P99 })
+		l.PerSecond, l.P50, l.P99 = l.spread(func(f figure) float64 { return f.PerSecond }),
+			l.spread(func(f figure) float64 { return f.Latency.P50 }), l.spread(func(f figure) float64 { return f.Latency.P99 })
 		l.CPUMicros, l.RSSMiB = map[string]float64{}, l.Figures[len(l.Figures)-1].RSSMiB
 		for part := range l.Figures[0].CPUMicros {
-			l.CPUMicros[part] = l.each(func(f figure) float64 { return f.CPUMicros[part] }).Median
+			l.CPUMicros[part] = l.spread(func(f figure) float64 { return f.CPUMicros[part] }).Median
 		}
 		for _, f := range l.Figures {
 			l.Unprocessed += f.Unprocessed
 			l.Late += f.Late
 		}
-		l.Ratio = r.ratio(l, r.byCell[l.yardstick()])
+		if ratios := l.ratios(r.byCell[l.yardstick()]); len(ratios) > 0 {
+			s := newSpread(ratios)
+			l.Ratio = &s
+		}
 	}
 	r.Targets = append([]target{}, r.targets()...) // for programs, also if there are none
 }
 
-func (l *line) each(of func(figure) float64) spread {
+// each is of each round.
+func (l *line) each(of func(figure) float64) []float64 {
 	values := make([]float64, len(l.Figures))
 	for i, f := range l.Figures {
 		values[i] = of(f)
 	}
-	return newSpread(values)
+	return values
 }
 
-// ratio compares figures of the same round; nil without a yardstick.
-func (r *results) ratio(l, to *line) *spread {
+func (l *line) spread(of func(figure) float64) spread { return newSpread(l.each(of)) }
+
+// ratios are to figures of the same round; none without a yardstick.
+func (l *line) ratios(to *line) []float64 {
 	if to == nil || to == l {
 		return nil
 	}
@@ -96,8 +102,48 @@ func (r *results) ratio(l, to *line) *spread {
 	for i := range values {
 		values[i] = l.Figures[i].PerSecond / to.Figures[i].PerSecond
 	}
-	s := newSpread(values)
-	return &s
+	return values
+}
+
+// ratio is the ratio's median with its extremes; empty without a yardstick.
+func (l *line) ratio() string {
+	if l.Ratio == nil {
+		return ""
+	}
+	return fmt.Sprintf("%.2f (%.2f–%.2f)", l.Ratio.Median, l.Ratio.Min, l.Ratio.Max)
+}
+
+// errOtherCells is why runs are not put together.
+var errOtherCells = errors.New("they have not measured the same")
+
+// together are the rounds of several runs of the same cells, as those of one.
+func together(runs []*results) (*results, error) {
+	all := *runs[0]
+	all.byCell = map[cell]*line{}
+	for _, l := range all.Lines {
+		all.byCell[l.cell] = l
+	}
+	for _, run := range runs[1:] {
+		if len(run.Lines) != len(all.Lines) {
+			return nil, errOtherCells
+		}
+		all.Rounds += run.Rounds
+		for _, more := range run.Lines {
+			l := all.byCell[more.cell]
+			if l == nil {
+				return nil, errOtherCells
+			}
+			l.Figures = append(l.Figures, more.Figures...)
+		}
+	}
+	for _, l := range all.Lines {
+		if len(l.Figures) != all.Rounds {
+			return nil, errOtherCells
+		}
+		l.Unprocessed, l.Late = 0, 0 // counted again
+	}
+	all.finish()
+	return &all, nil
 }
 
 // parts are the processes of a line, in the order of the table.

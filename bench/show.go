@@ -49,12 +49,8 @@ func (r *results) table(to io.Writer) error {
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "load\tconnections\tsubject\tapplied/s\tmin–max\tratio\tp50 ms\tp99 ms\tCPU µs per operation\tMiB\tnot processed\tlate\n")
 	for _, l := range r.Lines {
-		ratio := ""
-		if l.Ratio != nil {
-			ratio = fmt.Sprintf("%.2f", l.Ratio.Median)
-		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%.0f\t%.0f–%.0f\t%s\t%.2f\t%.2f\t%s\t%s\t%d\t%d\n", l.Group, l.loop(), l.name(), l.PerSecond.Median,
-			l.PerSecond.Min, l.PerSecond.Max, ratio, l.P50.Median, l.P99.Median, l.cpu(), l.memory(), l.Unprocessed, l.Late)
+			l.PerSecond.Min, l.PerSecond.Max, l.ratio(), l.P50.Median, l.P99.Median, l.cpu(), l.memory(), l.Unprocessed, l.Late)
 	}
 	fmt.Fprintln(w)
 	showTargets(w, r.Targets)
@@ -70,10 +66,13 @@ func met(ok bool) string {
 }
 
 func (t target) value(v float64) string {
-	if t.Unit == "" {
-		return fmt.Sprintf("%.3g", v)
+	switch {
+	case t.Unit != "":
+		return fmt.Sprintf("%.2f %s", v, t.Unit)
+	case v < 1:
+		return fmt.Sprintf("%.3f", v)
 	}
-	return fmt.Sprintf("%.2f %s", v, t.Unit)
+	return fmt.Sprintf("%.3g", v)
 }
 
 func (l *line) cpu() string {
