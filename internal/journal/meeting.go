@@ -173,8 +173,11 @@ func (m *meeting) meet(impatient bool) (wallet.Topic, error) {
 	j := m.journal
 	known, offsets, lerr := m.ledger.Followed(j.ctx)
 	expected := known.ID
-	if lerr != nil {
+	switch {
+	case lerr != nil:
 		expected = cmp.Or(m.follows.ID, m.written)
+	case known.ID != uuid.Nil: // noted at once: it may have fallen silent when Kafka tells of a topic
+		m.follows = known
 	}
 	t, err := j.topicInKafka(j.ctx, expected)
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {

@@ -176,6 +176,50 @@ func TestNothingIsWrittenByAnotherNumberOfPartitionsWhileTheLedgerIsSilent(t *te
 	}
 }
 
+// The ledger has said which one it follows, Kafka did not have that or did not answer; then the
+// ledger falls silent.
+func TestNoOtherTopicIsTakenThanTheOneThatTheLedgerHasNamedBeforeItFellSilent(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ cut, there bool }{
+		"there was none":                 {},
+		"none answered, there is none":   {cut: true},
+		"none answered, another's there": {cut: true, there: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			broker := embeddedtest.Kfake(t)
+			cfg := testConfig(broker.ListenAddrs())
+			j, err := Open(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(j.Close)
+			j.applier = newApplier(nil)
+			l := &fakeLedger{topic: wallet.Topic{Name: cfg.Topic, ID: uuid.New(), Partitions: cfg.Partitions}}
+			m := &meeting{journal: j, ledger: l, rejoin: minRejoin}
+			reached := cutOff(t, broker, func(int32) bool { return c.cut })
+			eventually(t, "it is not met", func() bool {
+				_, err := m.meet(true)
+				return c.cut && errors.Is(err, wallet.ErrUnreachable) || !c.cut && errors.Is(err, wallet.ErrTopicChanged)
+			})
+			reached()
+			if c.there {
+				if err := broker.CreateTopic(cfg.Topic, cfg.Partitions, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			l.set(wallet.Topic{}, wallet.ErrUnavailable)
+			eventually(t, "Kafka has told", func() bool {
+				_, err := m.meet(true)
+				return !errors.Is(err, wallet.ErrUnreachable) && !errors.Is(err, errTwoTopics)
+			})
+			if isThere := broker.TopicInfo(cfg.Topic) != nil; isThere != c.there || j.writer.Load() != nil {
+				t.Errorf("the topic is there: %t; written: %t", isThere, j.writer.Load() != nil)
+			}
+		})
+	}
+}
+
 // A new client would keep to the first topic that it hears of, and most have not told yet.
 func TestOneBrokerAloneGivesNoWriterANewClient(t *testing.T) {
 	t.Parallel()
