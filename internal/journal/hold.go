@@ -137,7 +137,7 @@ const maxRecovery = 30 * time.Second
 // recoverFrom has what was acknowledged from end on applied, which is lost.
 func (w *topicWriter) recoverFrom(p *partitionWriter, end, acknowledged int64) {
 	w.applier.JournalTruncated(p.partition, end, acknowledged)
-	p.next.CompareAndSwap(acknowledged, 0)
+	p.next.CompareAndSwap(acknowledged, min(acknowledged, end)) // what is left may be lost yet
 	p.lostFrom, w.recoverBy = end, time.Now().Add(maxRecovery)
 }
 

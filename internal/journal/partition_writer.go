@@ -34,7 +34,7 @@ func (e *entry) finish(r wallet.Receipt, err error) {
 type partitionWriter struct {
 	partition  int32
 	ackTimeout time.Duration
-	next       atomic.Int64 // offset after the last acknowledged record; 0: none yet, or none since the end was lost
+	next       atomic.Int64 // offset after the last acknowledged record that is not lost; 0: none
 	least      int64        // the ledger's offset when this flush began: a record below it took a lost record's offset
 
 	mu         sync.Mutex

@@ -223,10 +223,35 @@ func TestAPartitionIsWrittenAgainOnceWhatItHasLostIsApplied(t *testing.T) {
 				t.Errorf("look %d: %q, %d times lost, want %q, %d", n+1, why, len(a.truncated), c.want, c.truncated)
 			}
 		}
-		if want := []loss{{0, 3, 5}, {0, 4, 0}, {0, 7, 9}, {0, 5, 0}, {0, 7, 7}}; !slices.Equal(a.truncated, want) {
+		if want := []loss{{0, 3, 5}, {0, 4, 3}, {0, 7, 9}, {0, 5, 7}, {0, 7, 7}}; !slices.Equal(a.truncated, want) {
 			t.Errorf("said to be lost: %v, want %v", a.truncated, want)
 		}
 	})
+}
+
+// What was left of what was acknowledged here is lost too, while the first loss is recovered, or
+// once it was, and before the ledger has come to it.
+func TestWhatIsLeftOfAPartitionMayBeLostToo(t *testing.T) {
+	for name, recovered := range map[string]bool{"meanwhile": false, "later": true} {
+		a := newApplier(nil)
+		p := &partitionWriter{}
+		w := &topicWriter{applier: a, writers: []*partitionWriter{p}, log: slog.New(slog.DiscardHandler)}
+		look := func(end int64, recovering bool) writeHold {
+			a.recovering = recovering
+			w.review(map[int32]int64{0: 3}, look{written: w.written(), ends: map[int32]int64{0: end}})
+			return p.currentHold()
+		}
+		p.judge(8, nil)
+		look(7, true)
+		look(7, true)
+		if why := look(7, !recovered); recovered != (why == "") {
+			t.Fatalf("%s: held for %q", name, why)
+		}
+		look(5, true)
+		if why := look(5, true); why != holdRecovering || !slices.Equal(a.truncated, []loss{{0, 7, 9}, {0, 5, 7}}) {
+			t.Errorf("%s: held for %q, lost %v", name, why, a.truncated)
+		}
+	}
 }
 
 // What follows a record in a lost one's place is in nobody's, and nobody knows it yet.
