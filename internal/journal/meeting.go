@@ -176,7 +176,7 @@ func (m *meeting) meet(impatient bool) (wallet.Topic, error) {
 	switch {
 	case lerr != nil:
 		expected = cmp.Or(m.follows.ID, m.written)
-	case known.ID != uuid.Nil: // noted at once: it may have fallen silent when Kafka tells of a topic
+	case known.ID != uuid.Nil: // noted at once, for the ledger may be silent by the time that Kafka tells of a topic
 		m.follows = known
 	}
 	t, err := j.topicInKafka(j.ctx, expected)
