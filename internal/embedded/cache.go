@@ -38,7 +38,7 @@ func cached(ctx context.Context, cache, name string, fill func(dir string) error
 	if isDir(final) { // another process filled it while this one waited
 		return final, nil
 	}
-	return final, explain(fillAndRename(final, fill), "", cache)
+	return final, explain(fillAndRename(final, fill), cache)
 }
 
 func cacheDir(cache string) (dir string, err error) {
@@ -54,7 +54,7 @@ func cacheDir(cache string) (dir string, err error) {
 	if errors.Is(err, fs.ErrPermission) {
 		return "", fmt.Errorf("%w: programs cannot be kept in %s: set XDG_CACHE_HOME to a directory of yours: %w", ErrPermission, dir, err)
 	}
-	return dir, explain(err, "", dir)
+	return dir, explain(err, dir)
 }
 
 func fillAndRename(final string, fill func(dir string) error) error {

@@ -49,7 +49,7 @@ type child struct {
 func startChild(c command) (*child, error) {
 	log, offset, err := openLog(c.logPath)
 	if err != nil {
-		return nil, explain(err, "", c.dir)
+		return nil, explain(err, c.dir)
 	}
 	defer log.Close()
 	ch := &child{command: c, logStart: offset, done: make(chan struct{})}
@@ -81,7 +81,7 @@ func startError(c command, err error) error {
 		return fmt.Errorf("%w: %s cannot be started as the user %d: make the directories above %s and %s searchable "+
 			"(chmod o+x), or run as an ordinary user: %w", ErrPermission, c.name, c.run.uid, c.path, c.dir, err)
 	}
-	return explain(fmt.Errorf("start %s: %w", c.name, err), "", c.dir)
+	return explain(fmt.Errorf("start %s: %w", c.name, err), c.dir)
 }
 
 // await returns when ready says so. It fails when the process ends, ctx is done or startTimeout has passed; the process is

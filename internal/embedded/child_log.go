@@ -38,6 +38,5 @@ func (c *child) output(limit int64) string {
 }
 
 func (c *child) failure(err error) error {
-	output := c.output(logTailBytes)
-	return explain(fmt.Errorf("%w\nlast lines of %s:\n%s", err, c.logPath, output), output, c.dir)
+	return explain(fmt.Errorf("%w\nlast lines of %s:\n%s", err, c.logPath, c.output(logTailBytes)), c.dir)
 }

@@ -51,7 +51,7 @@ func StartDev(ctx context.Context, config DevConfig) (*Dev, error) {
 		err = writePorts(d.path("ports.json"), d.ports())
 	}
 	if err != nil {
-		return nil, errors.Join(explain(err, "", d.config.Dir), d.Stop(context.WithoutCancel(ctx)))
+		return nil, errors.Join(explain(err, d.config.Dir), d.Stop(context.WithoutCancel(ctx)))
 	}
 	return d, nil
 }
@@ -68,10 +68,10 @@ func (d *Dev) open() (err error) {
 		return err
 	}
 	if err := os.MkdirAll(d.config.Dir, 0o755); err != nil {
-		return explain(err, "", d.config.Dir)
+		return explain(err, d.config.Dir)
 	}
 	d.lock, err = tryLock(d.path("lock"))
-	return explain(err, "", d.config.Dir)
+	return explain(err, d.config.Dir)
 }
 
 func (d *Dev) path(name string) string { return filepath.Join(d.config.Dir, name) }

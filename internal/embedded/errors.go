@@ -22,12 +22,12 @@ var (
 // fullDisk is how programs say it: the system, PostgreSQL, and the disk of a quota.
 var fullDisk = []string{"no space left on device", "check free disk space", "disk quota exceeded"}
 
-// explain adds to err what its text or the server's own output says about a full disk or a port in use, once.
-func explain(err error, output, dir string) error {
+// explain adds to err what its text, which may have the server's own output, says about a full disk or a port in use, once.
+func explain(err error, dir string) error {
 	if err == nil || errors.Is(err, ErrNoSpace) || errors.Is(err, ErrPortInUse) {
 		return err
 	}
-	text := strings.ToLower(err.Error() + output)
+	text := strings.ToLower(err.Error())
 	for _, words := range fullDisk {
 		if strings.Contains(text, words) {
 			return fmt.Errorf("%w: free some space on the disk that holds %s and start again: %w", ErrNoSpace, dir, err)

@@ -93,7 +93,7 @@ func fetchPostgres(dir, repository string) error {
 }
 
 func fetchError(err error, dir string) error {
-	if full := explain(err, "", dir); errors.Is(full, ErrNoSpace) {
+	if full := explain(err, dir); errors.Is(full, ErrNoSpace) {
 		return full
 	}
 	return fmt.Errorf("%w: PostgreSQL %s is fetched once, at the first start: connect this machine to the Internet (a proxy is "+

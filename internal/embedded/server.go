@@ -34,7 +34,7 @@ func (s *server) init(name, dir string, log *slog.Logger) (err error) {
 	if s.dir, err = filepath.Abs(dir); err != nil {
 		return err
 	}
-	return explain(os.MkdirAll(s.dir, 0o755), "", s.dir)
+	return explain(os.MkdirAll(s.dir, 0o755), s.dir)
 }
 
 // open takes the directory's lock, prepares what is in it, and starts the process.
@@ -50,7 +50,7 @@ func (s *server) open(ctx context.Context, prepare func(context.Context) error) 
 	}
 	if err != nil {
 		s.leaveDir()
-		return explain(err, "", s.dir)
+		return explain(err, s.dir)
 	}
 	return nil
 }
