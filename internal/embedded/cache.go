@@ -41,6 +41,7 @@ func cached(ctx context.Context, cache, name string, fill func(dir string) error
 	return final, explain(fillAndRename(final, fill), cache)
 }
 
+// cacheDir makes the directory, DefaultCache if it is "".
 func cacheDir(cache string) (dir string, err error) {
 	if cache == "" {
 		if cache, err = DefaultCache(); err != nil {

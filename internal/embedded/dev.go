@@ -12,10 +12,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// DevConfig says where `walletd dev` keeps its data; the zero value is its default.
+// DevConfig says where `walletd dev` keeps its data; only Dir is required.
 type DevConfig struct {
-	Dir      string       // keeps data, logs, ports and lock; "" is .walletd
-	Cache    string       // keeps the programs; "" is DefaultCache
+	Dir      string       // keeps data, logs, ports and lock
 	Log      *slog.Logger // nil discards
 	Progress io.Writer    // told what takes long; nil for silence
 }
@@ -58,9 +57,6 @@ func StartDev(ctx context.Context, config DevConfig) (*Dev, error) {
 
 // open makes the directory and takes its lock.
 func (d *Dev) open() (err error) {
-	if d.config.Dir == "" {
-		d.config.Dir = ".walletd"
-	}
 	if d.config.Log == nil {
 		d.config.Log = slog.New(slog.DiscardHandler)
 	}
@@ -78,7 +74,7 @@ func (d *Dev) path(name string) string { return filepath.Join(d.config.Dir, name
 
 func (d *Dev) startPostgres(ctx context.Context, port int) (err error) {
 	d.postgres, err = StartPostgres(ctx, PostgresConfig{
-		Dir: d.path("postgres"), Cache: d.config.Cache, Log: d.config.Log, Progress: d.config.Progress, preferred: port,
+		Dir: d.path("postgres"), Log: d.config.Log, Progress: d.config.Progress, preferred: port,
 	})
 	return err
 }

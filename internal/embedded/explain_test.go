@@ -54,7 +54,7 @@ func TestAHalfFilledCacheIsFilledAgain(t *testing.T) {
 
 func TestAMissingProgramIsNamed(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
-	err := ensurePrograms(context.Background(), t.TempDir(), nil, kafkaPrograms)
+	err := ensurePrograms(context.Background(), nil, kafkaPrograms)
 	if !errors.Is(err, ErrMissing) || !contains(err, "apt-get install default-jre-headless maven") {
 		t.Fatalf("got %v", err)
 	}

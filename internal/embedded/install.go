@@ -15,14 +15,14 @@ type program struct{ name, pkg string }
 
 // ensurePrograms installs the packages of the programs that are missing, when this process is root and there is apt-get; else
 // it returns ErrMissing, which names them.
-func ensurePrograms(ctx context.Context, cache string, progress io.Writer, programs []program) error {
+func ensurePrograms(ctx context.Context, progress io.Writer, programs []program) error {
 	if len(missing(programs)) == 0 {
 		return nil
 	}
 	if _, err := exec.LookPath("apt-get"); err != nil || os.Geteuid() != 0 {
 		return missingError(missing(programs))
 	}
-	dir, err := cacheDir(cache)
+	dir, err := cacheDir("")
 	if err != nil {
 		return err
 	}

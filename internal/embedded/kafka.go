@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -19,14 +18,12 @@ const defaultHeapMiB = 512
 // KafkaConfig says how a Kafka broker is started; only Dir is required.
 type KafkaConfig struct {
 	Dir             string            // keeps data, configuration, log and lock of this broker
-	Cache           string            // keeps the jars; "" is DefaultCache
 	Port            int               // 0 takes a free one
 	HeapMiB         int               // of the Java machine; 0 is 512
 	ClusterID       string            // of NewClusterID, the same for brokers that form a cluster; "" is one of this broker's own
 	Production      bool              // run as Kafka's own start script does: slower for some minutes, then faster, with short pauses
 	ExtraProperties map[string]string // of server.properties, over ours
 	Hosts           map[string]string // addresses of the host names that this broker knows; nil for those of the machine
-	Log             *slog.Logger      // nil discards
 	Progress        io.Writer         // told what takes long; nil for silence
 }
 
@@ -48,7 +45,7 @@ func StartKafka(ctx context.Context, config KafkaConfig) (*Kafka, error) {
 		config.HeapMiB = defaultHeapMiB
 	}
 	k := &Kafka{config: config}
-	if err := k.init("Kafka", config.Dir, config.Log); err != nil {
+	if err := k.init("Kafka", config.Dir, nil); err != nil {
 		return nil, err
 	}
 	k.launch = k.launchOnPorts
@@ -62,7 +59,7 @@ func StartKafka(ctx context.Context, config KafkaConfig) (*Kafka, error) {
 func (k *Kafka) Brokers() []string { return []string{address(k.config.Port)} }
 
 func (k *Kafka) prepare(ctx context.Context) (err error) {
-	k.jars, err = kafkaJars(ctx, k.config)
+	k.jars, err = kafkaJars(ctx, k.config.Progress)
 	return err
 }
 

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"os/exec"
@@ -28,16 +29,16 @@ var kafkaPrograms = []program{
 
 // kafkaJars returns the directory with the broker's jars, fetched by Maven when the cache does not have it. Another pom.xml
 // has another directory.
-func kafkaJars(ctx context.Context, config KafkaConfig) (string, error) {
-	if err := ensurePrograms(ctx, config.Cache, config.Progress, kafkaPrograms[:1]); err != nil {
+func kafkaJars(ctx context.Context, progress io.Writer) (string, error) {
+	if err := ensurePrograms(ctx, progress, kafkaPrograms[:1]); err != nil {
 		return "", err
 	}
 	name := fmt.Sprintf("kafka-%.4x", sha256.Sum256(kafkaPOM))
-	return cached(ctx, config.Cache, name, func(dir string) error {
-		if err := ensurePrograms(ctx, config.Cache, config.Progress, kafkaPrograms); err != nil {
+	return cached(ctx, "", name, func(dir string) error {
+		if err := ensurePrograms(ctx, progress, kafkaPrograms); err != nil {
 			return err
 		}
-		end := begin(config.Progress, "fetching Kafka (50 MB, once)")
+		end := begin(progress, "fetching Kafka (50 MB, once)")
 		defer end()
 		return fetchJars(ctx, dir)
 	})

@@ -17,13 +17,11 @@ const (
 
 // PostgresConfig says how a PostgreSQL server is started; only Dir is required.
 type PostgresConfig struct {
-	Dir        string            // keeps data, log and lock of this server
-	Cache      string            // keeps the programs; "" is DefaultCache
-	Repository string            // base URL of a Maven repository to fetch the programs from; "" is the public one
-	Port       int               // 0 takes a free one
-	Settings   map[string]string // server settings, over postgresql.conf; fsync and synchronous_commit are on by default
-	Log        *slog.Logger      // nil discards
-	Progress   io.Writer         // told what takes long; nil for silence
+	Dir      string            // keeps data, log and lock of this server
+	Port     int               // 0 takes a free one
+	Settings map[string]string // server settings, over postgresql.conf; fsync and synchronous_commit are on by default
+	Log      *slog.Logger      // nil discards
+	Progress io.Writer         // told what takes long; nil for silence
 
 	preferred int // port to take when Port is 0 and nothing listens on it; 0 for none
 }
@@ -63,7 +61,7 @@ func (p *Postgres) prepare(ctx context.Context) (err error) {
 	if p.run, err = p.run.reaching(p.dataDir()); err != nil {
 		return err
 	}
-	if p.binaries, err = postgresBinaries(ctx, p.config, p.run); err != nil {
+	if p.binaries, err = postgresBinaries(ctx, p.config.Progress, p.run); err != nil {
 		return err
 	}
 	if err := p.prepareData(ctx); err != nil {

@@ -25,8 +25,8 @@ const systemCache = "/var/cache/walletd"
 // postgresBinaries returns the directory with bin/postgres and bin/initdb, fetched when the cache does not have it. Root's
 // home is usually closed to others, and PostgreSQL's programs look for each other with access(2), which no capability helps:
 // they are kept in systemCache then.
-func postgresBinaries(ctx context.Context, config PostgresConfig, run identity) (string, error) {
-	cache, err := cacheDir(config.Cache)
+func postgresBinaries(ctx context.Context, progress io.Writer, run identity) (string, error) {
+	cache, err := cacheDir("")
 	if err != nil {
 		return "", err
 	}
@@ -37,9 +37,9 @@ func postgresBinaries(ctx context.Context, config PostgresConfig, run identity) 
 		}
 	}
 	return cached(ctx, cache, name, func(dir string) error {
-		end := begin(config.Progress, "fetching PostgreSQL "+postgresMajor+" (15 MB, once)")
+		end := begin(progress, "fetching PostgreSQL "+postgresMajor+" (15 MB, once)")
 		defer end()
-		return fetchWithin(ctx, func() error { return fetchPostgres(dir, config.Repository) })
+		return fetchWithin(ctx, func() error { return fetchPostgres(dir, "") })
 	})
 }
 
@@ -73,7 +73,7 @@ func fetchWithin(ctx context.Context, fetch func() error) error {
 	}
 }
 
-// fetchPostgres downloads the server with its checksum and unpacks it into dir.
+// fetchPostgres downloads the server with its checksum from a Maven repository ("": the public one) and unpacks it into dir.
 //
 // The library has no call that only fetches; its Start fetches, unpacks, and then empties the data directory. A data directory
 // whose name ends in "/." cannot be emptied (RemoveAll refuses such names before it touches anything), so Start always ends

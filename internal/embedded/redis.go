@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"io"
-	"log/slog"
 	"net"
 	"path/filepath"
 	"strconv"
@@ -19,10 +18,8 @@ const pingTimeout = time.Second
 // RedisConfig says how a Redis server is started; only Dir is required.
 type RedisConfig struct {
 	Dir      string            // keeps log and lock of this server
-	Cache    string            // keeps the lock of an installation; "" is DefaultCache
 	Port     int               // 0 takes a free one
 	Settings map[string]string // of redis.conf, over ours
-	Log      *slog.Logger      // nil discards
 	Progress io.Writer         // told what takes long; nil for silence
 }
 
@@ -37,12 +34,12 @@ type Redis struct {
 // the reason. The caller stops the server.
 func StartRedis(ctx context.Context, config RedisConfig) (*Redis, error) {
 	r := &Redis{config: config}
-	if err := r.init("Redis", config.Dir, config.Log); err != nil {
+	if err := r.init("Redis", config.Dir, nil); err != nil {
 		return nil, err
 	}
 	r.launch = r.launchOnPort
 	err := r.open(ctx, func(ctx context.Context) error {
-		return ensurePrograms(ctx, config.Cache, config.Progress, []program{{"redis-server", "redis-server"}})
+		return ensurePrograms(ctx, config.Progress, []program{{"redis-server", "redis-server"}})
 	})
 	if err != nil {
 		return nil, err
