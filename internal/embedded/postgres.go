@@ -93,7 +93,7 @@ func (p *Postgres) DSNFor(database string) string {
 // Port is where the server listens; it stays the same over restarts.
 func (p *Postgres) Port() int { return p.config.Port }
 
-// launchOnPort starts the server on its port. Without one it takes a free port, and another if that one is snatched away.
+// launchOnPort starts the server on its port, or on the one that it prefers.
 func (p *Postgres) launchOnPort(ctx context.Context) (*child, error) {
 	if err := p.clearRemains(ctx); err != nil {
 		return nil, err
@@ -101,19 +101,7 @@ func (p *Postgres) launchOnPort(ctx context.Context) (*child, error) {
 	if p.config.Port == 0 && p.config.preferred != 0 && checkPort(p.name, p.config.preferred) == nil {
 		p.config.Port = p.config.preferred
 	}
-	if p.config.Port != 0 {
-		if err := checkPort(p.name, p.config.Port); err != nil {
-			return nil, err
-		}
-		return p.launchPostmaster(ctx, p.config.Port)
-	}
-	return onFreePorts(1, func(ports []int) (*child, error) {
-		child, err := p.launchPostmaster(ctx, ports[0])
-		if err == nil {
-			p.config.Port = ports[0]
-		}
-		return child, err
-	})
+	return p.onPort(&p.config.Port, func(port int) (*child, error) { return p.launchPostmaster(ctx, port) })
 }
 
 func (p *Postgres) launchPostmaster(ctx context.Context, port int) (*child, error) {

@@ -51,19 +51,7 @@ func StartRedis(ctx context.Context, config RedisConfig) (*Redis, error) {
 func (r *Redis) Addr() string { return address(r.config.Port) }
 
 func (r *Redis) launchOnPort(ctx context.Context) (*child, error) {
-	if r.config.Port != 0 {
-		if err := checkPort(r.name, r.config.Port); err != nil {
-			return nil, err
-		}
-		return r.launchServer(ctx, r.config.Port)
-	}
-	return onFreePorts(1, func(ports []int) (*child, error) {
-		child, err := r.launchServer(ctx, ports[0])
-		if err == nil {
-			r.config.Port = ports[0]
-		}
-		return child, err
-	})
+	return r.onPort(&r.config.Port, func(port int) (*child, error) { return r.launchServer(ctx, port) })
 }
 
 func (r *Redis) launchServer(ctx context.Context, port int) (*child, error) {

@@ -65,6 +65,23 @@ func (s *server) start(ctx context.Context) error {
 	return nil
 }
 
+// onPort starts the process on its port. Without one it takes a free port, and another if that one is snatched away.
+func (s *server) onPort(port *int, start func(port int) (*child, error)) (*child, error) {
+	if *port != 0 {
+		if err := checkPort(s.name, *port); err != nil {
+			return nil, err
+		}
+		return start(*port)
+	}
+	return onFreePorts(1, func(ports []int) (*child, error) {
+		child, err := start(ports[0])
+		if err == nil {
+			*port = ports[0]
+		}
+		return child, err
+	})
+}
+
 func (s *server) takeDir() (err error) {
 	if s.lock == nil {
 		s.lock, err = tryLock(filepath.Join(s.dir, "lock"))
