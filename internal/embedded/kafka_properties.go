@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -17,7 +18,7 @@ func (k *Kafka) hostsFile() string { return filepath.Join(k.dir, "hosts") }
 // hosts is the content of the file in which the Java machine looks names up.
 func (k *Kafka) hosts() []byte {
 	var text strings.Builder
-	for _, name := range sortedKeys(k.config.Hosts) {
+	for _, name := range slices.Sorted(maps.Keys(k.config.Hosts)) {
 		fmt.Fprintf(&text, "%s %s\n", k.config.Hosts[name], name)
 	}
 	return []byte(text.String())
@@ -59,7 +60,7 @@ func (k *Kafka) properties() []byte {
 	}
 	maps.Copy(properties, k.config.ExtraProperties)
 	var text strings.Builder
-	for _, name := range sortedKeys(properties) {
+	for _, name := range slices.Sorted(maps.Keys(properties)) {
 		fmt.Fprintf(&text, "%s=%s\n", name, properties[name])
 	}
 	return []byte(text.String())

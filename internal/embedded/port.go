@@ -28,7 +28,7 @@ func freePorts(n int) ([]int, error) {
 			return nil, fmt.Errorf("find a free port: %w", err)
 		}
 		defer listener.Close()
-		ports = append(ports, portOf(listener.Addr()))
+		ports = append(ports, portIn(listener.Addr().String()))
 	}
 	return ports, nil
 }
@@ -52,13 +52,6 @@ func listenPreferring(port int) (net.Listener, error) {
 		return listener, nil
 	}
 	return net.Listen("tcp", address(0))
-}
-
-func portOf(a net.Addr) int {
-	if tcp, ok := a.(*net.TCPAddr); ok {
-		return tcp.Port
-	}
-	return 0
 }
 
 // onFreePorts calls start with n free ports, again when one of them was taken by another program meanwhile.

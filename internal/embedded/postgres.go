@@ -10,9 +10,8 @@ import (
 )
 
 const (
-	postgresMajor    = "17"
-	postgresUser     = "walletd" // a superuser, and the name of the database
-	postgresSettings = "listen_addresses=" + loopback + ",unix_socket_directories="
+	postgresMajor = "17"
+	postgresUser  = "walletd" // a superuser, and the name of the database
 )
 
 // PostgresConfig says how a PostgreSQL server is started; only Dir is required.

@@ -25,10 +25,7 @@ func (p *Postgres) command(program string, args ...string) command {
 }
 
 func (p *Postgres) arguments(port int) []string {
-	args := []string{"-D", p.dataDir(), "-c", "port=" + strconv.Itoa(port)}
-	for setting := range strings.SplitSeq(postgresSettings, ",") {
-		args = append(args, "-c", setting)
-	}
+	args := []string{"-D", p.dataDir(), "-c", "port=" + strconv.Itoa(port), "-c", "listen_addresses=" + loopback, "-c", "unix_socket_directories="}
 	for name, value := range p.config.Settings {
 		args = append(args, "-c", name+"="+value)
 	}

@@ -171,7 +171,7 @@ func TestPostgresRefusesAPortOrDirectoryInUse(t *testing.T) {
 	}
 	defer listener.Close()
 	dir := t.TempDir()
-	config := PostgresConfig{Dir: dir, Settings: unsynced, Port: portOf(listener.Addr())}
+	config := PostgresConfig{Dir: dir, Settings: unsynced, Port: portIn(listener.Addr().String())}
 	if _, err := StartPostgres(testContext(t), config); !errors.Is(err, ErrPortInUse) {
 		t.Fatalf("got %v, want %v", err, ErrPortInUse)
 	}

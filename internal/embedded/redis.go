@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"maps"
 	"net"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -58,7 +60,7 @@ func (r *Redis) launchServer(ctx context.Context, port int) (*child, error) {
 	args := []string{
 		"--port", strconv.Itoa(port), "--bind", loopback, "--dir", r.dir, "--daemonize", "no", "--save", "", "--appendonly", "no",
 	}
-	for _, name := range sortedKeys(r.config.Settings) {
+	for _, name := range slices.Sorted(maps.Keys(r.config.Settings)) {
 		args = append(args, "--"+name, r.config.Settings[name])
 	}
 	child, err := startChild(command{

@@ -43,7 +43,7 @@ func TestRedisRefusesAPortInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	_, err = StartRedis(testContext(t), RedisConfig{Dir: t.TempDir(), Port: portOf(listener.Addr())})
+	_, err = StartRedis(testContext(t), RedisConfig{Dir: t.TempDir(), Port: portIn(listener.Addr().String())})
 	if !errors.Is(err, ErrPortInUse) {
 		t.Fatalf("got %v, want %v", err, ErrPortInUse)
 	}
