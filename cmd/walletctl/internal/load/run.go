@@ -26,7 +26,7 @@ type Run struct {
 
 // New prepares a run. The client is for wallets and histories, not for the load.
 func New(client *api.Client, c Config) *Run {
-	return &Run{config: c, api: client, sender: newSender(c, c.parallel()),
+	return &Run{config: c, api: client, sender: newSender(c),
 		tally: newTally(), slots: newBounded(c.parallel())}
 }
 

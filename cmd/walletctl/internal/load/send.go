@@ -22,32 +22,25 @@ const idleTimeout = 10 * time.Second
 // service, what the client spends the service lacks, and net/http's client spends
 // several times as much.
 type sender struct {
-	client  *fasthttp.HostClient
-	url     string
-	bulk    bool
-	prefer  string
-	keys    bool
-	reads   bool
-	blind   bool
-	timeout time.Duration
+	config Config
+	client *fasthttp.HostClient
 }
 
-func newSender(c Config, connections int) *sender {
+func newSender(c Config) *sender {
 	at, err := url.Parse(c.URL)
 	if err != nil {
 		at = &url.URL{} // api.New has refused it; every request would fail here
 	}
-	return &sender{url: c.URL, bulk: c.Bulk > 0, prefer: c.Prefer, keys: c.Keys, reads: c.Reads, blind: c.Blind, timeout: c.Timeout,
-		client: &fasthttp.HostClient{
-			Addr:                      fasthttp.AddMissingPort(at.Host, at.Scheme == "https"),
-			IsTLS:                     at.Scheme == "https",
-			Name:                      "walletctl",
-			MaxConns:                  connections,
-			MaxIdleConnDuration:       idleTimeout,
-			MaxResponseBodySize:       maxBodyBytes,
-			MaxIdemponentCallAttempts: 1, // a request that it sent again by itself would not be counted
-			Dial:                      func(addr string) (net.Conn, error) { return net.DialTimeout("tcp", addr, c.Timeout) },
-		}}
+	return &sender{config: c, client: &fasthttp.HostClient{
+		Addr:                      fasthttp.AddMissingPort(at.Host, at.Scheme == "https"),
+		IsTLS:                     at.Scheme == "https",
+		Name:                      "walletctl",
+		MaxConns:                  c.parallel(),
+		MaxIdleConnDuration:       idleTimeout,
+		MaxResponseBodySize:       maxBodyBytes,
+		MaxIdemponentCallAttempts: 1, // a request that it sent again by itself would not be counted
+		Dial:                      func(addr string) (net.Conn, error) { return net.DialTimeout("tcp", addr, c.Timeout) },
+	}}
 }
 
 // close drops the kept connections.
@@ -63,7 +56,7 @@ func (s *sender) send(t *target, drafts []draft) []reply {
 	defer fasthttp.ReleaseRequest(request)
 	defer fasthttp.ReleaseResponse(response)
 	s.write(request, t, drafts)
-	err := s.client.DoTimeout(request, response, s.timeout)
+	err := s.client.DoTimeout(request, response, s.config.Timeout)
 	status := response.StatusCode()
 	for i := range replies {
 		if replies[i].err = err; err == nil {
@@ -80,13 +73,13 @@ func (s *sender) send(t *target, drafts []draft) []reply {
 func (s *sender) read(replies []reply, response *fasthttp.Response) {
 	r := &replies[0]
 	switch {
-	case s.blind && (r.status < 300 || r.status == http.StatusUnprocessableEntity):
+	case s.config.Blind && (r.status < 300 || r.status == http.StatusUnprocessableEntity):
 		for i := range replies {
 			replies[i].record.told = toldUnread
 		}
-	case s.reads:
+	case s.config.Reads:
 		r.readWallet(response.Body())
-	case s.bulk:
+	case s.config.Bulk > 0:
 		readAll(replies, r.status, response.Body())
 	default:
 		r.location = string(response.Header.Peek("Location"))
@@ -95,22 +88,22 @@ func (s *sender) read(replies []reply, response *fasthttp.Response) {
 }
 
 func (s *sender) write(request *fasthttp.Request, t *target, drafts []draft) {
-	if s.reads {
-		request.SetRequestURI(s.url + "/api/v1/wallets/" + t.id.String())
+	if s.config.Reads {
+		request.SetRequestURI(s.config.URL + "/api/v1/wallets/" + t.id.String())
 		return
 	}
 	request.Header.SetMethod(http.MethodPost)
 	request.Header.SetContentType("application/json")
-	if s.prefer != "" {
-		request.Header.Set("Prefer", s.prefer)
+	if s.config.Prefer != "" {
+		request.Header.Set("Prefer", s.config.Prefer)
 	}
-	if s.bulk {
-		request.SetRequestURI(s.url + t.path)
-		request.SetBodyRaw(appendBulk(request.Body(), drafts, s.keys))
+	if s.config.Bulk > 0 {
+		request.SetRequestURI(s.config.URL + t.path)
+		request.SetBodyRaw(appendBulk(request.Body(), drafts, s.config.Keys))
 		return
 	}
-	request.SetRequestURI(s.url + "/api/v1/wallet")
-	if s.keys {
+	request.SetRequestURI(s.config.URL + "/api/v1/wallet")
+	if s.config.Keys {
 		request.Header.Set("Idempotency-Key", uuid.NewString())
 	}
 	request.SetBodyRaw(appendDraft(append(request.Body(), t.prefix...), drafts[0]))
