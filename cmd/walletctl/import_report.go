@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"encoding/csv"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -16,7 +15,7 @@ import (
 )
 
 // reportFormats are the formats of the full report, by the file's ending.
-var reportFormats = map[string]func(io.Writer, *importer.Report) error{".json": writeJSON, ".csv": writeCSV}
+var reportFormats = map[string]func(io.Writer, *importer.Report) error{".json": writeJSON[*importer.Report], ".csv": writeCSV}
 
 // reportFile is the full report to be. It is made before the import, which may
 // take long, so that a path that cannot be written is known at once; the file of
@@ -56,12 +55,6 @@ func (r *reportFile) discard() {
 		r.file.Close()
 		os.Remove(r.file.Name())
 	}
-}
-
-func writeJSON(to io.Writer, report *importer.Report) error {
-	encoder := json.NewEncoder(to)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(report)
 }
 
 // writeCSV writes a line per account.

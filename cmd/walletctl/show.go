@@ -20,8 +20,10 @@ func (s *screen) raw(body []byte) error {
 }
 
 // json prints a value of walletctl's own.
-func (s *screen) json(value any) error {
-	encoder := json.NewEncoder(s.out)
+func (s *screen) json(value any) error { return writeJSON(s.out, value) }
+
+func writeJSON[T any](to io.Writer, value T) error {
+	encoder := json.NewEncoder(to)
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(value)
 }
