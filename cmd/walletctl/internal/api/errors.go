@@ -34,13 +34,11 @@ type Refusal struct {
 	RetryAfter time.Duration  // 0: not said
 	Problem    client.Problem // without a Code if the answer was no problem document
 	Body       []byte
-	Location   string
 	Replayed   bool
 }
 
 func refusal(response *http.Response, body []byte) *Refusal {
 	r := &Refusal{Status: response.StatusCode, RetryAfter: retryAfter(response.Header), Body: body,
-		Location: response.Header.Get("Location"),
 		Replayed: response.Header.Get("Idempotency-Replayed") == "true"}
 	if err := json.Unmarshal(body, &r.Problem); err != nil {
 		r.Problem = client.Problem{}
