@@ -2,6 +2,7 @@ package statement
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -29,7 +30,7 @@ func place(header []string, columns Columns) (places, Faults) {
 		}
 		return at
 	}
-	p := places{names: append([]string(nil), header...)}
+	p := places{names: slices.Clone(header)}
 	p.id, p.account = find(columns.ID), find(columns.Account)
 	p.kind, p.amount = find(columns.Type), find(columns.Amount)
 	if columns.Balance != "" {

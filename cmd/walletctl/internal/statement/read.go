@@ -14,7 +14,6 @@ type reader struct {
 	csv      *csv.Reader
 	columns  Columns
 	at       places
-	width    int
 	accounts map[string]int // index in the statement
 	lines    map[string]int // of row ids
 	result   Statement
@@ -57,7 +56,6 @@ func (r *reader) header() error {
 	if err != nil {
 		return r.malformed(err)
 	}
-	r.width = len(header)
 	r.at, r.faults = place(header, r.columns)
 	return nil
 }
@@ -89,7 +87,7 @@ func (r *reader) malformed(err error) error {
 		return err
 	}
 	r.faults = append(r.faults, Fault{Line: parse.Line, Column: parse.Column, Detail: parse.Err.Error()})
-	if r.width == 0 {
+	if r.at.names == nil { // it is the header
 		return r.faults
 	}
 	return nil
@@ -97,9 +95,9 @@ func (r *reader) malformed(err error) error {
 
 func (r *reader) row(record []string) {
 	line, _ := r.csv.FieldPos(0)
-	if len(record) != r.width {
+	if width := len(r.at.names); len(record) != width {
 		r.faults = append(r.faults, Fault{Line: line,
-			Detail: fmt.Sprintf("%d fields where the header has %d", len(record), r.width)})
+			Detail: fmt.Sprintf("%d fields where the header has %d", len(record), width)})
 		return
 	}
 	before := len(r.faults)
