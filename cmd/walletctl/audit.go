@@ -53,7 +53,7 @@ func (c *auditCommand) Run(s *screen) error {
 	return s.showAudit(report, err)
 }
 
-// audited shows a report and returns the error that its exit code comes from. A
+// showAudit shows a report and returns the error that its exit code comes from. A
 // difference weighs more than an end that came too early.
 func (s *screen) showAudit(r *audit.Report, stopped error) error {
 	var err error

@@ -25,7 +25,7 @@ type benchDocument struct {
 	*load.Report
 }
 
-// benched shows a run's report and returns the error that its exit code comes from.
+// showBench shows a run's report and returns the error that its exit code comes from.
 func (s *screen) showBench(c load.Config, r *load.Report, strict bool) error {
 	var err error
 	if s.flags.JSON {

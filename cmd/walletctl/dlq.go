@@ -205,7 +205,7 @@ func (c *dlqDiscard) Run(s *screen) error {
 	return s.showDone(map[string]any{"discarded": letter.Place.String()}, "discarded: it is kept and no longer open")
 }
 
-// done says what was done.
+// showDone says what was done.
 func (s *screen) showDone(value map[string]any, text string) error {
 	if s.flags.JSON {
 		return s.json(value)

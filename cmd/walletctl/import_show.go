@@ -12,7 +12,7 @@ import (
 // maxDifferences bounds what is shown; the full report has all.
 const maxDifferences = 20
 
-// imported shows what became of an import and returns the error that its exit
+// showImport shows what became of an import and returns the error that its exit
 // code comes from. A difference weighs more than a stop: it will not go away by
 // running the import again.
 func (s *screen) showImport(r *importer.Report, stopped error) error {

@@ -231,7 +231,7 @@ func (a *fakeApplier) seen() (ops []wallet.Operation) {
 	return ops
 }
 
-// records returns what was acknowledged so far.
+// acknowledged returns what was acknowledged so far.
 func (a *fakeApplier) acknowledged() []wallet.Record {
 	a.mu.Lock()
 	defer a.mu.Unlock()
