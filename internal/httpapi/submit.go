@@ -96,10 +96,5 @@ func writeOutcome(w http.ResponseWriter, out *wallet.Outcome, prefer preference)
 // refusal is the problem of a FAILED operation: the ledger has decided that it
 // moves no money.
 func refusal(op *wallet.Operation) problem {
-	code := wallet.Code(op.Reason.String())
-	kind, known := problemKinds[code]
-	if !known {
-		code, kind = wallet.CodeInternal, problemKinds[wallet.CodeInternal]
-	}
-	return problem{problemKind: kind, code: code, fate: wallet.NotApplied, operation: op}
+	return newProblem(&wallet.Error{Code: wallet.Code(op.Reason.String()), Operation: op}, true)
 }
