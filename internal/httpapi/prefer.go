@@ -28,9 +28,6 @@ func (p preference) wait(unsaid time.Duration) time.Duration {
 
 // applied returns the value of Preference-Applied, empty if nothing was preferred.
 func (p preference) applied() string {
-	if !p.waits && !p.async {
-		return ""
-	}
 	var s []string
 	if p.async {
 		s = append(s, "respond-async")

@@ -111,9 +111,6 @@ func (q *query) pathID(name string) uuid.UUID {
 
 // parseDigits reads a number of plain digits, without sign, that fits in bits.
 func parseDigits(s string, bits int) (int64, bool) {
-	if s == "" || s[0] < '0' || s[0] > '9' {
-		return 0, false
-	}
 	n, err := strconv.ParseUint(s, 10, bits)
 	return int64(n), err == nil //nolint:gosec // at most 63 bits
 }
