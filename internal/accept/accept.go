@@ -61,12 +61,9 @@ const waitGrace = 2 * time.Second
 
 // Drain lets waiting requests go on for a moment and then ends their waits.
 func (in *Intake) Drain(ctx context.Context) {
-	timer := time.NewTimer(waitGrace)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
+	ctx, cancel := context.WithTimeout(ctx, waitGrace)
+	defer cancel()
+	<-ctx.Done()
 	in.Close()
 }
 
