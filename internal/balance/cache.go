@@ -64,9 +64,6 @@ const (
 	connectTimeout = time.Second
 )
 
-// errDown is why a call was not made.
-var errDown = errors.New("the balance cache is down")
-
 // Open prepares a cache. It does not connect.
 func Open(cfg Config) *Cache {
 	c := &Cache{config: cfg, dirty: dirty{wallets: map[uuid.UUID]wallet.Wallet{}, most: cfg.MaxDirty}}
@@ -123,7 +120,7 @@ func (c *Cache) connect() (rueidis.Client, error) {
 // ready returns the client unless Redis is down.
 func (c *Cache) ready() (rueidis.Client, error) {
 	if err := c.Err(); err != nil {
-		return nil, fmt.Errorf("%w: %w", errDown, err)
+		return nil, fmt.Errorf("the balance cache is down: %w", err)
 	}
 	return c.connected()
 }
