@@ -22,7 +22,6 @@ import (
 type Options struct {
 	Wallet uuid.UUID                              // the only one to look at; Nil: all
 	Began  func(records int64, done func() int64) // as audit.Config; may be nil
-	Log    *slog.Logger                           // of the components' clients; nil discards
 }
 
 const (
@@ -35,12 +34,10 @@ const (
 // system at work. The report is nil only if the configuration cannot be used; an
 // error beside a report wraps audit.ErrIncomplete.
 func Run(ctx context.Context, cfg config.Config, o Options) (*audit.Report, error) {
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
+	log := slog.New(slog.DiscardHandler)
 	lc := connect.Ledger(cfg.Postgres)
 	lc.CommitConnections, lc.ReadConnections = 1, 1
-	lc.ConnectTimeout, lc.CommitTimeout, lc.ReadTimeout, lc.LockTimeout, lc.Log = connectTimeout, pageTimeout, pageTimeout, connectTimeout, o.Log
+	lc.ConnectTimeout, lc.CommitTimeout, lc.ReadTimeout, lc.LockTimeout, lc.Log = connectTimeout, pageTimeout, pageTimeout, connectTimeout, log
 	l, err := ledger.Open(lc)
 	if err != nil {
 		return nil, err
@@ -50,7 +47,7 @@ func Run(ctx context.Context, cfg config.Config, o Options) (*audit.Report, erro
 	if err != nil {
 		return nil, err
 	}
-	jc.AckTimeout, jc.RequestTimeout, jc.Replica, jc.Log = requestTimeout, requestTimeout, uuid.New(), o.Log
+	jc.AckTimeout, jc.RequestTimeout, jc.Replica, jc.Log = requestTimeout, requestTimeout, uuid.New(), log
 	j, err := journal.Open(jc)
 	if err != nil {
 		return nil, err
@@ -60,7 +57,7 @@ func Run(ctx context.Context, cfg config.Config, o Options) (*audit.Report, erro
 	if err != nil {
 		return nil, err
 	}
-	cc.Timeout, cc.Ledger, cc.Log, cc.Now = connectTimeout, l, o.Log, time.Now
+	cc.Timeout, cc.Ledger, cc.Log, cc.Now = connectTimeout, l, log, time.Now
 	c := balance.Open(cc)
 	defer c.Close()
 	return audit.New(audit.Config{Ledger: l, Journal: j, Cache: c, PartitionAmong: journal.PartitionAmong, Wallet: o.Wallet, Began: o.Began}).Run(ctx)
