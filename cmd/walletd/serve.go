@@ -43,7 +43,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, started fun
 	}
 	select {
 	case <-ctx.Done():
-	case err = <-s.Failed():
+	case err = <-s.servers.failed:
 	}
 	s.Close(cfg.ShutdownDelay, cfg.ShutdownTimeout)
 	log.Info("walletd has stopped")

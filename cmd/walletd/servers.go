@@ -23,7 +23,7 @@ type addresses struct{ HTTP, Pprof, Metrics string }
 // servers are the three listeners: the API, pprof and metrics.
 type servers struct {
 	all    []*server
-	failed chan error
+	failed chan error // why a listener has broken
 	served sync.WaitGroup
 }
 

@@ -194,9 +194,6 @@ func (s *system) announced(ops []wallet.Operation) {
 	s.intake.Complete(ops)
 }
 
-// Failed yields an error if a listener breaks.
-func (s *system) Failed() <-chan error { return s.servers.failed }
-
 // Close stops the replica, in this order: it says that it is unready; it accepts
 // nothing more while requests that wait get their outcome, or 202; it gives its
 // partitions up, each after the running commit; it closes its connections. After
