@@ -92,10 +92,3 @@ func keyColumns(keys []wallet.Key) (walletIDs, ids []uuid.UUID) {
 	}
 	return walletIDs, ids
 }
-
-func nonNil(ids []uuid.UUID) []uuid.UUID {
-	if ids == nil {
-		return []uuid.UUID{}
-	}
-	return ids
-}

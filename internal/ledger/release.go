@@ -39,5 +39,5 @@ SELECT wallet_id FROM released ORDER BY wallet_id`
 // in one transaction. It returns those that have a list; the others have none, or
 // none any more.
 func (l *Ledger) Release(ctx context.Context, wallets []uuid.UUID, who, reason string) ([]uuid.UUID, error) {
-	return collect(ctx, l.reads, pgx.RowTo[uuid.UUID], releaseLists, nonNil(wallets), who, wallet.ActionRelease, reason)
+	return collect(ctx, l.reads, pgx.RowTo[uuid.UUID], releaseLists, wallets, who, wallet.ActionRelease, reason)
 }

@@ -45,7 +45,7 @@ func (l *Ledger) Read(ctx context.Context, q wallet.SnapshotQuery) (wallet.Snaps
 	var kind int
 	var r operationRow
 	err := l.commits.each(ctx, append([]any{&kind}, r.targets()...), func() { addRow(&s, kind, &r) },
-		selectSnapshot, nonNil(q.Wallets), walletIDs, ids, nonNil(q.Lists), q.EntriesPerList)
+		selectSnapshot, q.Wallets, walletIDs, ids, q.Lists, q.EntriesPerList)
 	return s, err
 }
 
