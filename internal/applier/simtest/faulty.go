@@ -39,23 +39,15 @@ type Faulty struct {
 	Next func(c Call) Fault
 }
 
+var refusals = map[Fault]error{Fenced: wallet.ErrFenced, Conflict: wallet.ErrConflict, Serialization: wallet.ErrSerialization,
+	Locked: wallet.ErrLocked, Refused: wallet.ErrRefused, CutOff: wallet.ErrUnavailable}
+
 func (f *Faulty) before(c Call) (Fault, error) {
-	switch fault := f.Next(c); fault {
-	case Fenced:
-		return fault, fmt.Errorf("%w: injected", wallet.ErrFenced)
-	case Conflict:
-		return fault, fmt.Errorf("%w: injected", wallet.ErrConflict)
-	case Serialization:
-		return fault, fmt.Errorf("%w: injected", wallet.ErrSerialization)
-	case Locked:
-		return fault, fmt.Errorf("%w: injected", wallet.ErrLocked)
-	case Refused:
-		return fault, fmt.Errorf("%w: injected", wallet.ErrRefused)
-	case CutOff:
-		return fault, fmt.Errorf("%w: injected", wallet.ErrUnavailable)
-	default:
-		return fault, nil
+	fault := f.Next(c)
+	if err := refusals[fault]; err != nil {
+		return fault, fmt.Errorf("%w: injected", err)
 	}
+	return fault, nil
 }
 
 // Commit implements applier.Ledger.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -66,17 +67,9 @@ func NewLedger(log *Log) *Ledger {
 func (l *Ledger) Books() Books {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	b := NewBooks()
-	for k, v := range l.books.Wallets {
-		b.Wallets[k] = v
-	}
-	for k, v := range l.books.Operations {
-		b.Operations[k] = v
-	}
-	for k, v := range l.books.Offsets {
-		b.Offsets[k] = v
-	}
-	for k, v := range l.books.Entries {
+	b := Books{Wallets: maps.Clone(l.books.Wallets), Operations: maps.Clone(l.books.Operations),
+		Offsets: maps.Clone(l.books.Offsets), Entries: maps.Clone(l.books.Entries)}
+	for k, v := range b.Entries {
 		b.Entries[k] = slices.Clone(v)
 	}
 	return b

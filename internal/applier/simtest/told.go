@@ -3,6 +3,8 @@ package simtest
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/walletd/walletd/internal/wallet"
@@ -58,23 +60,19 @@ func (t *Told) Outcome(k wallet.Key) (op wallet.Operation, ok bool, changed <-ch
 func (t *Told) Outcomes() map[wallet.Key]wallet.Operation {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	all := make(map[wallet.Key]wallet.Operation, len(t.outcomes))
-	for k, op := range t.outcomes {
-		all[k] = op
-	}
-	return all
+	return maps.Clone(t.outcomes)
 }
 
 // Commits returns all announcements, in the order in which they were made.
 func (t *Told) Commits() []wallet.Committed {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return append([]wallet.Committed(nil), t.commits...)
+	return slices.Clone(t.commits)
 }
 
 // Faults returns what contradicts itself among the announcements.
 func (t *Told) Faults() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return append([]string(nil), t.faults...)
+	return slices.Clone(t.faults)
 }
