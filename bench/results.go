@@ -75,8 +75,7 @@ func (r *results) finish() {
 			l.Late += f.Late
 		}
 		if ratios := l.ratios(r.byCell[l.yardstick()]); len(ratios) > 0 {
-			s := newSpread(ratios)
-			l.Ratio = &s
+			l.Ratio = new(newSpread(ratios))
 		}
 	}
 	r.Targets = append([]target{}, r.targets()...) // for programs, also if there are none

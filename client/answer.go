@@ -21,6 +21,5 @@ func (o *Operation) Receipt() *string {
 	if o.Partition == nil || o.Offset == nil {
 		return nil
 	}
-	receipt := fmt.Sprintf("%d-%d", *o.Partition, *o.Offset)
-	return &receipt
+	return new(fmt.Sprintf("%d-%d", *o.Partition, *o.Offset))
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -57,9 +58,7 @@ func newReplica(t testing.TB, name string, env map[string]string, args ...string
 		"WALLETD_LOG_FORMAT": "json",
 		"GORACE":             "halt_on_error=1",
 	}
-	for k, v := range env {
-		full[k] = v
-	}
+	maps.Copy(full, env)
 	r := &replica{name: name, t: t, args: args, env: full, http: newHTTPClient()}
 	t.Cleanup(r.finish)
 	return r

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
 	"net/url"
@@ -63,12 +64,9 @@ func inWords(t reflect.Type) string {
 // variables maps the fields of a configuration struct to their variables.
 func variables(t reflect.Type, prefix string) map[string]string {
 	names := map[string]string{}
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		if p, ok := f.Tag.Lookup("envPrefix"); ok {
-			for k, v := range variables(f.Type, p) {
-				names[k] = v
-			}
+			maps.Copy(names, variables(f.Type, p))
 			continue
 		}
 		name, _, _ := strings.Cut(f.Tag.Get("env"), ",")

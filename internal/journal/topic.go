@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/walletd/walletd/internal/wallet"
@@ -68,12 +67,12 @@ func (j *Journal) createTopic(name string, partitions int32, maxBytes int) error
 	ctx, cancel := context.WithTimeout(j.ctx, j.config.RequestTimeout)
 	defer cancel()
 	_, err := j.admin.CreateTopic(ctx, partitions, j.config.Replication, map[string]*string{
-		"cleanup.policy":                 kadm.StringPtr("delete"),
-		"retention.ms":                   kadm.StringPtr("-1"),
-		"retention.bytes":                kadm.StringPtr("-1"),
-		"unclean.leader.election.enable": kadm.StringPtr("false"),
-		"min.insync.replicas":            kadm.StringPtr(strconv.Itoa(min(minCopies, int(j.config.Replication)))),
-		"max.message.bytes":              kadm.StringPtr(strconv.Itoa(maxBytes)),
+		"cleanup.policy":                 new("delete"),
+		"retention.ms":                   new("-1"),
+		"retention.bytes":                new("-1"),
+		"unclean.leader.election.enable": new("false"),
+		"min.insync.replicas":            new(strconv.Itoa(min(minCopies, int(j.config.Replication)))),
+		"max.message.bytes":              new(strconv.Itoa(maxBytes)),
 	}, name)
 	switch {
 	case errors.Is(err, kerr.TopicAlreadyExists):

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"time"
 
@@ -112,9 +113,7 @@ func openPool(cfg Config, size int32, timeout time.Duration, params map[string]s
 	// its host is gone: it runs each statement as it arrives, and would hold the fence's lock
 	// for as long as TCP believes in the connection. No other timeout looks in that state.
 	run["transaction_timeout"] = milliseconds(timeout)
-	for k, v := range params {
-		run[k] = v
-	}
+	maps.Copy(run, params)
 	p, err := pgxpool.NewWithConfig(context.Background(), c)
 	if err != nil {
 		return nil, fmt.Errorf("prepare connections to the ledger: %w", err)

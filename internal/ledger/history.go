@@ -173,16 +173,14 @@ func statusFilter(s *wallet.Status) *int16 {
 	if s == nil {
 		return nil
 	}
-	v := int16(*s)
-	return &v
+	return new(int16(*s))
 }
 
 func typeFilter(t wallet.Type) *int16 {
 	if t == 0 {
 		return nil
 	}
-	v := int16(t)
-	return &v
+	return new(int16(t))
 }
 
 // timeFilter rounds up to microseconds, as which times are kept: what is before t is before

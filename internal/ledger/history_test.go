@@ -40,12 +40,10 @@ func storied(b *book) (id uuid.UUID, want []wallet.Operation) {
 	return id, append(want, page.Operations[len(page.Operations)-1]) // the deposit that funded it
 }
 
-func status(s wallet.Status) *wallet.Status { return &s }
-
 // filters are all combinations of the filters, and what each lets through.
 func filters() map[string]wallet.Query {
 	all := map[string]wallet.Query{}
-	for _, s := range []*wallet.Status{nil, status(wallet.Pending), status(wallet.Applied), status(wallet.Failed)} {
+	for _, s := range []*wallet.Status{nil, new(wallet.Pending), new(wallet.Applied), new(wallet.Failed)} {
 		for _, typ := range []wallet.Type{0, wallet.Deposit, wallet.Withdraw} {
 			for _, from := range []time.Time{{}, now.Add(10 * time.Second)} {
 				for _, to := range []time.Time{{}, now.Add(30 * time.Second)} {
@@ -281,7 +279,7 @@ func TestAListShowsWhatWaitsOnceAndNoRepeatOfWhatIsApplied(t *testing.T) {
 	other := waits
 	other.Amount = 8
 	b.listed(id, applied, reused, waits, waits, other)
-	for name, q := range map[string]wallet.Query{"all": {Limit: 100}, "one by one": {Limit: 1}, "PENDING": {Limit: 100, Status: status(wallet.Pending)}} {
+	for name, q := range map[string]wallet.Query{"all": {Limit: 100}, "one by one": {Limit: 1}, "PENDING": {Limit: 100, Status: new(wallet.Pending)}} {
 		var got []string
 		for _, op := range b.pages(id, q, func() {}) {
 			got = append(got, fmt.Sprint(op.Status, " ", op.Amount))
@@ -303,7 +301,7 @@ func TestALongListOfRepeatsIsPagedInTime(t *testing.T) {
 	id := b.funded(100)
 	requests := slices.Repeat([]wallet.Operation{request(id, 1)}, 10_000)
 	b.listed(id, requests...)
-	page, err := b.Operations(testContext(t), id, wallet.Query{Limit: 50, Status: status(wallet.Pending)})
+	page, err := b.Operations(testContext(t), id, wallet.Query{Limit: 50, Status: new(wallet.Pending)})
 	if err != nil || len(page.Operations) != 1 || page.Next != nil {
 		t.Errorf("%d operations, next %v: %v", len(page.Operations), page.Next, err)
 	}

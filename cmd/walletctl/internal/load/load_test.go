@@ -92,14 +92,12 @@ func first(ops []client.Operation, kind client.OperationType, status client.Oper
 	})
 }
 
-func at[T any](v T) *T { return &v }
-
 func TestADistortedHistoryIsFound(t *testing.T) {
 	type ops = []client.Operation
 	for kind, distort := range map[string]func(ops) ops{
 		"lost":    func(o ops) ops { return slices.Delete(o, 100, 101) },
-		"gap":     func(o ops) ops { o[100].Sequence = at(int64(7)); return o },
-		"balance": func(o ops) ops { o[100].BalanceAfter = at(*o[100].BalanceAfter + 1); return o },
+		"gap":     func(o ops) ops { o[100].Sequence = new(int64(7)); return o },
+		"balance": func(o ops) ops { o[100].BalanceAfter = new(*o[100].BalanceAfter + 1); return o },
 		"applied_twice": func(o ops) ops {
 			o[101].OperationID = o[100].OperationID
 			return o
@@ -111,17 +109,17 @@ func TestADistortedHistoryIsFound(t *testing.T) {
 		},
 		"status": func(o ops) ops {
 			i := first(o, client.Withdraw, client.Failed)
-			o[i].Reason = at(client.ReasonBalanceOverflow)
+			o[i].Reason = new(client.ReasonBalanceOverflow)
 			return o
 		},
 		"order": func(o ops) ops {
 			slices.Reverse(o)
 			for i := range o {
-				o[i].Sequence = at(int64(i + 1))
+				o[i].Sequence = new(int64(i + 1))
 			}
 			return o
 		},
-		"wallet":  func(o ops) ops { o[len(o)-1].BalanceAfter = at(int64(-1)); return o },
+		"wallet":  func(o ops) ops { o[len(o)-1].BalanceAfter = new(int64(-1)); return o },
 		"pending": func(o ops) ops { o[100].Status = client.Pending; return o },
 	} {
 		t.Run(kind, func(t *testing.T) {
@@ -158,8 +156,8 @@ func TestAnOperationDroppedAtTheEndIsLost(t *testing.T) {
 
 func TestAWrongAnswerIsFound(t *testing.T) {
 	for name, distort := range map[string]func(*client.Operation){
-		"balance":  func(op *client.Operation) { op.BalanceAfter = at(*op.BalanceAfter + 1) },
-		"sequence": func(op *client.Operation) { op.Sequence = at(*op.Sequence + 1) },
+		"balance":  func(op *client.Operation) { op.BalanceAfter = new(*op.BalanceAfter + 1) },
+		"sequence": func(op *client.Operation) { op.Sequence = new(*op.Sequence + 1) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := start(t)
