@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/google/uuid"
@@ -12,12 +13,8 @@ import (
 // stillThere looks again at what was requeued and has not turned up in the ledger: it
 // has to be one or the other still.
 func (a *Audit) stillThere(ctx context.Context) error {
-	keys := make([]wallet.Key, 0, len(a.waiting))
-	for k := range a.waiting {
-		keys = append(keys, k)
-	}
 	// By wallet, so that a list is read with few pages.
-	slices.SortFunc(keys, func(x, y wallet.Key) int { return wallet.CompareIDs(x.WalletID, y.WalletID) })
+	keys := slices.SortedFunc(maps.Keys(a.waiting), func(x, y wallet.Key) int { return wallet.CompareIDs(x.WalletID, y.WalletID) })
 	for part := range slices.Chunk(keys, pageOperations) {
 		q := wallet.SnapshotQuery{Operations: part, EntriesPerList: maxListed}
 		for i, k := range part {

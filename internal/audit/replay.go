@@ -255,10 +255,7 @@ func (a *Audit) compareBackfill(r *wallet.Record, op, has *wallet.Operation) {
 func (a *Audit) fill(ctx context.Context, id uuid.UUID, acc *account, before int64) error {
 	for acc.sequence+1 < before {
 		from := []wallet.Wallet{{ID: id, State: wallet.State{Sequence: acc.sequence}}}
-		ops, err := again(ctx, func() ([]wallet.Operation, error) {
-			_, ops, err := a.Ledger.Since(ctx, from, int(min(pageOperations, before-acc.sequence-1)))
-			return ops, err
-		})
+		_, ops, err := a.since(ctx, from, int(min(pageOperations, before-acc.sequence-1)))
 		if err != nil {
 			return err
 		}
