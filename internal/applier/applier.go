@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -178,10 +179,7 @@ func (a *Applier) Stopped() error {
 func (a *Applier) Close() {
 	a.mu.Lock()
 	a.cancel()
-	owned := make([]int32, 0, len(a.workers))
-	for p := range a.workers {
-		owned = append(owned, p)
-	}
+	owned := slices.Collect(maps.Keys(a.workers))
 	a.mu.Unlock()
 	for _, p := range owned {
 		a.Revoked(p)

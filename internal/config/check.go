@@ -76,12 +76,7 @@ func variables(t reflect.Type, prefix string) map[string]string {
 }
 
 func mentioned(faults []error, name string) bool {
-	for _, f := range faults {
-		if variableOf(f) == name {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(faults, func(f error) bool { return variableOf(f) == name })
 }
 
 // check finds what parses and cannot be right.

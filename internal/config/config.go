@@ -166,12 +166,7 @@ func Load(file string, environ []string) (Config, error) {
 // and Redis are has to be right.
 func LoadComponents(file string, environ []string) (Config, error) {
 	return load(file, environ, func(variable string) bool {
-		for _, component := range []string{"POSTGRES_", "KAFKA_", "REDIS_"} {
-			if strings.HasPrefix(variable, prefix+component) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc([]string{"POSTGRES_", "KAFKA_", "REDIS_"}, func(component string) bool { return strings.HasPrefix(variable, prefix+component) })
 	})
 }
 

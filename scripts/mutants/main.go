@@ -14,6 +14,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -80,11 +81,7 @@ func baseline(all []*mutant, scratch string, jobs int) error {
 			}
 		}
 	}
-	var plain []*mutant
-	for _, b := range byPackage {
-		plain = append(plain, b)
-	}
-	slices.SortFunc(plain, func(a, b *mutant) int { return cmp.Compare(a.Name, b.Name) })
+	plain := slices.SortedFunc(maps.Values(byPackage), func(a, b *mutant) int { return cmp.Compare(a.Name, b.Name) })
 	var mu sync.Mutex
 	var failed error
 	each(plain, jobs, func(n int, b *mutant) {
