@@ -16,7 +16,7 @@ import (
 
 // clean has journal, ledger and cache compared, as walletctl audit does, and fails
 // the test on anything that differs. It may be called at any time, also under load.
-func (s *stack) clean() *audit.Report {
+func (s *stack) clean() {
 	s.t.Helper()
 	r := s.compared()
 	if !r.Clean() {
@@ -25,7 +25,6 @@ func (s *stack) clean() *audit.Report {
 		}
 		s.t.Errorf("the audit found %v", r.Totals)
 	}
-	return r
 }
 
 // compared is clean for a test that expects differences.

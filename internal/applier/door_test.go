@@ -22,16 +22,15 @@ func span(from, to int64) []wallet.Record {
 }
 
 // takeAll takes everything that has arrived, without waiting.
-func takeAll(d *door) (offsets []int64, resumed bool) {
+func takeAll(d *door) (offsets []int64) {
 	for {
 		select {
 		case <-d.ready:
 			d.ready <- struct{}{}
 		default:
-			return offsets, resumed
+			return offsets
 		}
-		records, resume, _ := d.take(context.Background(), 5)
-		resumed = resumed || resume
+		records, _, _ := d.take(context.Background(), 5)
 		for _, r := range records {
 			offsets = append(offsets, r.Receipt.Offset)
 		}
@@ -54,7 +53,7 @@ func TestTheDoorLetsEachOffsetInOnceAndInOrder(t *testing.T) {
 		d := newDoor(begin, rapid.IntRange(1, 20).Draw(t, "most"))
 		var got []int64
 		taking := func() {
-			offsets, _ := takeAll(d)
+			offsets := takeAll(d)
 			got = append(got, offsets...)
 		}
 		// The reader may begin before the door's offset: what was passed is dropped.
@@ -86,13 +85,13 @@ func TestTheDoorLetsEachOffsetInOnceAndInOrder(t *testing.T) {
 func TestAnAcknowledgedRecordBehindAGapWaitsForTheFetch(t *testing.T) {
 	d := newDoor(10, 100)
 	acknowledge(d, at(12))
-	if got, _ := takeAll(d); len(got) != 0 {
+	if got := takeAll(d); len(got) != 0 {
 		t.Fatalf("taken %v before the records between", got)
 	}
 	acknowledge(d, at(10))
 	acknowledge(d, at(10))
 	d.fetched(span(10, 13))
-	if got, _ := takeAll(d); len(got) != 3 || got[2] != 12 {
+	if got := takeAll(d); len(got) != 3 || got[2] != 12 {
 		t.Fatalf("taken %v", got)
 	}
 }
@@ -102,7 +101,7 @@ func TestAFetchMaySkipOffsets(t *testing.T) {
 	d := newDoor(0, 100)
 	d.fetched([]wallet.Record{at(0), at(3), at(7)})
 	acknowledge(d, at(8))
-	if got, _ := takeAll(d); len(got) != 4 || got[3] != 8 {
+	if got := takeAll(d); len(got) != 4 || got[3] != 8 {
 		t.Fatalf("taken %v", got)
 	}
 }

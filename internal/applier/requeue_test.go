@@ -29,7 +29,7 @@ func copyOf(op wallet.Operation, attempt int) wallet.Record {
 }
 
 // setAside gets a wallet's operations onto its list, by holding its row.
-func (w *world) setAside(db *database, r *replica, id uuid.UUID, ops ...wallet.Operation) (release func()) {
+func (w *world) setAside(db *database, id uuid.UUID, ops ...wallet.Operation) (release func()) {
 	w.t.Helper()
 	release = db.hold(w.t, id)
 	for _, op := range ops {
@@ -85,7 +85,7 @@ func TestAListOutlivesARestart(t *testing.T) {
 	id := w.created()
 	first := w.owning()
 	ops := []wallet.Operation{deposit(id, 2), withdraw(id, 1)}
-	release := w.setAside(db, first, id, ops...)
+	release := w.setAside(db, id, ops...)
 	first.close()
 	joined := deposit(id, 7)
 	w.append(joined)
@@ -105,7 +105,7 @@ func TestAClockThatWasAheadHoldsNoWalletBack(t *testing.T) {
 	id := w.created()
 	first := w.owning(func(_ *replica, c *applier.Config) { c.Now = func() time.Time { return time.Now().Add(time.Hour) } })
 	ops := []wallet.Operation{deposit(id, 2), withdraw(id, 1)}
-	release := w.setAside(db, first, id, ops...)
+	release := w.setAside(db, id, ops...)
 	first.close()
 	release()
 	second := w.owning()
@@ -119,7 +119,7 @@ func TestOnlyACopyAppliesTheListAndASecondOneDoesNoHarm(t *testing.T) {
 	id := w.created()
 	r := w.owning(never)
 	ops := []wallet.Operation{deposit(id, 2), withdraw(id, 1), deposit(id, 4)}
-	w.setAside(db, r, id, ops...)()
+	w.setAside(db, id, ops...)()
 	w.append(ops[0]) // a late duplicate of the first is no copy: it joins
 	w.await("the duplicate joins", func(b simtest.Books) bool { return len(b.Entries[id]) == 4 })
 	w.log.Append(copyOf(ops[0], 1))
@@ -138,7 +138,7 @@ func TestAStaleCopyIsPassedUntried(t *testing.T) {
 	id := w.created()
 	r := w.owning(never)
 	op := deposit(id, 2)
-	release := w.setAside(db, r, id, op)
+	release := w.setAside(db, id, op)
 	w.log.Append(copyOf(op, 3)) // refused: the list now has attempt 3
 	next := w.log.End(0)
 	w.await("the refused copy is passed", func(b simtest.Books) bool { return b.Offsets[0] == next })
@@ -169,7 +169,7 @@ func TestALongListIsAppliedByAsManyCopiesAsItTakes(t *testing.T) {
 	for i := range 10 {
 		ops = append(ops, deposit(id, wallet.Amount(i+1)))
 	}
-	w.setAside(db, r, id, ops...)()
+	w.setAside(db, id, ops...)()
 	r.outcome(ops[9])
 	for _, c := range r.told.Commits() {
 		if len(c.Results) > 3 {
@@ -193,7 +193,7 @@ func TestAListLeavesOutWhatTheDirectWayHasAppliedMeanwhile(t *testing.T) {
 			id := w.created()
 			r := w.owning(never)
 			ops := []wallet.Operation{deposit(id, 2), deposit(id, 3), deposit(id, 4)}
-			w.setAside(db, r, id, ops...)()
+			w.setAside(db, id, ops...)()
 			other := w.replica()
 			wantOutcome(t, other.mustDirect(ops[direct]), wallet.Applied, wallet.NoReason, 1, ops[direct].Amount)
 			w.log.Append(copyOf(ops[0], 1))
@@ -289,7 +289,7 @@ func TestAListIsNotCopiedAgainWhileItsCopyIsOnItsWay(t *testing.T) {
 	op := deposit(id, 1)
 	var looks atomic.Int64
 	behind := make(chan struct{})
-	r := w.owning(withFaults(func(c simtest.Call) simtest.Fault {
+	w.owning(withFaults(func(c simtest.Call) simtest.Fault {
 		switch {
 		case c.Method == "Due":
 			looks.Add(1)
@@ -300,7 +300,7 @@ func TestAListIsNotCopiedAgainWhileItsCopyIsOnItsWay(t *testing.T) {
 	}))
 	catchUp := sync.OnceFunc(func() { close(behind) })
 	t.Cleanup(catchUp)
-	w.setAside(db, r, id, op)()
+	w.setAside(db, id, op)()
 	eventually(t, "it is copied", func() bool { return len(w.log.Records(0)) >= 2 })
 	seen := looks.Load()
 	eventually(t, "the keeper has looked ten times more", func() bool { return looks.Load() > seen+10 })
@@ -325,7 +325,7 @@ func TestAListThatCannotBeReadHoldsNoOtherBack(t *testing.T) {
 	id := w.created()
 	r := w.owning(func(_ *replica, c *applier.Config) { c.Ledger = halfDue{c.Ledger} })
 	op := deposit(id, 1)
-	w.setAside(db, r, id, op)()
+	w.setAside(db, id, op)()
 	r.outcome(op)
 	wantHistory(t, w.settle(), id, op)
 }

@@ -174,7 +174,7 @@ func (b *books) backfill(ops ...wallet.Operation) {
 }
 
 // poison writes bytes that do not decode and passes them.
-func (b *books) poison(partition int32, letter bool) wallet.Receipt {
+func (b *books) poison(partition int32, letter bool) {
 	b.t.Helper()
 	place := b.raw(&kgo.Record{Partition: partition, Key: []byte("nobody"), Value: []byte("?")})
 	b.commit(b.pass(place))
@@ -183,7 +183,6 @@ func (b *books) poison(partition int32, letter bool) wallet.Receipt {
 			{Key: "walletd-partition", Value: fmt.Append(nil, place.Partition)}, {Key: "walletd-offset", Value: fmt.Append(nil, place.Offset)}, {Key: "walletd-error", Value: []byte("it does not decode")},
 		}}).First())
 	}
-	return place
 }
 
 // requeued writes a record and sets its wallet aside.
