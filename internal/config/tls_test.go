@@ -26,16 +26,6 @@ func TestTLSIsReadFromTheFiles(t *testing.T) {
 	}
 }
 
-func TestWithoutTLSThereIsNoConfigurationOfIt(t *testing.T) {
-	c, err := Load(committed, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if kafka, err := c.Kafka.TLSConfig(); kafka != nil || err != nil {
-		t.Errorf("Kafka: %+v, %v", kafka, err)
-	}
-}
-
 func TestWrongCertificatesAreReportedWithTheirVariable(t *testing.T) {
 	files := embeddedtest.MakeCertificates(t)
 	for _, c := range []struct {

@@ -25,10 +25,3 @@ func TestServersAnswerAndAreShared(t *testing.T) {
 		conn.Close()
 	}
 }
-
-func TestInProcessServersAreNotShared(t *testing.T) {
-	broker, cache := Kfake(t), Miniredis(t)
-	if broker == Kfake(t) || cache == Miniredis(t) {
-		t.Fatal("shared with another test")
-	}
-}
