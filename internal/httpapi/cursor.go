@@ -27,8 +27,8 @@ func parseCursor(id uuid.UUID, s string) (wallet.Cursor, bool) {
 	if err != nil || len(parts) != 4 {
 		return wallet.Cursor{}, false
 	}
-	position, okP := parseDigits(parts[1], 63)
-	sequence, okS := parseDigits(parts[2], 63)
+	position, okP := parseSequence(parts[1])
+	sequence, okS := parseSequence(parts[2])
 	c := wallet.Cursor{Position: position, Sequence: sequence}
 	if !okP || !okS || c == (wallet.Cursor{}) || formatCursor(id, c) != s {
 		return wallet.Cursor{}, false

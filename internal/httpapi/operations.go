@@ -43,7 +43,7 @@ func (s *server) ListOperations(w http.ResponseWriter, r *http.Request, _ api.Wa
 // GetOperation reads one operation.
 func (s *server) GetOperation(w http.ResponseWriter, r *http.Request, _ api.WalletID, _ api.ID, _ api.GetOperationParams) {
 	q := parseQuery(r, "journal")
-	walletID, id, receipt := q.pathID("walletId"), q.pathID("operationId"), q.receipt()
+	walletID, id, receipt := q.pathID("walletId"), q.pathID("operationId"), parsed(q, "journal", "must be <partition>-<offset>", wallet.ParseReceipt)
 	if err := q.err(); err != nil {
 		s.fail(w, r, err)
 		return
@@ -62,10 +62,12 @@ func (q *query) selection(id uuid.UUID) wallet.Query {
 	sel := wallet.Query{
 		Limit:  q.limit(),
 		Status: q.status(),
-		Type:   q.operationType(),
+		Type:   parsed(q, "operationType", "must be DEPOSIT or WITHDRAW", wallet.ParseType),
 		From:   q.moment("from"),
 		To:     q.moment("to"),
-		Before: q.cursor(id),
+		Before: parsed(q, "cursor", "must be the nextCursor of a list of this wallet", func(text string) (wallet.Cursor, bool) {
+			return parseCursor(id, text)
+		}),
 	}
 	if !sel.From.IsZero() && !sel.To.IsZero() && !sel.From.Before(sel.To) {
 		q.add("to", "must be later than from")
@@ -95,31 +97,4 @@ func (q *query) status() *wallet.Status {
 		q.add("status", "must be PENDING, APPLIED or FAILED")
 	}
 	return &status
-}
-
-func (q *query) operationType() wallet.Type {
-	text, given := q.value("operationType")
-	kind, ok := wallet.ParseType(text)
-	if given && !ok {
-		q.add("operationType", "must be DEPOSIT or WITHDRAW")
-	}
-	return kind
-}
-
-func (q *query) cursor(id uuid.UUID) wallet.Cursor {
-	text, given := q.value("cursor")
-	c, ok := parseCursor(id, text)
-	if given && !ok {
-		q.add("cursor", "must be the nextCursor of a list of this wallet")
-	}
-	return c
-}
-
-func (q *query) receipt() wallet.Receipt {
-	text, given := q.value("journal")
-	receipt, ok := wallet.ParseReceipt(text)
-	if given && !ok {
-		q.add("journal", "must be <partition>-<offset>")
-	}
-	return receipt
 }

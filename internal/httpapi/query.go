@@ -66,15 +66,18 @@ func (q *query) value(name string) (value string, given bool) {
 	return "", false
 }
 
-// sequence reads a number from 0.
-func (q *query) sequence(name string) int64 {
+// parsed reads a parameter; what is absent is parsed as "".
+func parsed[T any](q *query, name, rule string, parse func(text string) (T, bool)) T {
 	text, given := q.value(name)
-	n, ok := parseDigits(text, 63)
+	v, ok := parse(text)
 	if given && !ok {
-		q.add(name, "must be an integer from 0 to 9223372036854775807")
+		q.add(name, rule)
 	}
-	return n
+	return v
 }
+
+// parseSequence reads a number from 0.
+func parseSequence(text string) (int64, bool) { return parseDigits(text, 63) }
 
 // rfc3339 is what time.Parse does not see to: it takes T9:00, a comma and +24:00.
 var rfc3339 = regexp.MustCompile(`^[0-9-]{10}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$`)

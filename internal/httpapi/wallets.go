@@ -53,7 +53,7 @@ func (s *server) readCreation(r *http.Request) (string, error) {
 func (s *server) GetWallet(w http.ResponseWriter, r *http.Request, _ api.WalletID, _ api.GetWalletParams) {
 	q := parseQuery(r, "minSequence")
 	id := q.pathID("walletId")
-	minSequence := q.sequence("minSequence")
+	minSequence := parsed(q, "minSequence", "must be an integer from 0 to 9223372036854775807", parseSequence)
 	if err := q.err(); err != nil {
 		s.fail(w, r, err)
 		return
