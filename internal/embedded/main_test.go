@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	_ "github.com/lib/pq" // the fetching library brings it; pgx is the ledger's
+	_ "github.com/jackc/pgx/v5/stdlib"
 )
 
 // testTimeout bounds each wait of a test; it is reached only when something is broken.
@@ -46,7 +46,7 @@ func stopAtEnd(t *testing.T, server interface{ Stop(context.Context) error }) {
 
 // query runs one statement on a new connection and returns the first column of its rows, joined by spaces.
 func query(ctx context.Context, dsn, statement string) (string, error) {
-	db, err := sql.Open("postgres", dsn)
+	db, err := sql.Open("pgx", dsn)
 	if err != nil {
 		return "", err
 	}
