@@ -8,14 +8,11 @@ import (
 	"github.com/walletd/walletd/internal/wallet"
 )
 
-// Applier is who applies the records.
+// Applier is who applies the records: it is told which partitions are this replica's, and gets
+// what is fetched of them.
 type Applier interface {
-	Owner
 	Acknowledger
-}
 
-// Owner is told which partitions are this replica's, and gets what is fetched of them.
-type Owner interface {
 	// Assigned returns the offset to read a partition from, once the ledger has told it.
 	// An error, or the end of ctx: nothing of it may be read.
 	Assigned(ctx context.Context, topic uuid.UUID, partition int32) (next int64, err error)
