@@ -9,16 +9,6 @@ import (
 	"path/filepath"
 )
 
-// DefaultCache is where fetched programs are kept: walletd/ in the user's cache directory (XDG_CACHE_HOME is honoured). It
-// fails when there is no home directory.
-func DefaultCache() (string, error) {
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		return "", fmt.Errorf("no cache directory, set XDG_CACHE_HOME to an absolute path: %w", err)
-	}
-	return filepath.Join(dir, "walletd"), nil
-}
-
 // cached returns the directory name in cache, filled by fill when it is not there yet. fill works on a sibling that gets its
 // name when it is complete, under a lock that other processes wait for: a half-filled directory is never taken for a whole.
 func cached(ctx context.Context, cache, name string, fill func(dir string) error) (string, error) {
@@ -41,12 +31,14 @@ func cached(ctx context.Context, cache, name string, fill func(dir string) error
 	return final, explain(fillAndRename(final, fill), cache)
 }
 
-// cacheDir makes the directory, DefaultCache if it is "".
+// cacheDir makes the directory; "" is walletd/ in the user's cache directory (XDG_CACHE_HOME is honoured).
 func cacheDir(cache string) (dir string, err error) {
 	if cache == "" {
-		if cache, err = DefaultCache(); err != nil {
-			return "", err
+		user, err := os.UserCacheDir()
+		if err != nil {
+			return "", fmt.Errorf("no cache directory, set XDG_CACHE_HOME to an absolute path: %w", err)
 		}
+		cache = filepath.Join(user, "walletd")
 	}
 	if dir, err = filepath.Abs(cache); err != nil {
 		return "", err
