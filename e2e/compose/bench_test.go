@@ -30,6 +30,8 @@ type benched struct {
 	Interrupted       bool // it was sending until it was told to stop
 	Wallets           []string
 	AcceptedPerSecond float64
+	SendingSeconds    float64
+	DrainSeconds      float64 // with the verification
 	Answers           struct {
 		Sent, OK, Accepted, Refused, TooManyRequests, Other, ServerErrors, NoAnswer, NotSent int64
 		Errors                                                                               map[string]int64
@@ -94,8 +96,8 @@ func (b *bench) wait() benched {
 
 func (r benched) String() string {
 	a, l := r.Answers, r.LatencyMs
-	return fmt.Sprintf("%d sent: %d applied, %d accepted, %d refused, %d 429, %d other 4xx, %d 5xx, %d without answer, %d not sent %v; %d operations exact; p50 %.1f p99 %.1f p99.9 %.1f max %.0f ms",
-		a.Sent, a.OK, a.Accepted, a.Refused, a.TooManyRequests, a.Other, a.ServerErrors, a.NoAnswer, a.NotSent, a.Errors, r.Verification.Operations, l.P50, l.P99, l.P999, l.Max)
+	return fmt.Sprintf("%d sent: %d applied, %d accepted, %d refused, %d 429, %d other 4xx, %d 5xx, %d without answer, %d not sent %v; %d operations exact, sent in %.0f and verified in %.0f s; p50 %.1f p99 %.1f p99.9 %.1f max %.0f ms",
+		a.Sent, a.OK, a.Accepted, a.Refused, a.TooManyRequests, a.Other, a.ServerErrors, a.NoAnswer, a.NotSent, a.Errors, r.Verification.Operations, r.SendingSeconds, r.DrainSeconds, l.P50, l.P99, l.P999, l.Max)
 }
 
 // processed fails the test if a request got none of the answers that are promised.

@@ -97,3 +97,15 @@ func TestReadsReachEveryRowByAnIndex(t *testing.T) {
 		}
 	}
 }
+
+// The test's server cannot compile, so the setting is asked for.
+func TestNoPlanIsCompiled(t *testing.T) {
+	t.Parallel()
+	b := newBook(t)
+	for name, pool := range map[string]*pgxpool.Pool{"commits": b.Commits(), "reads": b.Reads()} {
+		var jit string
+		if err := pool.QueryRow(testContext(t), "SHOW jit").Scan(&jit); err != nil || jit != "off" {
+			t.Errorf("%s: jit is %q, %v", name, jit, err)
+		}
+	}
+}
