@@ -69,7 +69,7 @@ clean: ## Remove what was built, and the data of `make run`
 image: ## Build the images, walletctl's too, with their version stamped
 	VERSION=$(VERSION) docker-compose --profile operators build
 
-e2e: ## The compose files in containers, killed under load: 8 minutes, Docker, the ports of both files free
+e2e: ## The compose files in containers, killed under load: 5 minutes, Docker, the ports of both files free
 	VERSION=$(VERSION) go test -tags containers -count=1 -v -timeout 14m ./e2e/compose
 
 promtool: ## Check the alert rules and run their tests: promtool on PATH, or its image
